@@ -1,0 +1,1 @@
+"""Recipes that make what the package ships."""

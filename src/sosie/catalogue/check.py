@@ -1,0 +1,131 @@
+"""Look through a catalogue for what cannot be: damaged rows, rows that belong to nothing, vectors that lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sosie.catalogue.records import ContentRow
+from sosie.catalogue.sqlite import Catalogue, _digest, _row_digest
+
+__all__ = [
+    "damaged_features",
+    "damaged_rows",
+    "damaged_vectors",
+    "drop_features",
+    "drop_orphans",
+    "drop_vectors",
+    "integrity",
+    "lacking_vectors",
+    "orphans",
+    "places",
+    "shared_by_many",
+]
+
+_PAGE = 2_000
+# Tables whose rows belong to a picture.
+_CHILDREN = ("locations", "vectors", "regions", "features", "labels")
+
+
+def integrity(catalogue: Catalogue) -> list[str]:
+    """Return what SQLite itself finds wrong with the file."""
+    rows = [str(row[0]) for row in catalogue.query("PRAGMA integrity_check(20)")]
+    return [] if rows == ["ok"] else rows
+
+
+def orphans(catalogue: Catalogue) -> dict[str, int]:
+    """Return how many rows of each table belong to a picture that is not there."""
+    counts = {
+        table: int(
+            catalogue.query(f"SELECT count(*) FROM {table} WHERE content_id NOT IN (SELECT id FROM contents)")[0][0]
+        )
+        for table in _CHILDREN
+    }
+    return {table: count for table, count in counts.items() if count}
+
+
+def drop_orphans(catalogue: Catalogue, table: str) -> None:
+    """Delete the rows of ``table`` that belong to no picture."""
+    assert table in _CHILDREN
+    with catalogue.transaction("sosie doctor") as connection:
+        connection.execute(f"DELETE FROM {table} WHERE content_id NOT IN (SELECT id FROM contents)")
+
+
+def damaged_rows(catalogue: Catalogue) -> Iterator[int]:
+    """Yield the ids of pictures whose row does not fit its digest."""
+    columns = "id, sha256, bytes, format, width, height, pixels, pdq, pdq_quality, digest"
+    for row in _paged(catalogue, f"SELECT {columns} FROM contents WHERE id > ? ORDER BY id LIMIT ?"):
+        if _row_digest(ContentRow(*row[1:9])) != row[9]:
+            yield int(row[0])
+
+
+def damaged_vectors(catalogue: Catalogue, space_id: int, dim: int) -> Iterator[int]:
+    """Yield the ids of pictures whose vector in a space does not fit its digest or its dimension."""
+    sql = (
+        "SELECT content_id, vector, digest FROM vectors"
+        f" WHERE space_id = {int(space_id)} AND region_id = 0 AND content_id > ? ORDER BY content_id LIMIT ?"
+    )
+    for content_id, vector, digest in _paged(catalogue, sql):
+        if _digest(vector) != digest or len(vector) != 2 * dim:
+            yield int(content_id)
+
+
+def lacking_vectors(catalogue: Catalogue, space_id: int) -> list[int]:
+    """Return the ids of pictures with a place that are not embedded in a space."""
+    rows = catalogue.query(
+        "SELECT id FROM contents WHERE id IN (SELECT content_id FROM locations) AND id NOT IN"
+        " (SELECT content_id FROM vectors WHERE space_id = ? AND region_id = 0) ORDER BY id",
+        (space_id,),
+    )
+    return [int(row[0]) for row in rows]
+
+
+def drop_vectors(catalogue: Catalogue, content_id: int) -> None:
+    """Forget a picture's vectors, so that it is embedded anew."""
+    with catalogue.transaction("sosie doctor") as connection:
+        connection.execute("DELETE FROM vectors WHERE content_id = ?", (content_id,))
+
+
+def damaged_features(catalogue: Catalogue) -> Iterator[int]:
+    """Yield the ids of pictures whose local features do not fit their digest."""
+    sql = "SELECT content_id, data, digest FROM features WHERE content_id > ? ORDER BY content_id LIMIT ?"
+    for content_id, data, digest in _paged(catalogue, sql):
+        if _digest(data) != digest:
+            yield int(content_id)
+
+
+def drop_features(catalogue: Catalogue, content_id: int) -> None:
+    """Forget a picture's local features; they are computed again when they are needed."""
+    with catalogue.transaction("sosie doctor") as connection:
+        connection.execute("DELETE FROM features WHERE content_id = ?", (content_id,))
+
+
+def places(catalogue: Catalogue) -> Iterator[tuple[str, str, int, bytes, tuple[int | None, ...]]]:
+    """Yield (uri, root, content id, sha256, stamp) of every place, in order."""
+    last = ""
+    while rows := catalogue.query(
+        "SELECT uri, root, content_id, sha256, size, mtime_ns, inode FROM locations"
+        " JOIN contents ON contents.id = content_id WHERE uri > ? ORDER BY uri LIMIT ?",
+        (last, _PAGE),
+    ):
+        last = rows[-1][0]
+        for uri, root, content_id, sha256, *stamp in rows:
+            yield uri, root, content_id, sha256, tuple(stamp)
+
+
+def shared_by_many(catalogue: Catalogue, *, at_least: int) -> list[tuple[int, int, str]]:
+    """Return (content id, number of web addresses, one of them) of pictures that many addresses gave, most first."""
+    rows = catalogue.query(
+        "SELECT content_id, count(*), min(uri) FROM locations WHERE uri LIKE 'http%'"
+        " GROUP BY content_id HAVING count(*) >= ? ORDER BY count(*) DESC, content_id",
+        (at_least,),
+    )
+    return [(content_id, count, uri) for content_id, count, uri in rows]
+
+
+def _paged(catalogue: Catalogue, sql: str) -> Iterator[Sequence[Any]]:
+    """Run a query that takes (last id, limit) until it gives no more."""
+    last = -1
+    while rows := catalogue.query(sql, (last, _PAGE)):
+        last = rows[-1][0]
+        yield from rows

@@ -1,0 +1,168 @@
+"""The SQLite file itself: connections, the writer's lock, transactions, and foreign errors made ours."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sosie.catalogue import schema
+from sosie.errors import DamagedError, DiskFull, LibraryBusy, LibraryReadOnly, NotFound, SosieError
+
+__all__ = ["Database"]
+
+_BUSY_MS = 10_000
+
+
+class Database:
+    """One SQLite file in WAL mode: many readers that are never blocked, one writer at a time.
+
+    Every thread has a connection of its own for reading. Writing goes through ``transaction``, which holds the
+    library's lock file: the operating system frees it whatever way a process ends.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, read_only: bool = False) -> None:
+        self.path = path
+        self.read_only = read_only or not _writable(path)
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._mutex = threading.RLock()
+        if not path.exists() and (not create or self.read_only):
+            raise NotFound(f"there is no library at {path.parent}: `sosie add FOLDER` makes one")
+        with self.translated():
+            if self.read_only:
+                schema.check_version(self.connection(), str(path))
+            else:
+                schema.migrate(self.connection(), str(path))
+
+    @cached_property
+    def _lock(self) -> Any:
+        import filelock  # only writers need it
+
+        return filelock.FileLock(self.path.with_name("writer.lock"), thread_local=False, mode=0o666)
+
+    def close(self) -> None:
+        """Close every connection; the last one folds the write-ahead log into the file."""
+        with self._mutex:
+            while self._open:
+                self._open.pop().close()
+            self._local = threading.local()
+
+    def connection(self) -> sqlite3.Connection:
+        """Return this thread's connection."""
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            with self.translated():
+                connection = self._connect()
+            self._local.connection = connection
+            with self._mutex:
+                self._open.append(connection)
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.read_only:
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+                connection.close()
+                raise SosieError(f"{self.path} is on a file system without shared memory: put it on a local one")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            return connection
+        # a folder that cannot be written to cannot hold the shared-memory file; without a log none is needed
+        log = self.path.with_name(self.path.name + "-wal")
+        still = not os.access(self.path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
+        uri = f"{self.path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one reading statement."""
+        with self.translated():
+            return self.connection().execute(sql, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def writing(self, what: str, *, wait: float = 10.0) -> Iterator[None]:
+        """Hold the library's writer lock; wait for whoever has it, then say who that is (LibraryBusy)."""
+        if self.read_only:
+            raise LibraryReadOnly(f"{self.path.parent} cannot be written to: check its owner and permissions")
+        import filelock
+
+        try:
+            with self._lock.acquire(timeout=wait):
+                if self._lock.lock_counter == 1:
+                    _sign(self.path.parent, what)
+                yield
+        except filelock.Timeout as error:
+            raise LibraryBusy(
+                f"{_holder(self.path.parent)} is writing to {self.path.parent}: try again later"
+            ) from error
+
+    @contextlib.contextmanager
+    def transaction(self, what: str = "sosie") -> Iterator[sqlite3.Connection]:
+        """Commit what the block does, or nothing of it; every commit moves the epoch on."""
+        with self._mutex, self.writing(what), self.translated():
+            connection = self.connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise self._operational(error) from error
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                raise
+            raise DamagedError(
+                f"{self.path} is damaged ({error}): put a backup in its place, or move it away and add again"
+            ) from error
+
+    def _operational(self, error: sqlite3.OperationalError) -> SosieError:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            return LibraryBusy(f"{_holder(self.path.parent)} is writing to {self.path.parent}: try again later")
+        if "readonly" in text:
+            return LibraryReadOnly(f"{self.path} cannot be written to: check its owner and permissions")
+        if "full" in text or "disk I/O" in text:
+            return DiskFull(f"no room to write {self.path} ({text}): free some and run the same command again")
+        return DamagedError(f"{self.path} cannot be used ({text}): check that it is a Sosie library")
+
+
+def _writable(path: Path) -> bool:
+    if path.exists():
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    parent = path.parent
+    while not parent.exists():
+        parent = parent.parent
+    return os.access(parent, os.W_OK)
+
+
+def _sign(folder: Path, what: str) -> None:
+    """Leave a note for those who wait: who writes, and since when."""
+    note = {"pid": os.getpid(), "what": what, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    with contextlib.suppress(OSError):
+        (folder / "writer.json").write_text(json.dumps(note), encoding="utf-8")
+
+
+def _holder(folder: Path) -> str:
+    try:
+        note = json.loads((folder / "writer.json").read_text(encoding="utf-8"))
+        return f"another process ({note['what']}, pid {note['pid']}, since {note['since']})"
+    except (OSError, ValueError, KeyError):
+        return "another process"

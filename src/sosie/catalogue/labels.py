@@ -1,0 +1,134 @@
+"""Labels in the catalogue: single values, several values, numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from sosie.catalogue.database import Database
+from sosie.types import LabelValue
+
+__all__ = ["Condition", "Labels"]
+
+Condition: TypeAlias = tuple[str, Sequence[object]]
+
+
+class Labels(Database):
+    """Reads and writes the labels of pictures."""
+
+    def labels_of(self, content_id: int) -> dict[str, LabelValue]:
+        """Return the labels of one picture; a label of several values is a tuple."""
+        rows = self.query(
+            "SELECT name, kind, text, number FROM labels WHERE content_id = ? ORDER BY name, text",
+            (content_id,),
+        )
+        return _gather(rows)
+
+    def labels_of_each(self, ids: Sequence[int]) -> dict[int, dict[str, LabelValue]]:
+        """Return the labels of some pictures, at most a few hundred, by content id."""
+        marks = ", ".join("?" * len(ids))
+        rows = self.query(
+            f"SELECT content_id, name, kind, text, number FROM labels WHERE content_id IN ({marks})"
+            " ORDER BY content_id, name, text",
+            list(ids),
+        )
+        return _by_content(rows)
+
+    def all_labels(self) -> dict[int, dict[str, LabelValue]]:
+        """Return the labels of every picture that has any, by content id."""
+        rows = self.query("SELECT content_id, name, kind, text, number FROM labels ORDER BY content_id, name, text")
+        return _by_content(rows)
+
+    def label_counts(self, condition: Condition | None = None) -> dict[str, dict[str, int]]:
+        """Return how many live pictures carry each value of each label, most frequent first.
+
+        ``condition`` over ``contents`` (``where.compile_sql``) picks the pictures.
+        """
+        pictures, parameters = _pictures(condition)
+        rows = self.query(
+            f"SELECT name, text, count(*) FROM labels WHERE content_id IN ({pictures})"
+            " GROUP BY name, text ORDER BY name, count(*) DESC, text",
+            parameters,
+        )
+        counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for name, text, count in rows:
+            counts[name][text] = count
+        return dict(counts)
+
+    def label_cross(self, first: str, second: str, condition: Condition | None = None) -> dict[tuple[str, str], int]:
+        """Return how many live pictures carry each pair of values of two labels, most frequent first."""
+        pictures, parameters = _pictures(condition)
+        rows = self.query(
+            "SELECT a.text, b.text, count(*) FROM labels AS a JOIN labels AS b ON a.content_id = b.content_id"
+            f" WHERE a.name = ? AND b.name = ? AND a.content_id IN ({pictures})"
+            " GROUP BY a.text, b.text ORDER BY count(*) DESC, a.text, b.text",
+            (first, second, *parameters),
+        )
+        return {(one, other): count for one, other, count in rows}
+
+    def label_kinds(self) -> dict[str, list[str]]:
+        """Return of which kinds the values of each label are; more than one is worth a look."""
+        kinds: defaultdict[str, list[str]] = defaultdict(list)
+        for name, kind in self.query("SELECT DISTINCT name, kind FROM labels ORDER BY name, kind"):
+            kinds[name].append(kind)
+        return dict(kinds)
+
+    def edit_labels(self, ids: Sequence[int], labels: Mapping[str, LabelValue | None]) -> None:
+        """Set or, with None, take away labels of many pictures, all or none."""
+        keep = {name: value for name, value in labels.items() if value is not None}
+        with self.transaction("editing labels") as connection:
+            for content_id in ids:
+                for name in labels.keys() - keep.keys():
+                    connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
+                self.put_labels(connection, content_id, keep)
+
+    def set_labels(self, content_id: int, labels: Mapping[str, LabelValue | None]) -> None:
+        """Set or, with None, take away labels of one picture."""
+        with self.transaction("editing labels") as connection:
+            for name in labels:
+                connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
+            self.put_labels(connection, content_id, {k: v for k, v in labels.items() if v is not None})
+
+    def put_labels(self, connection: Any, content_id: int, labels: Mapping[str, LabelValue]) -> None:
+        """Write labels inside a transaction; those of the same name are replaced, others kept."""
+        for name, value in labels.items():
+            connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
+            for kind, text, number in _rows(value):
+                connection.execute(
+                    "INSERT OR IGNORE INTO labels (content_id, name, kind, text, number) VALUES (?, ?, ?, ?, ?)",
+                    (content_id, name, kind, text, number),
+                )
+
+
+def _pictures(condition: Condition | None) -> tuple[str, tuple[object, ...]]:
+    """Return a query for the ids of live pictures that meet a condition."""
+    sql, parameters = condition or ("1", ())
+    live = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.id)"
+    return f"SELECT id FROM contents WHERE {live} AND ({sql})", tuple(parameters)
+
+
+def _rows(value: LabelValue) -> list[tuple[str, str, float | None]]:
+    if isinstance(value, tuple):
+        return [("multi", text, None) for text in value]
+    if isinstance(value, str):
+        return [("single", value, None)]
+    return [("number", f"{value:g}", float(value))]
+
+
+def _by_content(rows: list[tuple[Any, ...]]) -> dict[int, dict[str, LabelValue]]:
+    groups: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for content_id, *rest in rows:
+        groups[content_id].append(tuple(rest))
+    return {content_id: _gather(group) for content_id, group in groups.items()}
+
+
+def _gather(rows: list[tuple[Any, ...]]) -> dict[str, LabelValue]:
+    labels: dict[str, LabelValue] = {}
+    for name, kind, text, number in rows:
+        if kind == "multi":
+            before = labels.get(name, ())
+            labels[name] = (*before, text) if isinstance(before, tuple) else (text,)
+        else:
+            labels[name] = number if kind == "number" else text
+    return labels

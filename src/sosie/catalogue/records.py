@@ -1,0 +1,141 @@
+"""What the catalogue stores, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from sosie.types import EmbedderSpec, FloatMatrix, ImageRef, LabelValue
+
+__all__ = [
+    "AddContent",
+    "AddLocation",
+    "AddQuarantine",
+    "Change",
+    "ContentRow",
+    "Decision",
+    "Located",
+    "PictureRecord",
+    "QuarantineRow",
+    "Space",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRow:
+    """One picture's bytes: what was read out of them."""
+
+    sha256: bytes
+    size: int  # bytes
+    format: str
+    width: int
+    height: int
+    pixels: bytes  # digest of the decoded pixels
+    pdq: bytes | None = None  # 32 bytes
+    pdq_quality: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AddContent:
+    """Write a picture, or the vectors that a known one lacks: its row, where it was found, vectors by space id."""
+
+    row: ContentRow
+    ref: ImageRef
+    vectors: Mapping[int, FloatMatrix]  # space id → (dim,)
+
+
+@dataclass(frozen=True, slots=True)
+class AddLocation:
+    """A known picture was found at ``ref``; ``gone`` are the places it has left."""
+
+    sha256: bytes
+    ref: ImageRef
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AddQuarantine:
+    """The file at ``ref`` cannot become a picture."""
+
+    ref: ImageRef
+    reason: str
+    detail: str
+
+
+Change: TypeAlias = AddContent | AddLocation | AddQuarantine
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What is stored of a place: which picture it holds and what its file looked like then."""
+
+    content_id: int
+    sha256: bytes
+    root: str
+    stamp: tuple[int | None, int | None, int | None]  # size, mtime_ns, inode
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRecord:
+    """A picture of the library as its users see it."""
+
+    id: int
+    sha256: str
+    bytes: int
+    format: str
+    width: int
+    height: int
+    uris: tuple[str, ...]
+    labels: Mapping[str, LabelValue] = field(default_factory=dict)
+    added_at: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record with plain JSON types."""
+        labels = {k: list(v) if isinstance(v, tuple) else v for k, v in self.labels.items()}
+        return {
+            "id": self.id,
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "format": self.format,
+            "width": self.width,
+            "height": self.height,
+            "uris": list(self.uris),
+            "labels": labels,
+            "added_at": self.added_at,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRow:
+    """A file that could not become a picture, and why."""
+
+    uri: str
+    reason: str
+    detail: str
+    tries: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """One head of one embedder over one kind of region."""
+
+    id: int
+    name: str
+    spec: EmbedderSpec
+    spec_hash: str
+    head: str
+    dim: int
+    regions: str = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person said of two pictures; kept by content, so that it survives re-indexing."""
+
+    a: str  # SHA-256 as hex, a < b
+    b: str
+    decision: str
+    note: str
+    at: float

@@ -1,0 +1,397 @@
+"""The catalogue of a library on SQLite: everything that ingest and search ask of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sosie.catalogue.database import Database
+from sosie.catalogue.decisions import Decisions
+from sosie.catalogue.labels import Labels
+from sosie.catalogue.records import (
+    AddContent,
+    AddLocation,
+    AddQuarantine,
+    Change,
+    ContentRow,
+    Located,
+    PictureRecord,
+    QuarantineRow,
+    Space,
+)
+from sosie.errors import DamagedError, UnknownName
+from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Preprocessing
+
+__all__ = ["Catalogue", "spec_hash"]
+
+_VARIABLES = 500  # of one statement; SQLite allows more
+_LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.id)"
+
+
+class Catalogue(Labels, Decisions, Database):
+    """What is known of each picture; a commit here is the only commit point of a library."""
+
+    def __init__(self, path: Path, *, create: bool = True, read_only: bool = False) -> None:
+        super().__init__(path, create=create, read_only=read_only)
+
+    def epoch(self) -> int:
+        """Return a number that grows with every commit."""
+        return int(self.query("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
+
+    def rewrites(self) -> int:
+        """Return how often a picture that was there got vectors later: what grows only at its end did not notice."""
+        rows = self.query("SELECT value FROM meta WHERE key = 'rewrites'")
+        return int(rows[0][0]) if rows else 0
+
+    # -------------------------------------------------------------------------------------------- spaces
+
+    def spaces(self) -> list[Space]:
+        """Return every embedding space, oldest first."""
+        rows = self.query("SELECT id, name, spec, spec_hash, head, dim, regions FROM spaces ORDER BY id")
+        return [Space(i, name, _spec(spec), h, head, dim, regions) for i, name, spec, h, head, dim, regions in rows]
+
+    def space(self, name: str) -> Space:
+        """Return the space of that name; raise UnknownName."""
+        for space in self.spaces():
+            if space.name == name:
+                return space
+        raise UnknownName(f"no space is called {name!r}; known: {', '.join(s.name for s in self.spaces()) or 'none'}")
+
+    def ensure_spaces(self, spec: EmbedderSpec, *, regions: str = "whole") -> list[Space]:
+        """Return one space per head of the embedder, making those that are not there."""
+        fingerprint = spec_hash(spec)
+        known = {(s.spec_hash, s.head, s.regions): s for s in self.spaces()}
+        wanted = [(fingerprint, head.name, regions) for head in spec.heads]
+        if any(key not in known for key in wanted):
+            with self.transaction("adding a space") as connection:
+                for head in spec.heads:
+                    if (fingerprint, head.name, regions) in known:
+                        continue
+                    name = f"{spec.name}@{spec.version}/{head.name}/{regions}"
+                    connection.execute(
+                        "INSERT INTO spaces (name, spec, spec_hash, head, dim, regions, created_at)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        (
+                            name,
+                            json.dumps(asdict(spec)),
+                            fingerprint,
+                            head.name,
+                            head.dim,
+                            regions,
+                            time.time(),
+                        ),
+                    )
+            known = {(s.spec_hash, s.head, s.regions): s for s in self.spaces()}
+        return [known[key] for key in wanted]
+
+    # -------------------------------------------------------------------------------------------- ingest
+
+    def located(self, uri: str) -> Located | None:
+        """Return what is stored of a place."""
+        rows = self.query(
+            "SELECT content_id, sha256, root, size, mtime_ns, inode FROM locations"
+            " JOIN contents ON contents.id = content_id WHERE uri = ?",
+            (uri,),
+        )
+        return Located(rows[0][0], rows[0][1], rows[0][2], stamp=tuple(rows[0][3:])) if rows else None
+
+    def quarantined(self, uri: str) -> tuple[tuple[int | None, int | None, int | None], str] | None:
+        """Return the stamp and the reason of a quarantined place."""
+        rows = self.query("SELECT size, mtime_ns, inode, reason FROM quarantine WHERE uri = ?", (uri,))
+        return (tuple(rows[0][:3]), rows[0][3]) if rows else None
+
+    def content_id(self, sha256: bytes) -> int | None:
+        """Return the id of the picture with these bytes."""
+        rows = self.query("SELECT id FROM contents WHERE sha256 = ?", (sha256,))
+        return int(rows[0][0]) if rows else None
+
+    def ids_with_pixels(self, digest: bytes) -> list[int]:
+        """Return the live pictures that decode to the same pixels."""
+        rows = self.query(f"SELECT id FROM contents WHERE pixels = ? AND {_LIVE} ORDER BY id", (digest,))
+        return [row[0] for row in rows]
+
+    def has_vectors(self, content_id: int, spaces: Iterable[int]) -> bool:
+        """Tell whether a picture is embedded in all of these spaces."""
+        rows = self.query("SELECT DISTINCT space_id FROM vectors WHERE content_id = ?", (content_id,))
+        return set(spaces) <= {row[0] for row in rows}
+
+    def lacking(self, spaces: Sequence[int]) -> int:
+        """Return how many pictures are not embedded in all of these spaces."""
+        marks = ", ".join("?" * len(spaces))
+        rows = self.query(
+            f"SELECT count(*) FROM contents WHERE (SELECT count(DISTINCT space_id) FROM vectors"
+            f" WHERE content_id = contents.id AND space_id IN ({marks})) < ?",
+            (*spaces, len(spaces)),
+        )
+        return int(rows[0][0])
+
+    def uris(self, content_id: int) -> list[tuple[str, str]]:
+        """Return (uri, root) of every place of a picture."""
+        rows = self.query("SELECT uri, root FROM locations WHERE content_id = ? ORDER BY uri", (content_id,))
+        return [(uri, root) for uri, root in rows]
+
+    def apply(self, changes: Sequence[Change], *, root: str) -> None:
+        """Write what ingest found, in one transaction."""
+        with self.transaction("adding pictures") as connection:
+            for change in changes:
+                match change:
+                    case AddContent():
+                        content_id = _put_content(connection, change)
+                        _put_location(connection, content_id, change.ref, root)
+                        self.put_labels(connection, content_id, change.ref.labels)
+                    case AddLocation():
+                        content_id = _content_id(connection, change.sha256)
+                        _put_location(connection, content_id, change.ref, root)
+                        self.put_labels(connection, content_id, change.ref.labels)
+                        for uri in change.gone:
+                            connection.execute("DELETE FROM locations WHERE uri = ?", (uri,))
+                    case AddQuarantine():
+                        _put_quarantine(connection, change, root)
+
+    def locations_below(self, root: str) -> Iterable[str]:
+        """Return the URIs that were found below a source's root, in order."""
+        return (row[0] for row in self.query("SELECT uri FROM locations WHERE root = ? ORDER BY uri", (root,)))
+
+    def drop_locations(self, uris: Sequence[str]) -> int:
+        """Forget places. A picture without a place is not found any more, but costs no embedding when it is back."""
+        with self.transaction("dropping locations") as connection:
+            connection.executemany("DELETE FROM locations WHERE uri = ?", [(uri,) for uri in uris])
+            connection.executemany("DELETE FROM quarantine WHERE uri = ?", [(uri,) for uri in uris])
+        return len(uris)
+
+    def remove(self, ids: Sequence[int]) -> int:
+        """Forget pictures altogether, with their vectors and labels."""
+        with self.transaction("removing pictures") as connection:
+            before = connection.total_changes
+            connection.executemany("DELETE FROM contents WHERE id = ?", [(i,) for i in ids])
+            return connection.total_changes - before
+
+    # -------------------------------------------------------------------------------------------- search
+
+    def live_ids(self, condition: tuple[str, Sequence[Any]] | None = None) -> Ids:
+        """Return the sorted ids of pictures that have a place, and meet an SQL condition over ``contents``."""
+        sql, parameters = condition or ("1", ())
+        rows = self.query(f"SELECT id FROM contents WHERE {_LIVE} AND ({sql}) ORDER BY id", parameters)
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]:
+        """Return ids (n,) and vectors (n, dim) of whole pictures with an id above ``after``, in order of id."""
+        rows = self.query(
+            "SELECT content_id, vector, digest FROM vectors"
+            " WHERE space_id = ? AND content_id > ? AND region_id = 0 ORDER BY content_id",
+            (space.id, after),
+        )
+        for content_id, blob, digest in rows:
+            if _digest(blob) != digest:
+                raise DamagedError(
+                    f"the vector of picture {content_id} in {self.path} is damaged: `sosie doctor --fix` embeds it anew"
+                )
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
+        return ids, flat.reshape(len(rows), space.dim).astype(np.float32)
+
+    def vector(self, space: Space, content_id: int) -> FloatMatrix | None:
+        """Return the vector (dim,) of one whole picture, or None."""
+        rows = self.query(
+            "SELECT vector FROM vectors WHERE space_id = ? AND content_id = ? AND region_id = 0", (space.id, content_id)
+        )
+        return np.frombuffer(rows[0][0], np.float16).astype(np.float32) if rows else None
+
+    def content(self, content_id: int) -> ContentRow:
+        """Return one picture's row; raise UnknownName, or DamagedError where its digest does not fit."""
+        rows = self.query(
+            "SELECT sha256, bytes, format, width, height, pixels, pdq, pdq_quality, digest FROM contents WHERE id = ?",
+            (content_id,),
+        )
+        if not rows:
+            raise UnknownName(f"the library has no picture {content_id}")
+        row = ContentRow(*rows[0][:8])
+        if _row_digest(row) != rows[0][8]:
+            raise DamagedError(f"the row of picture {content_id} in {self.path} is damaged: restore a backup")
+        return row
+
+    def pictures(self, ids: Sequence[int]) -> list[PictureRecord]:
+        """Return the records of these pictures, in the order asked; ids that are not there are left out."""
+        found: dict[int, PictureRecord] = {}
+        for at in range(0, len(ids), _VARIABLES):
+            some = list(ids[at : at + _VARIABLES])
+            marks = ", ".join("?" * len(some))
+            uris: defaultdict[int, list[str]] = defaultdict(list)
+            for content_id, uri in self.query(
+                f"SELECT content_id, uri FROM locations WHERE content_id IN ({marks}) ORDER BY content_id, uri", some
+            ):
+                uris[content_id].append(uri)
+            labels = self.labels_of_each(some)
+            for row in self.query(
+                f"SELECT id, sha256, bytes, format, width, height, added_at FROM contents WHERE id IN ({marks})", some
+            ):
+                content_id, sha256, size, kind, width, height, added_at = row
+                found[content_id] = PictureRecord(
+                    id=content_id,
+                    sha256=sha256.hex(),
+                    bytes=size,
+                    format=kind,
+                    width=width,
+                    height=height,
+                    uris=tuple(uris[content_id]),
+                    labels=labels.get(content_id, {}),
+                    added_at=added_at,
+                )
+        return [found[i] for i in ids if i in found]
+
+    # -------------------------------------------------------------------------------------------- fingerprints
+
+    def fingerprints(self) -> tuple[Ids, Any, Any]:
+        """Return ids (n,), PDQ codes (n, 32) uint8 and qualities (n,) of live pictures, in order of id."""
+        rows = self.query(f"SELECT id, pdq, pdq_quality FROM contents WHERE pdq IS NOT NULL AND {_LIVE} ORDER BY id")
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        codes = np.frombuffer(b"".join(row[1] for row in rows), np.uint8).reshape(len(rows), 32)
+        return ids, codes, np.fromiter((row[2] for row in rows), np.uint8, len(rows))
+
+    def features(self, ids: Iterable[int], *, version: str) -> dict[int, bytes]:
+        """Return the stored local features of these pictures, where they are there."""
+        found = {}
+        for content_id in ids:
+            rows = self.query(
+                "SELECT data, digest FROM features WHERE version = ? AND content_id = ?",
+                (version, content_id),
+            )
+            if rows and _digest(rows[0][0]) == rows[0][1]:
+                found[content_id] = rows[0][0]
+        return found
+
+    def feature_ids(self, *, version: str) -> Ids:
+        """Return the sorted ids of pictures whose local features are stored."""
+        rows = self.query("SELECT content_id FROM features WHERE version = ? ORDER BY content_id", (version,))
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def put_features(self, rows: Sequence[tuple[int, bytes]], *, version: str) -> None:
+        """Store local features, in one transaction."""
+        with self.transaction("storing local features") as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO features (content_id, version, data, digest) VALUES (?, ?, ?, ?)",
+                [(content_id, version, data, _digest(data)) for content_id, data in rows],
+            )
+
+    # -------------------------------------------------------------------------------------------- the rest
+
+    def quarantine(self, *, reason: str | None = None) -> list[QuarantineRow]:
+        """Return the files that could not become pictures."""
+        rows = self.query(
+            "SELECT uri, reason, detail, tries, at FROM quarantine WHERE ? IS NULL OR reason = ? ORDER BY uri",
+            (reason, reason),
+        )
+        return [QuarantineRow(*row) for row in rows]
+
+    def quarantined_refs(self, *, reason: str | None = None) -> list[tuple[str, ImageRef]]:
+        """Return (root, reference) of quarantined files, for another try."""
+        rows = self.query(
+            "SELECT root, uri FROM quarantine WHERE ? IS NULL OR reason = ? ORDER BY uri", (reason, reason)
+        )
+        return [(root, ImageRef(uri)) for root, uri in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Return how many pictures, locations and quarantined files there are, and the pictures' bytes."""
+        pictures, size = self.query(f"SELECT count(*), coalesce(sum(bytes), 0) FROM contents WHERE {_LIVE}")[0]
+        return {
+            "pictures": pictures,
+            "locations": self.query("SELECT count(*) FROM locations")[0][0],
+            "quarantined": self.query("SELECT count(*) FROM quarantine")[0][0],
+            "bytes": size,
+        }
+
+    def record(self, key: str) -> Any:
+        """Return a stored JSON document (a calibration, a benchmark …), or None."""
+        rows = self.query("SELECT value FROM records WHERE key = ?", (key,))
+        return json.loads(rows[0][0]) if rows else None
+
+    def put_record(self, key: str, value: Mapping[str, Any]) -> None:
+        """Store a JSON document."""
+        with self.transaction("storing a record") as connection:
+            connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (key, json.dumps(value), time.time()))
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+def _put_content(connection: Any, change: AddContent) -> int:
+    row = change.row
+    cursor = connection.execute(
+        "INSERT INTO contents (sha256, bytes, format, width, height, pixels, pdq, pdq_quality, added_at, digest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
+        (*_fields(row), time.time(), _row_digest(row)),
+    )
+    if not cursor.rowcount:  # a known picture gets the vectors that it lacks
+        connection.execute(
+            "INSERT INTO meta VALUES ('rewrites', 1) ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+        )
+    content_id = _content_id(connection, row.sha256)
+    for space_id, vector in change.vectors.items():
+        blob = np.asarray(vector, np.float16).tobytes()
+        connection.execute(
+            "INSERT OR REPLACE INTO vectors (space_id, content_id, region_id, vector, digest) VALUES (?, ?, 0, ?, ?)",
+            (space_id, content_id, blob, _digest(blob)),
+        )
+    return content_id
+
+
+def _content_id(connection: Any, sha256: bytes) -> int:
+    return int(connection.execute("SELECT id FROM contents WHERE sha256 = ?", (sha256,)).fetchone()[0])
+
+
+def _put_location(connection: Any, content_id: int, ref: ImageRef, root: str) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO locations (uri, content_id, root, size, mtime_ns, inode) VALUES (?, ?, ?, ?, ?, ?)",
+        (ref.uri, content_id, root, ref.size, ref.mtime_ns, ref.inode),
+    )
+    connection.execute("DELETE FROM quarantine WHERE uri = ?", (ref.uri,))
+
+
+def _put_quarantine(connection: Any, change: AddQuarantine, root: str) -> None:
+    ref = change.ref
+    connection.execute(
+        "INSERT INTO quarantine (uri, reason, detail, root, size, mtime_ns, inode, tries, at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)"
+        " ON CONFLICT (uri) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, size = excluded.size,"
+        " mtime_ns = excluded.mtime_ns, inode = excluded.inode, tries = tries + 1, at = excluded.at",
+        (ref.uri, change.reason, change.detail, root, ref.size, ref.mtime_ns, ref.inode, time.time()),
+    )
+    # what lay there before is not there any more
+    connection.execute("DELETE FROM locations WHERE uri = ?", (ref.uri,))
+
+
+def _fields(row: ContentRow) -> tuple[Any, ...]:
+    return (
+        row.sha256, row.size, row.format, row.width, row.height, row.pixels, row.pdq, row.pdq_quality,
+    )  # fmt: skip
+
+
+def _row_digest(row: ContentRow) -> bytes:
+    return _digest(repr(_fields(row)).encode())
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def spec_hash(spec: EmbedderSpec) -> str:
+    """Return a digest of what an embedder is; equal digests mean comparable vectors."""
+    fields = {k: v for k, v in asdict(spec).items() if k not in {"url", "licence", "tasks"}}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _spec(text: str) -> EmbedderSpec:
+    raw = json.loads(text)
+    raw["heads"] = tuple(Head(**head) for head in raw["heads"])
+    how: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw["preprocessing"].items()}
+    raw["preprocessing"] = Preprocessing(**how)
+    raw["tasks"] = tuple(raw["tasks"])
+    return EmbedderSpec(**raw)

@@ -1,0 +1,94 @@
+"""The command line: one thin file per command, imported when it is asked for.
+
+Exit codes: 0 done, 1 a negative answer of a question, 2 wrong use, 3 the library or a file is damaged or missing, 4 a
+service that the command needs is away, 130 interrupted. Answers go to stdout; progress and notes to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+__all__ = ["COMMANDS", "main"]
+
+# name → (module under sosie.cli whose function, or typer app, has the name; what `sosie --help` says of it)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "Draw a gallery, index it, search it, write a report: a first look in a minute."),
+    "add": ("add", "Add pictures: folders, archives, URL lists, dataset databases."),
+    "search": ("search", "Find the pictures most like a picture."),
+    "copies": ("copies", "Say which pictures of the library a picture is an altered copy of."),
+    "compare": ("compare", "Say what one picture is to another: the same, a copy, neither."),
+    "duplicates": ("duplicates", "Group the copies inside the library around the best of each."),
+    "calibrate": ("calibrate", "Fit the probabilities of copies to this library."),
+    "decisions": ("decisions", "Say of two pictures: not a copy, the same picture, keep both."),
+    "evaluate": ("evaluate", "Measure on your own pictures: labels, copies, indexes, comparisons."),
+    "index": ("index", "Build, tune, list and drop the indexes that make search fast."),
+    "run": ("run", "Run the whole pipeline from an application.yaml."),
+    "crawl": ("crawl", "Add the pictures of a website, politely."),
+    "labels": ("labels", "Explore the library by its labels, and edit them."),
+    "doctor": ("doctor", "Compare files, catalogue, indexes and thumbnails; find what is wrong, and mend it."),
+    "quarantine": ("quarantine", "List, retry and export what could not become a picture."),
+    "watch": ("watch", "Report when copies of your own pictures turn up."),
+    "remove": ("remove", "Forget pictures; files are never touched."),
+    "serve": ("serve", "Open the web page and the REST API, http://localhost:6868."),
+    "keys": ("keys", "Make, list and revoke keys of the server."),
+    "info": ("info", "Say what the library holds and how it answers."),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``sosie`` and return its exit code."""
+    from sosie.cli.app import build_app
+    from sosie.errors import SosieError
+
+    warnings.showwarning = _show_warning
+    try:
+        result = build_app()(args=list(argv) if argv is not None else None, standalone_mode=False)
+    except SosieError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _foreign(error)
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """Be the ``sosie`` program."""
+    sys.exit(main())
+
+
+def _foreign(error: Exception) -> int:
+    """Show what the option parser found wrong; anything else is our fault and is raised."""
+    import typer
+
+    if isinstance(error, typer.Abort):
+        return _fail("interrupted", 130)
+    if isinstance(error, typer.Exit):
+        return int(error.exit_code)
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        error.show()
+        return 2
+    raise error
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"sosie: {message}", file=sys.stderr)
+    return code
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"sosie: note: {message}", file=sys.stderr)
+
+
+def load(name: str) -> Any:
+    """Return the function, or the typer app of sub-commands, behind a command."""
+    module = import_module(f"sosie.cli.{COMMANDS[name][0]}")
+    return getattr(module, "app", None) or getattr(module, name.replace("-", "_"))

@@ -1,0 +1,167 @@
+"""``sosie add``: bring a library up to date with folders, archives and lists."""
+
+from __future__ import annotations
+
+import copy
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import sosie
+from sosie.cli.follow import follow
+from sosie.cli.options import JsonOption, LibraryOption, ModelOption
+from sosie.cli.output import emit_json, note, progress_bar
+from sosie.errors import UsageError
+from sosie.library import AddReport
+from sosie.sources import SourceOptions, open_source
+from sosie.sources.folder import FolderSource
+from sosie.sources.keeping import KeepingOriginals
+from sosie.types import Source
+
+__all__ = ["add"]
+
+
+def add(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…", help="Folders, archives, lists of URLs, dataset databases, http(s)://, s3://."
+        ),
+    ],
+    library: LibraryOption = None,
+    model: ModelOption = None,
+    label_from_folders: Annotated[
+        bool, typer.Option("--label-from-folders", help="Each picture's folder becomes its label.")
+    ] = False,
+    include: Annotated[list[str] | None, typer.Option(help="Only names that match this pattern; repeatable.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Leave out names that match; repeatable.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="name=value for every picture; repeatable.")
+    ] = None,
+    manifest: Annotated[
+        str | None, typer.Option("--labels", help="A table below the folder whose columns become labels.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="What a database holds: bam, or a YAML file (docs/how-to/add-pictures.md).")
+    ] = None,
+    url_column: Annotated[str | None, typer.Option(help="The column of a list that holds the URL or path.")] = None,
+    label_column: Annotated[
+        list[str] | None, typer.Option(help="A column of a list to keep as a label; repeatable; default: all.")
+    ] = None,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Let downloads reach your intranet, and lists name any file.")
+    ] = False,
+    keep_originals: Annotated[
+        bool, typer.Option("--keep-originals", help="Keep what is downloaded in the library's folder.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and keep folders and library in step.")] = False,
+    sync: Annotated[bool, typer.Option("--sync", help="Forget pictures of these sources that are gone.")] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Look again at what seems unchanged or was refused; ask servers for changes."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Add pictures to the library.
+
+    Files that are known and unchanged cost nothing. One that cannot be used goes to the quarantine (`sosie
+    quarantine`) and never stops the run. Interrupt it when you like: the same command goes on from there.
+    """
+    options = SourceOptions(
+        include=include or (),
+        exclude=exclude or (),
+        label_from_folders=label_from_folders,
+        manifest=manifest,
+        dataset=dataset,
+        url_column=url_column,
+        label_columns=label_column,
+        allow_private=allow_private,
+        validators=str((library or Path("sosie-library")) / "downloads.jsonl"),
+    )
+    opened = [open_source(each, options) for each in sources]
+    if keep_originals:
+        opened = [KeepingOriginals(source, (library or Path("sosie-library")) / "originals") for source in opened]
+    labels = _labels(label or [])
+    report = AddReport()
+    with sosie.open(library, model=model) as lib, _stop_on_interrupt() as stop:
+        for spec, source in zip(sources, opened, strict=True):
+            with progress_bar(f"adding {spec}", quiet=as_json) as bar:
+                _count_beside(source, bar)
+                report += lib.add(source, sync=sync or watch, again=again, labels=labels, progress=bar, stop=stop)
+            if stop.is_set():
+                break
+        if not stop.is_set() and (built := lib.keep_indexed()):
+            note(f"built a {built.kind} index over {built.count} pictures, recall@10 {built.recall}")
+        total = lib.catalogue.counts()["pictures"]
+        if watch and not stop.is_set():
+            _tell(report, total)
+            follow(sources, opened, lib, labels=labels, stop=stop)
+            return 0
+    if as_json:
+        emit_json({**report.to_json(), "library": str(lib.path), "pictures": total})
+    else:
+        _tell(report, total)
+    return 130 if report.interrupted else 0
+
+
+def _labels(pairs: list[str]) -> dict[str, Any]:
+    labels = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--label takes name=value, not {pair!r}")
+        labels[name] = value
+    return labels
+
+
+@contextmanager
+def _stop_on_interrupt() -> Iterator[threading.Event]:
+    """Let the first Ctrl-C end the run after what is in flight; the second one ends it at once."""
+    stop = threading.Event()
+
+    def on_signal(_signal: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        note("stopping after what is in flight; once more to stop at once")
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _count_beside(source: Source, bar: Any) -> None:
+    """Find out how many files there are while the first are being added, so that a time left can be shown."""
+    if not isinstance(source, FolderSource):
+        return
+    twin = copy.copy(source)  # iterating keeps notes on the source
+
+    def count() -> None:
+        try:
+            bar.set_total(sum(1 for _ in twin))
+        except sosie.SosieError:
+            return  # the run itself reports what is wrong
+
+    threading.Thread(target=count, daemon=True).start()
+
+
+def _tell(report: AddReport, total: int) -> None:
+    parts = [f"{report.indexed} new"]
+    for name in ("unchanged", "known", "moved", "missing", "dropped"):
+        if count := getattr(report, name):
+            parts.append(f"{count} {name}")
+    print(f"{', '.join(parts)} in {report.seconds:.1f} s; the library holds {total} pictures")
+    if report.quarantined:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report.quarantined.most_common())
+        print(f"refused: {reasons} (see `sosie quarantine`)")
+    if report.seen == 0:
+        print("no pictures were found there: is it the right folder?")
+    if report.interrupted:
+        print("interrupted: run the same command to go on")

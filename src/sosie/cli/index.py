@@ -1,0 +1,159 @@
+"""``sosie index``: derived indexes; searches are exact without one."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+import sosie
+from sosie.cli.options import JsonOption, LibraryOption
+from sosie.cli.output import emit_json, note
+from sosie.errors import UsageError
+from sosie.indexes.manifest import Manifest
+from sosie.indexes.tune import Trial, TuneReport
+from sosie.registry import INDEXES
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Build, tune, list and drop the indexes that make search fast.", no_args_is_help=True)
+
+_UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
+
+
+@app.command("build")
+def build(
+    library: LibraryOption = None,
+    kind: Annotated[str, typer.Option(help=f"auto, {', '.join(INDEXES)}.")] = "auto",
+    param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value; repeatable.")] = None,
+    recall: Annotated[float, typer.Option(help="The recall@10 to reach.", min=0.01, max=1.0)] = 0.95,
+    as_json: JsonOption = False,
+) -> int:
+    """Build the main index and measure its recall on the library's own vectors."""
+    with sosie.open(library, create=False) as lib:
+        manifest = lib.build_index(kind, _params(param or []), recall=recall)
+    _tell(manifest, as_json=as_json)
+    return 0
+
+
+@app.command("list")
+def list_(library: LibraryOption = None, as_json: JsonOption = False) -> int:
+    """Say which index answers, what it covers and what recall it was measured to have."""
+    with sosie.open(library, create=False) as lib:
+        found = lib.view().description
+    if as_json:
+        emit_json(found)
+    else:
+        print(f"{found['kind']}, recall {found['recall']}, {found['tail']} pictures in the exact tail")
+    return 0
+
+
+@app.command("drop")
+def drop(library: LibraryOption = None) -> int:
+    """Forget the main index; nothing is lost, searches are exact again."""
+    with sosie.open(library, create=False) as lib:
+        lib.drop_index()
+    print("dropped; searches are exact")
+    return 0
+
+
+@app.command("tune")
+def tune(
+    library: LibraryOption = None,
+    recall: Annotated[float, typer.Option(help="The recall to reach.", min=0.01, max=1.0)] = 0.95,
+    k: Annotated[int, typer.Option("-k", "--k", help="The recall is measured at k.", min=1)] = 10,
+    memory: Annotated[str | None, typer.Option(help="At most so much memory: 500MB.")] = None,
+    latency: Annotated[str | None, typer.Option(help="At most so long for 99 of 100 queries: 5ms.")] = None,
+    kinds: Annotated[str | None, typer.Option(help="Only these kinds, with commas between.")] = None,
+    build_winner: Annotated[bool, typer.Option("--build/--no-build", help="Build the winner.")] = True,
+    as_json: JsonOption = False,
+) -> int:
+    """Measure kinds and parameters on the library's own vectors, and build the fastest that reaches the recall."""
+    with sosie.open(library, create=False) as lib:
+        report = lib.tune(
+            recall=recall,
+            k=k,
+            memory=None if memory is None else int(_amount(memory, _UNITS)),
+            latency=None if latency is None else _amount(latency, {"": 1, "ms": 1, "s": 1000, "us": 1e-3}),
+            kinds=kinds.split(",") if kinds else None,
+            progress=note,
+        )
+        manifest = lib.build_index("auto", recall=recall) if report.winner and build_winner else None
+    if as_json:
+        emit_json({**report.to_json(), "built": manifest and _summary(manifest)})
+    else:
+        _table(report)
+        if manifest:
+            _tell(manifest, as_json=False)
+    if report.winner is None:
+        note("no kind reaches that: lower --recall, or allow more --memory or --latency")
+    return 0 if report.winner else 1
+
+
+def _params(pairs: list[str]) -> dict[str, Any]:
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--param takes name=value, not {pair!r}")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+def _amount(text: str, units: dict[str, float]) -> float:
+    match = re.fullmatch(r"([\d.]+)\s*([a-z]*)", text.strip().lower())
+    if not match or match[2] not in units:
+        raise UsageError(f"{text!r} is not an amount; units: {', '.join(unit for unit in units if unit)}")
+    return float(match[1]) * units[match[2]]
+
+
+def _summary(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "kind": manifest.kind,
+        "params": dict(manifest.params),
+        "generation": manifest.generation,
+        "vectors": manifest.count,
+        "bytes": manifest.size,
+        "recall": manifest.recall,
+        "measured": dict(manifest.measured),
+    }
+
+
+def _tell(manifest: Manifest, *, as_json: bool) -> None:
+    if as_json:
+        emit_json(_summary(manifest))
+        return
+    words = " ".join(f"{name}={value}" for name, value in manifest.params.items())
+    recall = "unmeasured" if manifest.recall is None else f"{manifest.recall:.3f}"
+    print(f"{manifest.kind} {words}: {manifest.count} vectors, {manifest.size / 1e6:.1f} MB, recall@10 {recall}")
+
+
+def _table(report: TuneReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{report.n} vectors, recall@{report.k} ≥ {report.recall}", title_justify="left")
+    for name in ("kind", "parameters", "recall", "p50 ms", "p99 ms", "memory MB", "build s", ""):
+        table.add_column(name, justify="left" if name in ("kind", "parameters", "") else "right")
+    last_rung = max((trial.n for trial in report.trials), default=0)
+    for trial in report.trials:
+        if trial.n == last_rung:
+            table.add_row(*_row(trial))
+    Console().print(table)
+
+
+def _row(trial: Trial) -> list[str]:
+    measured = trial.measured
+    words = " ".join(f"{name}={value}" for name, value in trial.params.items())
+    return [
+        trial.kind,
+        words,
+        f"{measured.recall:.3f} [{measured.low:.3f}, {measured.high:.3f}]",
+        f"{measured.p50_ms:.2f}",
+        f"{measured.p99_ms:.2f}",
+        f"{trial.memory / 1e6:.1f}",
+        f"{trial.build_s:.1f}",
+        ("front" if trial.pareto else "") + (" ← winner" if trial.winner else ""),
+    ]

@@ -1,0 +1,76 @@
+"""``sosie keys``: who may use the server, and for what."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+
+import sosie
+from sosie.cli.options import JsonOption, LibraryOption
+from sosie.cli.output import emit_json
+from sosie.errors import UsageError
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Make, list and revoke keys of the server.")
+
+NameArgument = Annotated[str, typer.Argument(help="Who or what will use the key.")]
+IdArgument = Annotated[str, typer.Argument(help="The key's id, as `sosie keys list` shows it.")]
+ScopeOption = Annotated[
+    str, typer.Option("--scope", help="read: search and look; write: add and label too; admin: everything.")
+]
+
+
+@app.command("create")
+def create(
+    name: NameArgument, scope: ScopeOption = "read", library: LibraryOption = None, as_json: JsonOption = False
+) -> int:
+    """Make a key and show it, this once."""
+    keys = import_module("sosie.server.keys")
+    try:
+        chosen = keys.Scope(scope)
+    except ValueError:
+        raise UsageError(f"a scope is read, write or admin, not {scope!r}") from None
+    key, token = _store(library).create(name, chosen)
+    if as_json:
+        emit_json({**_shown(key), "key": token})
+    else:
+        print(token)
+        typer.echo(f"Keep it: it is not shown again. It may {key.scope}; its id is {key.id}.", err=True)
+    return 0
+
+
+@app.command("list")
+def list_keys(library: LibraryOption = None, as_json: JsonOption = False) -> int:
+    """List the keys, without what is secret."""
+    keys = [_shown(key) for key in _store(library).list()]
+    if as_json:
+        emit_json({"keys": keys})
+        return 0
+    for key in keys:
+        print(f"{key['id']}  {key['scope']:<5}  {key['created_at'][:10]}  {key['name']}")
+    if not keys:
+        typer.echo("There is no key: the server is open, and keeps to this machine.", err=True)
+    return 0
+
+
+@app.command("revoke")
+def revoke(key_id: IdArgument, library: LibraryOption = None) -> int:
+    """Make a key useless, at once."""
+    gone = _store(library).revoke(key_id)
+    typer.echo(f"Revoked {gone.id} ({gone.name}).", err=True)
+    return 0
+
+
+def _store(library: LibraryOption) -> Any:
+    with sosie.open(library, create=False) as lib:
+        # By name: cli and server stand on one row and know nothing of each other.
+        return import_module("sosie.server.keys").KeyStore(lib.path / "keys.json")
+
+
+def _shown(key: Any) -> dict[str, str]:
+    made = datetime.fromtimestamp(key.created_at, UTC).isoformat(timespec="seconds")
+    return {"id": key.id, "name": key.name, "scope": str(key.scope), "created_at": made}

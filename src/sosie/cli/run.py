@@ -1,0 +1,137 @@
+"""``sosie run``: the whole pipeline from one file."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import sosie
+from sosie.cli.add import _stop_on_interrupt
+from sosie.cli.options import JsonOption
+from sosie.cli.output import emit_json, note, progress_bar
+from sosie.cli.search import write_sheet
+from sosie.settings import Application, SearchSection, json_schema, read_application
+from sosie.sources import SourceOptions, open_source
+from sosie.sources.dataset import PRESETS
+
+__all__ = ["run"]
+
+
+def run(
+    path: Annotated[Path, typer.Argument(metavar="APPLICATION.YAML")] = Path("application.yaml"),
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Run the whole pipeline from one file: add, index, search, evaluate, serve."""
+    if schema:
+        print(json_schema())
+        return 0
+    application = read_application(path)
+    here = path.resolve().parent
+    with sosie.open(here / application.library, model=application.model) as lib:
+        done: dict[str, Any] = {"add": _add(application, lib, here, quiet=as_json)}
+        done["index"] = _index(application, lib)
+        done["search"] = _search(application.search, lib, here)
+        done["evaluate"] = _evaluate(application, lib, here)
+        done["library"] = lib.stats()
+    if as_json:
+        emit_json(done)
+    else:
+        print(f"the library at {lib.path} holds {done['library']['pictures']} pictures")
+    return _serve(application, here) if application.serving.enabled else 0
+
+
+def _resolve(here: Path, path: str) -> str:
+    return path if "://" in path else str(here / path)
+
+
+def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: bool) -> list[dict[str, Any]]:
+    reports = []
+    with _stop_on_interrupt() as stop:
+        for section in application.sources:
+            preset = section.dataset is None or section.dataset in PRESETS
+            options = SourceOptions(
+                include=section.include,
+                exclude=section.exclude,
+                label_from_folders=section.label_from_folders,
+                manifest=section.manifest,
+                dataset=section.dataset if preset else _resolve(here, str(section.dataset)),
+                url_column=section.url_column,
+                label_columns=section.label_columns or None,
+            )
+            source = open_source(_resolve(here, section.path), options)
+            with progress_bar(f"adding {section.path}", quiet=quiet) as bar:
+                report = lib.add(source, sync=section.sync, labels=section.labels, progress=bar, stop=stop)
+            if stop.is_set():
+                raise KeyboardInterrupt
+            note(f"{section.path}: {report.indexed} new of {report.seen}, {report.quarantined.total()} refused")
+            reports.append({"source": section.path, **report.to_json()})
+    return reports
+
+
+def _index(application: Application, lib: sosie.Library) -> dict[str, Any]:
+    section = application.index
+    if section.kind == "auto":
+        lib.keep_indexed()
+    else:
+        lib.build_index(section.kind, section.params or None, recall=section.recall)
+    return lib.view().description
+
+
+def _search(section: SearchSection, lib: sosie.Library, here: Path) -> list[dict[str, Any]]:
+    if not section.images:
+        return []
+    results = lib.search_many([_resolve(here, image) for image in section.images], k=section.k, where=section.where)
+    documents = [result.to_json() for result in results]
+    if section.html:
+        write_sheet(results, lib, here / section.html)
+    if section.json_file:
+        (here / section.json_file).write_text(json.dumps(documents, indent=1), encoding="utf-8")
+    return documents
+
+
+def _evaluate(application: Application, lib: sosie.Library, here: Path) -> list[dict[str, Any]]:
+    """Measure what the file asks for, as `sosie evaluate` does; a run of an earlier time is kept."""
+    from sosie.evaluation.collection import from_library
+    from sosie.evaluation.copies import CopySettings, Sources, predict_copies
+    from sosie.evaluation.labels import predict_labels
+    from sosie.evaluation.methods import library_methods
+
+    section = application.evaluation
+    folder = here / section.runs / time.strftime("%Y%m%d-%H%M%S")
+    setting = {"space": lib.space.name, "spec": lib.space.spec_hash, "sosie": sosie.__version__}
+    done = []
+    if section.labels:
+        run = predict_labels(folder / "labels", from_library(lib), keys=(section.labels,), setting=setting)
+        done.append(_scored(run))
+    if section.copies:
+        ids, settings = lib.vectors()[0], CopySettings(sample=section.copies)
+        run = predict_copies(
+            folder / "copies",
+            from_library(lib),
+            methods=library_methods(lib, depth=settings.depth),
+            sources=Sources(lambda row: lib.analyse(lib.read(int(ids[row])))["working"], [], None),
+            settings=settings,
+            setting=setting,
+            note=note,
+        )
+        done.append(_scored(run))
+    return done
+
+
+def _scored(run: Any) -> dict[str, Any]:
+    from sosie.evaluation.report import write_report
+
+    note(f"report: {write_report(run)}")
+    stored = json.loads((run.folder / "score.json").read_text(encoding="utf-8"))
+    return {"metrics": stored["metrics"], "config": dict(run.config), "run": str(run.folder)}
+
+
+def _serve(application: Application, here: Path) -> int:
+    from sosie.cli.serve import serve
+
+    return serve(here / application.library, host=application.serving.host, port=application.serving.port)

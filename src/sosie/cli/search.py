@@ -1,0 +1,91 @@
+"""``sosie search``: which pictures of the library look like this one?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import sosie
+from sosie.cli.options import JsonOption, KOption, LibraryOption, WhereOption, parse_box
+from sosie.cli.output import emit_json, note
+from sosie.errors import SosieError, UsageError
+from sosie.types import SearchResult
+
+__all__ = ["search"]
+
+
+def search(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE…", help='Pictures, or "a.jpg + b.jpg - c.jpg", or id:17.')
+    ],
+    k: KOption = 10,
+    library: LibraryOption = None,
+    where: WhereOption = None,
+    box: Annotated[str | None, typer.Option(help="Search for a part: x,y,width,height, each 0 to 1.")] = None,
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a contact sheet that opens from disk.")] = None,
+    thumbnails: Annotated[str, typer.Option(help="Pictures in the terminal: auto, always or never.")] = "auto",
+) -> int:
+    """Find the pictures most like IMAGE, best first."""
+    with sosie.open(library, create=False) as lib:
+        queries = [int(image[3:]) if image.startswith("id:") and image[3:].isdigit() else image for image in images]
+        results = lib.search_many(queries, k=k, where=where, box=parse_box(box))
+        if lib.catalogue.counts()["pictures"] == 0:
+            note("the library holds no pictures yet: `sosie add FOLDER`")
+        if html is not None:
+            write_sheet(results, lib, html)
+        _show(results, lib, as_json=as_json, as_csv=as_csv, thumbnails=thumbnails)
+    return 0
+
+
+def _show(results: Sequence[SearchResult], lib: sosie.Library, *, as_json: bool, as_csv: bool, thumbnails: str) -> None:
+    if as_json and as_csv:
+        raise UsageError("choose one of --json and --csv")
+    if as_json:
+        documents = [result.to_json() for result in results]
+        emit_json(documents[0] if len(documents) == 1 else documents)
+    elif as_csv:
+        from sosie.present.csv import to_csv
+
+        sys.stdout.write(to_csv(results))
+    else:
+        from sosie.present.table import print_results
+
+        print_results(results, thumbnail=lambda hit: thumbnail_or_none(lib, hit.id), thumbnails=thumbnails)
+
+
+def thumbnail_or_none(lib: sosie.Library, content_id: int) -> bytes | None:
+    """Return a picture's thumbnail, or None where the picture is away."""
+    try:
+        return lib.thumbnail(content_id)
+    except SosieError:
+        return None
+
+
+def write_sheet(results: Sequence[SearchResult], lib: sosie.Library, path: Path) -> None:
+    """Write the contact sheet of some results and say where it lies."""
+    from sosie.present.html import contact_sheet
+
+    ids = {hit.uri: hit.id for result in results for hit in result}
+
+    def thumbnail(uri: str) -> bytes | None:
+        if uri in ids:
+            return thumbnail_or_none(lib, ids[uri])
+        try:
+            return lib.preview(uri)
+        except SosieError:
+            return None
+
+    text = contact_sheet(results, thumbnail=thumbnail, title="Sosie", notes=_notes(results))
+    path.write_text(text, encoding="utf-8")
+    note(f"contact sheet: {path}")
+
+
+def _notes(results: Sequence[SearchResult]) -> dict[str, str]:
+    index = results[0].index if results else {}
+    return {name: str(value) for name, value in index.items() if value is not None}

@@ -1,0 +1,75 @@
+"""``sosie serve``: the web page and the REST API."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+import sosie
+from sosie.cli.options import LibraryOption
+
+__all__ = ["serve"]
+
+HostOption = Annotated[str, typer.Option("--host", help="The address to listen on; others than loopback need a key.")]
+PortOption = Annotated[int, typer.Option("--port", help="The port to listen on.", min=0, max=65535)]
+AllowHostOption = Annotated[
+    list[str] | None, typer.Option("--allow-host", help="A name that the server goes by, besides its address.")
+]
+AllowOriginOption = Annotated[
+    list[str] | None, typer.Option("--allow-origin", help="A page elsewhere that may call the API: https://example.org")
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option("--rate", help="Requests a second of one caller.", min=0.1, show_default="50; on loopback no limit"),
+]
+BodyOption = Annotated[int, typer.Option("--max-body", help="Megabytes that one upload may have.", min=1, max=1024)]
+WorkersOption = Annotated[int, typer.Option("--workers", help="Searches that run at once.", min=1, max=64)]
+PathsOption = Annotated[
+    bool, typer.Option("--paths/--no-paths", help="Let the page add folders of this machine by their path.")
+]
+UrlsOption = Annotated[bool, typer.Option("--urls/--no-urls", help="Let people search by the address of a picture.")]
+ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Serve without ever writing to the library.")]
+
+
+def serve(
+    library: LibraryOption = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 6868,
+    allow_host: AllowHostOption = None,
+    allow_origin: AllowOriginOption = None,
+    rate: RateOption = None,
+    max_body: BodyOption = 64,
+    workers: WorkersOption = 2,
+    paths: PathsOption = True,
+    urls: UrlsOption = True,
+    read_only: ReadOnlyOption = False,
+) -> int:
+    """Serve the library as a web page and a REST API, until Ctrl-C."""
+    # Searches run side by side already; BLAS threads of their own would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    # By name: cli and server stand on one row and know nothing of each other.
+    config = import_module("sosie.server.config")
+    server = import_module("sosie.server.run")
+    local = config.is_loopback(host)
+    settings = config.ServerSettings(
+        host=host,
+        port=port,
+        hosts=tuple(allow_host or ()),
+        origins=tuple(allow_origin or ()),
+        rate=rate if rate is not None or local else 50.0,
+        max_body=max_body * config.MIB,
+        workers=workers,
+        paths=paths,
+        urls=urls,
+    )
+    with sosie.open(library, create=not read_only, read_only=read_only) as lib:
+        server.serve(lib, settings=settings, announce=_announce)
+    return 0
+
+
+def _announce(address: str) -> None:
+    print(f"Sosie is at {address} (Ctrl-C stops it)", file=sys.stderr, flush=True)

@@ -1,0 +1,3 @@
+"""Altered copies: candidates → verify → calibrated verdict."""
+
+from __future__ import annotations

@@ -1,0 +1,164 @@
+"""Groups of copies inside a library. There are no chains: every member of a group matches the group's best one itself.
+
+Best is the largest picture, then the larger file, then the less lossy format, then the one that has been there longest.
+Matches that cross two groups are weak bridges: they are shown, and nothing is merged over them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sosie.catalogue import Catalogue, PictureRecord
+from sosie.copies.finder import CopyFinder
+
+__all__ = ["Bridge", "DuplicateGroup", "DuplicateReport", "Match", "find_duplicates", "group_matches", "plan"]
+
+_LOSSLESS = {"TIFF": 0, "PNG": 1, "BMP": 2, "WEBP": 3, "AVIF": 4, "JPEG": 5, "GIF": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two pictures (a < b) that are copies of one another, and how sure that is."""
+
+    a: int
+    b: int
+    probability: float
+    verdict: str
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateGroup:
+    """The best copy and the others, each with its own match to the best."""
+
+    best: PictureRecord
+    others: tuple[tuple[PictureRecord, Match], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """A match that joins nothing: between members of two groups, or to a picture that does not match the best itself.
+
+    ``groups`` are positions among the report's groups, of ``match.a`` and ``match.b``; None for a picture in no group.
+    """
+
+    match: Match
+    groups: tuple[int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateReport:
+    """Groups, largest first, the bridges between them, and the probability that every match reaches."""
+
+    groups: tuple[DuplicateGroup, ...]
+    bridges: tuple[Bridge, ...]
+    cut_off: float
+    pictures: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "pictures": self.pictures,
+            "cut_off": round(self.cut_off, 6),
+            "groups": [
+                {
+                    "best": _short(group.best),
+                    "others": [
+                        {**_short(record), "probability": round(match.probability, 6), "verdict": match.verdict}
+                        for record, match in group.others
+                    ],
+                }
+                for group in self.groups
+            ],
+            "bridges": [
+                {"a": b.match.a, "b": b.match.b, "probability": b.match.probability, "groups": list(b.groups)}
+                for b in self.bridges
+            ],
+        }
+
+
+def find_duplicates(
+    finder: CopyFinder,
+    catalogue: Catalogue,
+    *,
+    max_false_rate: float,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> DuplicateReport:
+    """Ask for the copies of every picture of the library, from what is stored of it, and group what matches."""
+    ids = catalogue.live_ids().tolist()
+    matches: dict[tuple[int, int], Match] = {}
+    cut_off = 0.5
+    for done, content_id in enumerate(ids, 1):
+        query = finder.stored_query(content_id)
+        if query is not None:
+            result = finder.find(query, k=50, max_false_rate=max_false_rate)
+            cut_off = float(result.index["cut_off"])
+            for hit in result:
+                a, b = sorted((content_id, hit.id))
+                known = matches.get((a, b))
+                if known is None or (hit.probability or 0) > known.probability:
+                    matches[a, b] = Match(a, b, float(hit.probability or 0), str(hit.verdict))
+        progress(done, len(ids))
+    kept = {(min(one.a, one.b), max(one.a, one.b)) for one in catalogue.decisions() if one.decision == "keep_both"}
+    records = {record.id: record for record in catalogue.pictures(sorted({i for pair in matches for i in pair}))}
+    decided = {i: bytes.fromhex(record.sha256).hex() for i, record in records.items()}
+    free = [m for m in matches.values() if tuple(sorted((decided[m.a], decided[m.b]))) not in kept]
+    groups, bridges = group_matches(records, free)
+    return DuplicateReport(groups, bridges, cut_off, len(ids))
+
+
+def group_matches(
+    records: Mapping[int, PictureRecord], matches: Iterable[Match]
+) -> tuple[tuple[DuplicateGroup, ...], tuple[Bridge, ...]]:
+    """Form groups around the best pictures: each takes the free pictures that it matches itself."""
+    by_picture: dict[int, dict[int, Match]] = defaultdict(dict)
+    every = sorted(matches, key=lambda match: (match.a, match.b))
+    for match in every:
+        by_picture[match.a][match.b] = by_picture[match.b][match.a] = match
+    home: dict[int, int] = {}
+    groups: list[DuplicateGroup] = []
+    for best in sorted(by_picture, key=lambda i: _worth(records[i])):
+        free = [i for i in sorted(by_picture[best]) if i not in home]
+        if best in home or not free:
+            continue
+        for member in (best, *free):
+            home[member] = len(groups)
+        groups.append(DuplicateGroup(records[best], tuple((records[i], by_picture[best][i]) for i in free)))
+    bridges = [
+        Bridge(match, (home.get(match.a), home.get(match.b)))
+        for match in every
+        if home.get(match.a) != home.get(match.b)
+    ]
+    return tuple(groups), tuple(bridges)
+
+
+def plan(report: DuplicateReport, *, action: str) -> list[dict[str, str]]:
+    """Say what would be done to every copy that is not the best (``link``, ``move``, ``delete``); do nothing."""
+    return [
+        {"action": action, "uri": uri, "keep": group.best.uris[0], "verdict": match.verdict}
+        for group in report.groups
+        for record, match in group.others
+        for uri in record.uris
+        if group.best.uris
+    ]
+
+
+def _worth(record: PictureRecord) -> tuple[Any, ...]:
+    """Order pictures, best first."""
+    rank = _LOSSLESS.get(record.format.upper(), 9)
+    return (-record.width * record.height, -record.bytes, rank, record.added_at, record.id)
+
+
+def _short(record: PictureRecord) -> dict[str, Any]:
+    uris: Sequence[str] = record.uris
+    return {
+        "id": record.id,
+        "uris": list(uris),
+        "sha256": record.sha256,
+        "width": record.width,
+        "height": record.height,
+        "bytes": record.bytes,
+        "format": record.format,
+    }

@@ -1,0 +1,152 @@
+"""What the first bytes of a file say, read without a decoder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+__all__ = ["count_scans", "looks_truncated", "sniff", "webp_size"]
+
+_ISO_BRANDS = {
+    b"avif": "AVIF",
+    b"avis": "AVIF",
+    b"heic": "HEIF",
+    b"heix": "HEIF",
+    b"heim": "HEIF",
+    b"heis": "HEIF",
+    b"hevc": "HEIF",
+    b"hevx": "HEIF",
+}
+_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+)
+_REFUSED: tuple[tuple[bytes, str], ...] = (
+    (b"%!PS", "EPS"),
+    (b"\xc5\xd0\xd3\xc6", "EPS"),
+    (b"8BPS", "PSD"),
+    (b"%PDF-", "PDF"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\1\0", "ICO"),
+    (b"\xd7\xcd\xc6\x9a", "WMF"),
+    (b"DDS ", "DDS"),
+    (b"SIMPLE  =", "FITS"),
+)
+_SVG = re.compile(rb"\s*(\xef\xbb\xbf)?\s*<(\?xml|!--|!DOCTYPE svg|svg)[^\0]*", re.IGNORECASE)
+_BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+
+
+def sniff(data: bytes) -> tuple[str | None, bool]:
+    """Return the name of the format that the first bytes announce, and whether it is one that is ever opened.
+
+    ``(None, False)`` for what looks like no picture at all.
+    """
+    head = data[:64]
+    if head[4:8] == b"ftyp":
+        return _sniff_iso(data)
+    for table, allowed in ((_MAGIC, True), (_REFUSED, False)):
+        for magic, name in table:
+            if head.startswith(magic):
+                return name, allowed
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP", True
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP", True
+    return ("SVG" if _SVG.match(head) and b"<svg" in data[:4096].lower() else None), False
+
+
+def _sniff_iso(data: bytes) -> tuple[str | None, bool]:
+    """Tell AVIF from HEIF by the brands of the ``ftyp`` box (ISO/IEC 14496-12, 4.3)."""
+    end = min(int.from_bytes(data[:4], "big"), 256, len(data))
+    brands = [data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))]
+    for brand in brands:
+        if brand in _ISO_BRANDS:
+            return _ISO_BRANDS[brand], True
+    return ("HEIF", True) if brands[0] in (b"mif1", b"msf1") else ("ISO media", False)
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return the canvas of a WebP file (RFC 9649), or None where the header does not say.
+
+    The decoder allocates its canvas when it is opened, so the size has to be known before that.
+    """
+    kind = data[12:16]
+    if kind == b"VP8X" and len(data) >= 30:
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if kind == b"VP8L" and len(data) >= 25 and data[20] == 0x2F:
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 " and len(data) >= 30:
+        return int.from_bytes(data[26:28], "little") & 0x3FFF, int.from_bytes(data[28:30], "little") & 0x3FFF
+    return None
+
+
+_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not a stuffed zero, not a restart marker
+_SOF_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+_SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SOS, _EOI = 0xDA, 0xD9
+
+
+def count_scans(data: bytes, at_most: int) -> int:
+    """Count the scans that a JPEG decoder would go through (ITU T.81, B.1), exactly where they are too many.
+
+    A sequential JPEG whose first scan holds every component has no other, which the header tells. Elsewhere counting
+    the two bytes of the marker gives an upper bound, and segments are walked only where that is above ``at_most``.
+    """
+    components = 0
+    for marker, at in _segments(data):
+        if marker in _SOF:
+            components = data[at + 7] if len(data) > at + 7 else 0
+            if marker in _SOF_PROGRESSIVE:
+                break
+        elif marker == _SOS:
+            if components and data[at + 2 : at + 3] == bytes([components]):
+                return 1
+            break
+    bound = data.count(b"\xff\xda")
+    return bound if bound <= at_most else sum(marker == _SOS for marker, _ in _segments(data))
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield every marker with the offset of its length, as libjpeg finds them: junk between them is skipped."""
+    at = 2
+    while found := _MARKER.search(data, at):
+        marker, at = found[1][0], found.end()
+        if marker == _EOI:  # what follows is another picture, or junk
+            return
+        if marker not in (0x01, 0xD8):  # these two have no length
+            yield marker, at
+            at += int.from_bytes(data[at : at + 2], "big")
+
+
+def looks_truncated(data: bytes, name: str) -> bool:
+    """Tell whether a file that does not decode lacks its end; asked only after decoding has failed."""
+    if name == "JPEG":
+        return b"\xff\xd9" not in data[-64:]
+    if name == "PNG":
+        return b"IEND" not in data[-64:]
+    if name == "WEBP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if name == "GIF":
+        return data[-1:] != b";"
+    return name in ("AVIF", "HEIF") and _boxes_end(data) > len(data)
+
+
+def _boxes_end(data: bytes) -> int:
+    """Return where the last top-level box of an ISO media file says to end."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size < 8:  # "to the end", or a size of 64 bits
+            break
+        at += size
+    return at

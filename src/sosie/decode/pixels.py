@@ -1,0 +1,151 @@
+"""Bytes → Picture, in this process."""
+
+from __future__ import annotations
+
+import io
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from PIL import Image
+
+from sosie.decode import headers
+from sosie.decode.colour import opaque, to_srgb
+from sosie.decode.limits import Limits
+from sosie.errors import BadPicture
+from sosie.types import Picture
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+
+__all__ = ["FORMATS", "decode"]
+
+# The decoders are named, one by one: whatever else Pillow can open, or learns to, is out of reach.
+FORMATS: dict[str, str] = {
+    "JPEG": "PIL.JpegImagePlugin:JpegImageFile",  # MPO too: its first picture is a plain JPEG
+    "PNG": "PIL.PngImagePlugin:PngImageFile",
+    "WEBP": "PIL.WebPImagePlugin:WebPImageFile",
+    "GIF": "PIL.GifImagePlugin:GifImageFile",
+    "TIFF": "PIL.TiffImagePlugin:TiffImageFile",
+    "BMP": "PIL.BmpImagePlugin:BmpImageFile",
+    "AVIF": "PIL.AvifImagePlugin:AvifImageFile",
+    "HEIF": "pi_heif.as_plugin:HeifImageFile",
+}
+_ORIENTATION = 0x0112
+_WITH_ORIENTATION = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_DEFAULT = Limits()
+
+
+def decode(data: bytes, *, side: int | None = None, limits: Limits = _DEFAULT) -> Picture:
+    """Decode one picture: the first frame, upright, 8-bit sRGB over white.
+
+    ``side`` says how many pixels the caller needs along the *shorter* side: JPEGs are then decoded at the smallest
+    of the scales 1, 1/2, 1/4, 1/8 that has them, other formats reduced to not less than twice as many. The
+    pixels are C-contiguous and read-only. Raise BadPicture, whose ``reason`` is a key of `REASONS`, and nothing else.
+    """
+    name = _admit(data, limits)
+    try:
+        return _decode(data, name, side, limits)
+    except BadPicture:
+        raise
+    except MemoryError as error:
+        raise BadPicture("out_of_memory", "decoding ran out of memory") from error
+    except Exception as error:
+        # Damaged files make decoders raise nearly anything, IndexError and KeyError included.
+        raise _explain(error, data, name) from error
+
+
+def _admit(data: bytes, limits: Limits) -> str:
+    """Return the format, having checked all that can be known without a decoder."""
+    if not data:
+        raise BadPicture("empty", "the file has no bytes")
+    if len(data) > limits.max_bytes:
+        raise BadPicture("too_many_bytes", f"{len(data):,} bytes, at most {limits.max_bytes:,} are read")
+    name, allowed = headers.sniff(data)
+    if name is None:
+        raise BadPicture("not_a_picture", f"begins with {bytes(data[:8])!r}")
+    if not allowed:
+        raise BadPicture("unsupported_format", f"{name} files are not opened")
+    if name == "JPEG" and (scans := headers.count_scans(data, limits.max_scans)) > limits.max_scans:
+        raise BadPicture("too_many_scans", f"{scans:,} scans, at most {limits.max_scans} are decoded")
+    if name == "WEBP" and (size := headers.webp_size(data)):
+        _check_size(size, limits)
+    return name
+
+
+def _check_size(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise BadPicture("corrupt", f"{width}×{height} pixels")
+    if max(size) > limits.max_side:
+        raise BadPicture("too_large_side", f"{width}×{height} pixels, at most {limits.max_side:,} a side")
+    if width * height > limits.max_pixels:
+        raise BadPicture("too_many_pixels", f"{width}×{height} pixels, at most {limits.max_pixels:,} in all")
+
+
+def _decode(data: bytes, name: str, side: int | None, limits: Limits) -> Picture:
+    with _open(data, name) as file:
+        size = file.size
+        _check_size(size, limits)
+        _check_tiles(file, limits)
+        if side and name == "JPEG":
+            file.draft(None, (side, side))
+        file.load()
+        if name != "JPEG":
+            size = file.size  # Pillow turns a TIFF as it loads it, and a HEIF may correct what its header says
+        profile, orientation = file.info.get("icc_profile"), _orientation(file)
+        image = opaque(file)
+        if side and name != "JPEG" and (factor := min(size) // (2 * side)) > 1:
+            image = image.reduce(factor)
+        image = to_srgb(image, profile)
+        if orientation in _UPRIGHT:
+            image = image.transpose(_UPRIGHT[orientation])
+            size = size if orientation < 5 else (size[1], size[0])
+        return Picture(pixels=np.asarray(image), width=size[0], height=size[1], format=name)
+
+
+def _open(data: bytes, name: str) -> ImageFile:
+    module, _, attribute = FORMATS[name].partition(":")
+    try:
+        factory = getattr(import_module(module), attribute)
+    except ImportError as error:
+        raise BadPicture("missing_decoder", "install the decoder: pip install 'sosie[heif]'") from error
+    return cast("ImageFile", factory(io.BytesIO(data)))
+
+
+def _check_tiles(file: ImageFile, limits: Limits) -> None:
+    """Refuse a TIFF whose tiles are larger than any picture may be: each is allocated in full."""
+    tags: Any = getattr(file, "tag_v2", None)
+    if tags is not None and tags.get(322, 1) * tags.get(323, 1) > limits.max_pixels:
+        raise BadPicture("too_many_pixels", f"tiles of {tags.get(322)}×{tags.get(323)} pixels")
+
+
+def _orientation(file: ImageFile) -> int:
+    """Return how the picture lies, 1 to 8 (EXIF 2.32, tag Orientation); damaged EXIF says nothing."""
+    if _WITH_ORIENTATION.isdisjoint(file.info):  # saves building an Exif object for every picture
+        return 1
+    try:
+        return int(file.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+
+
+def _explain(error: Exception, data: bytes, name: str) -> BadPicture:
+    """Translate a decoder's exception."""
+    text = f"{name}: {error or type(error).__name__}"
+    if isinstance(error, Image.DecompressionBombError):
+        return BadPicture("too_many_pixels", text)
+    if isinstance(error, ValueError) and "MAX_TEXT" in text:
+        return BadPicture("decompression_bomb", text)
+    if "truncated" in text.lower() or isinstance(error, EOFError) or headers.looks_truncated(data, name):
+        return BadPicture("truncated", text)
+    return BadPicture("corrupt", text)

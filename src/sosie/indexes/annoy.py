@@ -1,0 +1,112 @@
+"""Annoy: a forest of random splits in one file that is mapped, not read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Literal, cast
+
+import numpy as np
+
+from sosie.errors import MissingExtra, UsageError
+from sosie.indexes.base import RowIndex, Space
+from sosie.indexes.flat import Metric, Rows, rerank
+from sosie.types import FloatMatrix
+
+__all__ = ["AnnoyIndex"]
+
+_FILE = "annoy.ann"
+_METRICS = ("angular", "euclidean", "dot", "manhattan", "hamming")
+
+
+class AnnoyIndex(RowIndex):
+    """Approximate nearest neighbours, oh yeah (Bernhardsson 2013), from the annoy package.
+
+    ``n_trees`` and ``search_k`` are Annoy's own; ``search_k`` -1 is n_trees × k. The first three metrics
+    order unit vectors alike and score by inner product; ``manhattan`` and ``hamming`` (of the signs) score
+    by minus the distance.
+    """
+
+    kind: ClassVar[str] = "annoy"
+    least: ClassVar[int] = 64
+    build_space: ClassVar[Space] = {"n_trees": (25, 50, 100)}
+    search_space: ClassVar[Space] = {"search_k": (250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 64_000)}
+
+    def __init__(
+        self,
+        *,
+        metric: Literal["angular", "euclidean", "dot", "manhattan", "hamming"] = "angular",
+        n_trees: int = 50,
+        search_k: int = -1,
+        seed: int = 0,
+    ) -> None:
+        if metric not in _METRICS:
+            raise UsageError(f"annoy knows {', '.join(_METRICS)}, not {metric!r}")
+        if n_trees < 1:
+            raise UsageError(f"annoy needs at least one tree, not {n_trees}")
+        super().__init__({"metric": metric, "n_trees": n_trees, "search_k": search_k, "seed": seed})
+        self._forest: Any = None
+        self._file = Path()
+        self._scratch: TemporaryDirectory[str] | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """What a score is."""
+        name = self._params["metric"]
+        return cast("Metric", name) if name in ("manhattan", "hamming") else "dot"
+
+    def export(self, folder: Path) -> Path:
+        """Write ``{dim}-{metric}-{trees}.ann`` for plain Annoy, with ids.npy and vectors.npy beside; return its path.
+
+        Annoy's item i is row i of both arrays.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / f"{self.dim}-{self._params['metric']}-{self._params['n_trees']}.ann"
+        if not self._has_structure:
+            self._build(self._vectors)
+        self._copy_to(target)
+        np.save(folder / "ids.npy", self._ids, allow_pickle=False)
+        np.save(folder / "vectors.npy", self._vectors, allow_pickle=False)
+        return target
+
+    def _build(self, vectors: FloatMatrix) -> None:
+        forest = self._empty_forest(vectors.shape[1])
+        forest.set_seed(self._params["seed"])
+        for row, vector in enumerate(self._as_annoy(vectors)):
+            forest.add_item(row, vector)
+        # One thread: with several, the order in which they finish decides the file.
+        forest.build(self._params["n_trees"], 1)
+        # Annoy's save swaps the memory that searches read, so it is done once, before there are any.
+        self._scratch = TemporaryDirectory(prefix="sosie-annoy-")
+        self._file = Path(self._scratch.name) / _FILE
+        forest.save(str(self._file))
+        self._forest = forest
+
+    def _search(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
+        near = np.full((len(queries), k), -1, np.int64)
+        for at, query in enumerate(self._as_annoy(queries)):
+            found = self._forest.get_nns_by_vector(query, k, self._params["search_k"])
+            near[at, : len(found)] = found
+        return rerank(self._vectors, queries, near, k, self.metric)
+
+    def _save(self, folder: Path) -> None:
+        self._copy_to(folder / _FILE)
+
+    def _copy_to(self, target: Path) -> None:
+        shutil.copyfile(self._file, target)
+
+    def _load(self, folder: Path) -> None:
+        self._file = folder / _FILE
+        self._forest = self._empty_forest(self._vectors.shape[1])
+        self._forest.load(str(self._file))
+
+    def _empty_forest(self, dim: int) -> Any:
+        try:
+            from annoy import AnnoyIndex as Forest
+        except ModuleNotFoundError as error:
+            raise MissingExtra("this index needs annoy: pip install 'sosie[annoy]'") from error
+        return Forest(dim, self._params["metric"])
+
+    def _as_annoy(self, vectors: FloatMatrix) -> FloatMatrix:
+        return (vectors > 0).astype(np.float32) if self._params["metric"] == "hamming" else vectors

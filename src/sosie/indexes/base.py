@@ -1,0 +1,220 @@
+"""What all index kinds share: ids beside rows, filters, padding, and the vectors for exact re-ranking."""
+
+from __future__ import annotations
+
+import copy
+import mmap
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sosie.errors import UsageError
+from sosie.indexes.allowed import Allowed
+from sosie.indexes.checks import check_allow, check_build, check_k, check_queries
+from sosie.indexes.flat import Metric, Rows, Vectors, pad, top_k, top_k_of
+from sosie.types import FloatMatrix, Ids
+
+__all__ = ["RowIndex", "threads"]
+
+_WIDEST = 20_000  # candidates; beyond that a pass over the allowed rows is cheaper
+
+Space = Mapping[str, tuple[Any, ...]]
+
+
+class RowIndex(ABC):
+    """An index over rows 0..n-1, which stand in ascending order of their ids.
+
+    A kind supplies ``_build``, ``_search``, ``_save`` and ``_load`` in terms of rows; ids, checks, filters
+    and padding are done here. Below ``least`` rows nothing is built and search is exact. ``vectors`` are
+    kept beside the structure and mapped from their file after ``load``, so that several processes share
+    them.
+
+    ``build_space`` and ``search_space`` list the values that the tuner tries, from cheap to thorough.
+    """
+
+    kind: ClassVar[str]
+    least: ClassVar[int] = 0
+    gives_k: ClassVar[bool] = False  # whether ``_search`` always finds k rows
+    few: int = 20_000  # so many allowed rows are gone through exactly: a filtered graph search takes as long
+    build_space: ClassVar[Space] = {}
+    search_space: ClassVar[Space] = {}
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self._params = dict(params)
+        self._ids: Ids = np.empty(0, np.int64)
+        self._vectors: Vectors = np.empty((0, 0), np.float32)
+        self._last_allow: tuple[Ids | None, Allowed] = (None, Allowed(self._ids, 0))
+        self._mapping: mmap.mmap | None = None  # of the vectors, after load
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Every parameter that building or searching depends on; the constructor takes the same names."""
+        return dict(self._params)
+
+    @property
+    def metric(self) -> Metric:
+        """What a score is."""
+        return "dot"
+
+    @property
+    def dim(self) -> int | None:
+        """The length of a vector; None before anything was built."""
+        return self._vectors.shape[1] or None
+
+    @property
+    def ids(self) -> Ids:
+        """The ids held, ascending."""
+        return self._ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def tuned(self, changes: Mapping[str, Any]) -> Self:
+        """Return this index with other search parameters; what was built is shared."""
+        if wrong := set(changes) - set(self.search_space):
+            raise UsageError(f"{self.kind} has no search parameter {sorted(wrong)[0]!r}")
+        other = copy.copy(self)
+        other._params = {**self._params, **changes}
+        return other
+
+    def build(self, ids: Ids, vectors: FloatMatrix) -> None:
+        """Index ``vectors`` (n, dim) under ``ids`` (n,), unique and >= 0; raise UsageError otherwise."""
+        ids, vectors = check_build(ids, vectors)
+        if not bool((ids[1:] > ids[:-1]).all()):
+            order = np.argsort(ids)
+            ids, vectors = ids[order], vectors[order]
+        self._ids, self._vectors, self._last_allow = ids, vectors, (None, Allowed(ids, 0))
+        if self._has_structure:
+            self._build(vectors)
+
+    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+        """Return ids and scores, both (q, k), best first; -1 and -inf fill up what is not there.
+
+        ``allow`` holds the ids that may be returned; k come back whenever k match. An array that is marked read-only
+        (``allow.flags.writeable = False``) is worked out once for all searches in a row that pass it. Thread-safe.
+        """
+        queries, k = check_queries(queries, self.dim), check_k(k)
+        wanted = min(k, len(self))
+        if wanted == 0 or len(queries) == 0:
+            nothing = np.empty((len(queries), 0))
+            return pad(nothing.astype(np.int64), nothing.astype(np.float32), k)
+        allowed = None if allow is None else self._allowed(allow)
+        if allowed is None or len(allowed) == len(self):
+            return self._answer(*self._search_all(queries, wanted), k)
+        if len(allowed) <= max(self.few, k) or not self._has_structure:
+            return self._answer(*top_k_of(self._vectors, queries, k, allowed.rows, self.metric), k)
+        return self._answer(*self._search_among(queries, k, allowed), k)
+
+    def save(self, folder: str) -> None:
+        """Write ids.npy, vectors.npy and the kind's own files into an existing folder."""
+        target = Path(folder)
+        np.save(target / "ids.npy", self._ids, allow_pickle=False)
+        np.save(target / "vectors.npy", self._vectors, allow_pickle=False)
+        if self._has_structure:
+            self._save(target)
+
+    def load(self, folder: str) -> None:
+        """Read what ``save`` wrote, the vectors mapped; only for files whose digests were checked."""
+        source = Path(folder)
+        ids = np.load(source / "ids.npy", allow_pickle=False)
+        vectors = np.load(source / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        if ids.dtype != np.int64 or ids.ndim != 1 or vectors.ndim != 2 or len(ids) != len(vectors):
+            raise UsageError(f"{source} does not hold an index of Sosie")
+        # A plain view: indexing a memmap costs a Python call more, each time.
+        self._ids, self._vectors, self._mapping = ids, vectors.view(np.ndarray), getattr(vectors, "_mmap", None)
+        if self._has_structure:
+            self._load(source)
+
+    def structure_size(self) -> int:
+        """Return the bytes that a search keeps in memory: the structure, or else the vectors."""
+        with tempfile.TemporaryDirectory(prefix="sosie-size-") as folder:
+            if self._has_structure:
+                self._save(Path(folder))
+            size = sum(file.stat().st_size for file in Path(folder).iterdir())
+        return size or self._vectors.nbytes
+
+    @abstractmethod
+    def _build(self, vectors: FloatMatrix) -> None:
+        """Build over ``vectors`` (n, dim), n >= least."""
+
+    @abstractmethod
+    def _search(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
+        """Return rows and scores, both (q, k), best first; row -1 where nothing was found; 1 <= k <= n."""
+
+    @abstractmethod
+    def _save(self, folder: Path) -> None: ...
+
+    @abstractmethod
+    def _load(self, folder: Path) -> None: ...
+
+    @property
+    def _has_structure(self) -> bool:
+        return len(self) >= max(1, self.least)
+
+    def _search_all(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
+        # Much of the library is asked for: going through all of it is both faster and right.
+        if not self._has_structure or k > min(_WIDEST, len(self) // 4):
+            return top_k(self._vectors, queries, k, self.metric)
+        rows, scores = self._search(queries, k)
+        if self.gives_k:
+            return rows, scores
+        # Few kinds promise k answers. Where one fell short, those queries are answered exactly.
+        if rows.shape[1] < k:
+            return top_k(self._vectors, queries, k, self.metric)
+        fell_short = rows[:, k - 1] < 0
+        if fell_short.any():
+            rows[fell_short], scores[fell_short] = top_k(self._vectors, queries[fell_short], k, self.metric)
+        return rows, scores
+
+    def _search_among(self, queries: FloatMatrix, k: int, allowed: Allowed) -> tuple[Rows, FloatMatrix]:
+        """Return the best of ``allowed``, which are many: over-fetch until every query has k of them."""
+        found = np.full((len(queries), k), -1, np.int64)
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        unanswered = np.arange(len(queries))
+        fetch = int(1.5 * k / allowed.share) + k
+        while len(unanswered) and fetch <= min(_WIDEST, len(self) // 4):
+            near, values = self._search(queries[unanswered], fetch)
+            keep = (near >= 0) & allowed.mask[near]
+            enough = keep.sum(axis=1) >= k
+            for at in np.flatnonzero(enough):
+                mine = np.flatnonzero(keep[at])[:k]
+                found[unanswered[at]], scores[unanswered[at]] = near[at, mine], values[at, mine]
+            unanswered, fetch = unanswered[~enough], fetch * 4
+        if len(unanswered):
+            found[unanswered], scores[unanswered] = top_k_of(
+                self._vectors, queries[unanswered], k, allowed.rows, self.metric
+            )
+        return found, scores
+
+    def _allowed(self, allow: Ids) -> Allowed:
+        before, answer = self._last_allow
+        if before is allow:
+            return answer
+        ids = check_allow(allow)
+        at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        answer = Allowed(at[self._ids[at] == ids], len(self._ids))
+        if isinstance(allow, np.ndarray) and not allow.flags.writeable:
+            self._last_allow = (allow, answer)
+        return answer
+
+    def _answer(self, rows: npt.NDArray[Any], scores: FloatMatrix, k: int) -> tuple[Ids, FloatMatrix]:
+        first, last = self._ids[0], self._ids[-1]
+        if last - first == len(self._ids) - 1:  # no gaps: adding is cheaper than looking up
+            return pad(rows.astype(np.int64) + first, scores, k)
+        return pad(self._ids[rows], scores, k)
+
+
+def threads() -> int:
+    """Return how many threads a batch of queries or a build may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdigit() and int(asked) > 0:
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,67 @@
+"""HNSW: a graph in layers, searched greedily; the field's usual choice."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from sosie.errors import UsageError
+from sosie.indexes.base import Space
+from sosie.indexes.faiss_files import FaissIndex
+from sosie.indexes.flat import Rows, rerank
+from sosie.types import FloatMatrix
+
+__all__ = ["HnswIndex"]
+
+_LEAST_SHARE = 0.02  # below, widening the search further costs more than going through what is allowed
+
+
+class HnswIndex(FaissIndex):
+    """Hierarchical navigable small worlds (Malkov and Yashunin 2018) from FAISS.
+
+    ``links`` is M; ``codes`` keeps full vectors in the graph (``flat``) or one byte a number (``sq8``, re-
+    ranked from the mapped vectors); ``ef`` is the width of the search.
+    """
+
+    kind: ClassVar[str] = "hnsw"
+    least: ClassVar[int] = 256
+    build_space: ClassVar[Space] = {"links": (16, 32), "codes": ("flat", "sq8"), "ef_construction": (100,)}
+    search_space: ClassVar[Space] = {"ef": (12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)}
+
+    def __init__(
+        self,
+        *,
+        links: int = 32,
+        codes: Literal["flat", "sq8"] = "flat",
+        ef_construction: int = 100,
+        ef: int = 64,
+    ) -> None:
+        if links < 2 or codes not in ("flat", "sq8"):
+            raise UsageError("hnsw takes at least 2 links and flat or sq8 codes")
+        super().__init__({"links": links, "codes": codes, "ef_construction": ef_construction, "ef": ef})
+
+    def _build(self, vectors: FloatMatrix) -> None:
+        import faiss
+
+        dim, links = vectors.shape[1], self._params["links"]
+        if self._params["codes"] == "flat":
+            index = faiss.IndexHNSWFlat(dim, links, faiss.METRIC_INNER_PRODUCT)
+        else:
+            codes = faiss.ScalarQuantizer.QT_8bit
+            index = faiss.IndexHNSWSQ(dim, codes, links, faiss.METRIC_INNER_PRODUCT)
+            index.train(vectors)
+        index.hnsw.efConstruction = self._params["ef_construction"]
+        index.add(vectors)
+        self._index = index
+
+    def _select(
+        self, queries: FloatMatrix, k: int, selector: Any = None, share: float = 1.0
+    ) -> tuple[Rows, FloatMatrix]:
+        import faiss
+
+        coded = self._params["codes"] != "flat"
+        fetch = min(len(self), 2 * k) if coded else k
+        # What the selector turns away still takes a place in the search, so let that many more in.
+        ef = max(int(self._params["ef"] / max(share, _LEAST_SHARE)), fetch)
+        settings = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
+        scores, rows = self._index.search(queries, fetch, params=settings)
+        return rerank(self._vectors, queries, rows, k) if coded else (rows, scores)

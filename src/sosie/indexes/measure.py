@@ -1,0 +1,113 @@
+"""What an index reaches on a library's own vectors: recall with its confidence, latency, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sosie.indexes.flat import Row, top_k
+from sosie.types import FloatMatrix, Ids, Index
+
+__all__ = ["Bench", "Measured", "hold_out", "measure", "meets"]
+
+_TIE = 2e-6  # scores this near are one score, so that ties count as found
+_Z = 1.96  # 95 % confidence
+_SINGLE = 200  # queries asked one by one
+_PATIENCE = 0.3  # seconds spent on the latency of one setting
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Queries (q, dim), the score of each one's k-th true neighbour (q,)."""
+
+    queries: FloatMatrix
+    kth: Row
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured: recall@k with its 95 % interval, times of one query in ms, and throughput."""
+
+    recall: float
+    low: float
+    high: float
+    k: int
+    queries: int
+    p50_ms: float
+    p99_ms: float
+    per_second: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the manifest keeps as ``measured``."""
+        return {
+            "recall": round(self.recall, 4),
+            "recall_interval": [round(self.low, 4), round(self.high, 4)],
+            "k": self.k,
+            "queries": self.queries,
+            "p50_ms": round(self.p50_ms, 4),
+            "p99_ms": round(self.p99_ms, 4),
+            "per_second": round(self.per_second, 1),
+        }
+
+
+def hold_out(vectors: FloatMatrix, ids: Ids, *, queries: int, k: int, seed: int) -> tuple[Bench, FloatMatrix, Ids]:
+    """Take ``queries`` vectors out; return the bench and the vectors and ids that remain."""
+    chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), queries, replace=False))
+    remain = np.ones(len(vectors), bool)
+    remain[chosen] = False
+    rest, asked = vectors[remain], vectors[chosen]
+    scores = top_k(rest, asked, k)[1]
+    return Bench(queries=asked, kth=scores[:, -1], k=scores.shape[1]), rest, ids[remain]
+
+
+def measure(index: Index, bench: Bench) -> Measured:
+    """Search ``bench`` with ``index``: all at once for recall and throughput, then one by one for latency."""
+    index.search(bench.queries[:8], bench.k)  # the first search reads pages and starts threads
+    started = time.perf_counter()
+    found, scores = index.search(bench.queries, bench.k)
+    took = time.perf_counter() - started
+    share = _recalls(found, scores, bench)
+    mean = float(share.mean())
+    half = _Z * float(share.std()) / len(share) ** 0.5
+    times = _latencies(index, bench.queries, bench.k)
+    return Measured(
+        recall=mean,
+        low=max(0.0, mean - half),
+        high=min(1.0, mean + half),
+        k=bench.k,
+        queries=len(share),
+        p50_ms=float(np.percentile(times, 50)),
+        p99_ms=float(np.percentile(times, 99)),
+        per_second=len(share) / took,
+    )
+
+
+def _recalls(found: Ids, scores: FloatMatrix, bench: Bench) -> Row:
+    hit = (found >= 0) & (scores >= bench.kth[:, None] - _TIE)
+    recalls: Row = np.minimum(hit.sum(axis=1), bench.k).astype(np.float32) / bench.k
+    return recalls
+
+
+def _latencies(index: Index, queries: FloatMatrix, k: int) -> Row:
+    """Return milliseconds of single searches; a slow index is asked fewer."""
+    times = []
+    begun = time.perf_counter()
+    for at in range(min(_SINGLE, len(queries))):
+        started = time.perf_counter()
+        index.search(queries[at : at + 1], k)
+        ended = time.perf_counter()
+        times.append(ended - started)
+        if ended - begun > _PATIENCE and len(times) >= 20:
+            break
+    return np.array(times, np.float32) * 1000
+
+
+def meets(found: Measured, *, recall: float, size: float, limits: Mapping[str, float | None]) -> bool:
+    """Say whether a setting surely reaches ``recall`` within the limits on memory (bytes) and latency (ms, p99)."""
+    memory, latency = limits.get("memory"), limits.get("latency")
+    return found.low >= recall and (memory is None or size <= memory) and (latency is None or found.p99_ms <= latency)

@@ -1,0 +1,115 @@
+"""Recall in service: a sampled share of the queries is checked against exact search, beside the service."""
+
+from __future__ import annotations
+
+import collections
+import queue
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from sosie.errors import UsageError
+from sosie.types import FloatMatrix, Ids
+
+__all__ = ["RecallMonitor", "Running"]
+
+Search: TypeAlias = Callable[[FloatMatrix, int, Ids | None], tuple[Ids, FloatMatrix]]
+
+_TIE = 2e-6  # scores this near are one score
+_WAITING = 64  # samples that may wait; more are let go, so that the service never waits for its monitor
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The recall of the last ``window`` checked queries; None before the first. ``failed`` checks raised."""
+
+    recall: float | None
+    checked: int
+    dropped: int
+    failed: int
+    last_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    queries: FloatMatrix
+    k: int
+    allow: Ids | None
+    scores: FloatMatrix
+
+
+class RecallMonitor:
+    """Keep the running recall of a service.
+
+    ``exact`` searches the same library exactly, with the arguments and answer of ``Index.search``; it is called in one
+    background thread, which starts with the first sample. ``share`` of the calls are sampled, with a seed.
+    """
+
+    def __init__(self, exact: Search, *, share: float = 0.01, window: int = 1_000, seed: int = 0) -> None:
+        if not 0 <= share <= 1 or window < 1:
+            raise UsageError("a share lies between 0 and 1, and a window holds at least one query")
+        self._exact = exact
+        self._share = share
+        self._random = random.Random(seed)  # noqa: S311 - sampling, no secret
+        self._recalls: collections.deque[float] = collections.deque(maxlen=window)
+        self._waiting: queue.Queue[_Sample | None] = queue.Queue(_WAITING)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._checked = self._dropped = self._failed = 0
+        self._last_error = ""
+
+    def offer(self, queries: FloatMatrix, k: int, allow: Ids | None, scores: FloatMatrix) -> bool:
+        """Say that the service answered ``queries`` with ``scores`` (q, k); return whether the call is sampled."""
+        with self._lock:
+            if self._random.random() >= self._share:
+                return False
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sosie-recall", daemon=True)
+                self._thread.start()
+        try:
+            self._waiting.put_nowait(_Sample(queries.copy(), k, allow, scores.copy()))
+        except queue.Full:
+            with self._lock:
+                self._dropped += 1
+            return False
+        return True
+
+    def running(self) -> Running:
+        """Return what is known now."""
+        with self._lock:
+            recall = float(np.mean(self._recalls)) if self._recalls else None
+            return Running(recall, self._checked, self._dropped, self._failed, self._last_error)
+
+    def close(self) -> None:
+        """Finish the samples that wait and end the thread."""
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            self._waiting.put(None)
+            thread.join()
+
+    def _run(self) -> None:
+        while (sample := self._waiting.get()) is not None:
+            try:
+                recalls = _recalls(sample, self._exact(sample.queries, sample.k, sample.allow)[1])
+            except Exception as error:  # a failed check is counted and shown; it must not end the thread
+                with self._lock:
+                    self._failed += 1
+                    self._last_error = f"{type(error).__name__}: {error}"
+                continue
+            with self._lock:
+                self._recalls.extend(recalls)
+                self._checked += len(recalls)
+
+
+def _recalls(sample: _Sample, truth: FloatMatrix) -> list[float]:
+    there = np.isfinite(truth).sum(axis=1)
+    shares = []
+    for mine, true, count in zip(sample.scores, truth, there, strict=True):
+        if count:
+            shares.append(min(1.0, float((mine >= true[count - 1] - _TIE).sum()) / float(count)))
+    return shares

@@ -1,0 +1,394 @@
+"""How pictures get into a library: source → decode → embed → catalogue. This file tells that story, and only it.
+
+Four things run at once, each waiting for the slowest: a thread reads files and knows what is known; worker
+processes decode; this thread runs the network; a thread commits. What is in flight is bounded, so memory does
+not grow with the collection. A commit is an acknowledgement: a kill at any moment loses what was not yet
+committed, and the same command takes up there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, Change, ContentRow, Located, Space
+from sosie.errors import BadPicture, UsageError
+from sosie.sources.uris import MEMBER
+from sosie.types import Embedder, FloatMatrix, ImageRef, Picture, Source
+
+__all__ = ["AddReport", "Pool", "Progress", "content_row", "ingest"]
+
+BATCH = 32  # pictures per call of the network
+COMMIT = 512  # changes per transaction where nothing has to be embedded
+
+
+class Pool(Protocol):
+    """What ingest needs of a decode pool."""
+
+    def submit(self, data: bytes) -> Future[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is."""
+
+    seen: int
+    indexed: int
+    quarantined: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Files per second since the start."""
+        return self.seen / max(self.seconds, 1e-9)
+
+
+@dataclass(slots=True)
+class AddReport:
+    """What became of every file: each is counted once, in exactly one of the outcomes.
+
+    ``unchanged`` files were not even read; ``known`` ones hold bytes that the library has; ``moved`` ones too,
+    and have left another place. ``dropped`` counts places that ``--sync`` forgot; they are not among ``seen``.
+    """
+
+    seen: int = 0
+    indexed: int = 0
+    unchanged: int = 0
+    known: int = 0
+    moved: int = 0
+    missing: int = 0
+    quarantined: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+    interrupted: bool = False
+    seconds: float = 0.0
+
+    def __iadd__(self, other: AddReport) -> Self:
+        for name in ("seen", "indexed", "unchanged", "known", "moved", "missing", "dropped", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.quarantined.update(other.quarantined)
+        self.interrupted |= other.interrupted
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report with plain JSON types."""
+        return {**asdict(self), "quarantined": dict(sorted(self.quarantined.items()))}
+
+
+def ingest(
+    source: Source,
+    *,
+    catalogue: Catalogue,
+    embedder: Embedder,
+    pool: Callable[[], Pool],
+    sync: bool = False,
+    labels: Mapping[str, Any] | None = None,
+    again: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> AddReport:
+    """Bring the catalogue up to date with a source and report what became of each of its files.
+
+    ``pool`` is called when the first picture has to be decoded. ``sync`` forgets places below the source's root
+    that are gone. ``labels`` are given to every picture. ``again`` looks once more at what seems unchanged or was
+    refused. Setting ``stop`` ends the run cleanly after what is in flight.
+    """
+    if sync and getattr(source, "partial", False):
+        raise UsageError("a website is never seen whole, so nothing is known to be gone: leave out --sync")
+    stop = stop or threading.Event()
+    run = _Run(source, catalogue, embedder, pool=pool, labels=dict(labels or {}), again=again, stop=stop)
+    started = time.monotonic()
+    with catalogue.writing("sosie add"), ThreadPoolExecutor(1, "sosie-writer") as writer:
+        written: Future[None] | None = None
+        for changes in run.batches():
+            if written is not None:
+                written.result()
+            written = writer.submit(run.commit, changes)
+            if progress is not None:
+                progress(run.progress(time.monotonic() - started))
+        if written is not None:
+            written.result()
+        if sync and not run.stop.is_set():
+            run.report.dropped = run.drop_what_is_gone()
+    run.report.interrupted = run.stop.is_set()
+    run.report.seconds = time.monotonic() - started
+    return run.report
+
+
+# ------------------------------------------------------------------------------------------------ one run
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """A file whose picture is being decoded."""
+
+    ref: ImageRef
+    sha256: bytes
+    size: int
+    analysed: Future[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Repeat:
+    """A file with the bytes of one that is in flight."""
+
+    ref: ImageRef
+    sha256: bytes
+
+
+_Found = AddLocation | AddQuarantine | _Decoding | _Repeat
+
+
+class _Run:
+    """The state of one ``ingest``: its counts, what is in flight, what has been seen."""
+
+    def __init__(
+        self,
+        source: Source,
+        catalogue: Catalogue,
+        embedder: Embedder,
+        *,
+        pool: Callable[[], Pool],
+        labels: dict[str, Any],
+        again: bool,
+        stop: threading.Event,
+    ) -> None:
+        self.source, self.catalogue, self.embedder, self.labels, self.stop = source, catalogue, embedder, labels, stop
+        self.report = AddReport()
+        self._make_pool = pool
+        self._pool: Pool | None = None
+        self._abandoned = threading.Event()
+        self._spaces: list[Space] = catalogue.ensure_spaces(embedder.spec)
+        self._some_lack = catalogue.lacking([space.id for space in self._spaces]) > 0
+        self._found: queue.Queue[_Found | BaseException | None] = queue.Queue(maxsize=4 * BATCH)
+        self._in_flight: set[bytes] = set()  # digests not yet committed; few, because the queue is short
+        self._refused: dict[bytes, BadPicture] = {}  # those of them that did not decode
+        self._seen: set[str] = set()
+        self._again = again
+        self._settled: dict[str, AddLocation | None] = {}  # what needs no reading, until the source hands it over
+
+    def progress(self, seconds: float) -> Progress:
+        report = self.report
+        return Progress(report.seen, report.indexed, report.quarantined.total(), seconds)
+
+    def batches(self) -> Iterator[list[Change]]:
+        """Yield changes to commit, in the order of the source, as the network gets through them."""
+        batch: list[_Found] = []
+        decoding = 0
+        for found in self._read_ahead():
+            if found is None:  # nothing to write, but time to show progress
+                yield []
+                continue
+            batch.append(found)
+            decoding += isinstance(found, _Decoding)
+            if decoding == BATCH or len(batch) >= COMMIT:
+                yield self._changes(batch)
+                batch, decoding = [], 0
+        if batch:
+            yield self._changes(batch)
+
+    def _read_ahead(self) -> Iterator[_Found | None]:
+        reader = threading.Thread(target=self._read_all, name="sosie-reader", daemon=True)
+        reader.start()
+        try:
+            while True:
+                try:
+                    found = self._found.get(timeout=0.5)
+                except queue.Empty:
+                    yield None
+                    continue
+                if isinstance(found, BaseException):
+                    raise found
+                if found is None:
+                    return
+                yield found
+        finally:  # the caller may stop listening early; the reader must not wait for room in the queue for ever
+            self._abandoned.set()
+            while reader.is_alive():
+                with contextlib.suppress(queue.Empty):
+                    self._found.get(timeout=0.05)
+
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Write a batch; its pictures are then known to the catalogue and need not be remembered here."""
+        if not changes:
+            return
+        self.catalogue.apply(changes, root=self.source.root)
+        done = {change.row.sha256 for change in changes if isinstance(change, AddContent)}
+        self._in_flight -= done
+
+    # -------------------------------------------------------------------------------------------- reading (a thread)
+
+    def _read_all(self) -> None:
+        try:
+            for ref, outcome in self._arrivals():
+                if self.stop.is_set() or self._abandoned.is_set():
+                    break
+                found = self._meet(ref, outcome)
+                if found is not None:
+                    self._found.put(found)
+            for uri, reason in getattr(self.source, "problems", ()):
+                self.report.seen += 1
+                self._found.put(self._quarantine(ImageRef(uri), BadPicture(reason)))
+            self._found.put(None)
+        except BaseException as error:
+            self._found.put(error)
+
+    def _arrivals(self) -> Iterator[tuple[ImageRef, bytes | BadPicture | None]]:
+        """Yield what is worth a look, as it comes; a source that fetches many at a time does so by itself."""
+        stream = getattr(self.source, "stream", None)
+        if stream is not None:
+            known = self.catalogue.located
+            yield from stream(wanted=self._is_wanted, known=lambda ref: known(ref.uri) is not None)
+            return
+        for ref in self.source:
+            yield ref, self._read(ref) if self._is_wanted(ref) else None
+
+    def _read(self, ref: ImageRef) -> bytes | BadPicture:
+        try:
+            return self.source.read(ref)
+        except BadPicture as error:
+            return error
+
+    def _is_wanted(self, ref: ImageRef) -> bool:
+        """Tell whether a file has to be read: it is new, or its stamp has changed, or it is to be looked at again."""
+        self.report.seen += 1
+        self._seen.add(ref.uri)
+        stamp = (ref.size, ref.mtime_ns, ref.inode)
+        located = self.catalogue.located(ref.uri)
+        if located and located.stamp == stamp and not self._again and not self._lacks_vectors(located.content_id):
+            self._settled[ref.uri] = self._relabel(self._labelled(ref), located)
+            self.report.unchanged += 1
+            return False
+        refused = self.catalogue.quarantined(ref.uri)
+        if refused and refused[0] == stamp and not self._again:
+            self._settled[ref.uri] = None
+            self.report.quarantined[refused[1]] += 1
+            return False
+        return True
+
+    def _meet(self, ref: ImageRef, outcome: bytes | BadPicture | None) -> _Found | None:
+        """Decide what a file is to the library."""
+        if outcome is None:
+            if ref.uri in self._settled:
+                return self._settled.pop(ref.uri)
+            self.report.unchanged += 1  # its server says that nothing has changed
+            return None
+        if isinstance(outcome, bytes):
+            return self._recognise(self._labelled(ref), outcome)
+        if outcome.reason == "missing":
+            self.report.missing += 1
+            return None
+        return self._quarantine(ref, outcome)
+
+    def _relabel(self, ref: ImageRef, located: Located) -> AddLocation | None:
+        """Give an unchanged file the labels that it comes with this time, where it has not got them."""
+        have = self.catalogue.labels_of(located.content_id) if ref.labels else {}
+        return None if ref.labels.items() <= have.items() else AddLocation(located.sha256, ref)
+
+    def _recognise(self, ref: ImageRef, data: bytes) -> _Found:
+        sha256 = hashlib.sha256(data).digest()
+        if sha256 in self._in_flight:
+            return _Repeat(ref, sha256)
+        content_id = self.catalogue.content_id(sha256)
+        if content_id is not None and not self._lacks_vectors(content_id):
+            gone = self._places_left(content_id, ref)
+            self.report.moved += bool(gone)
+            self.report.known += not gone
+            return AddLocation(sha256, ref, gone)
+        self._in_flight.add(sha256)
+        if self._pool is None:
+            self._pool = self._make_pool()
+        return _Decoding(ref, sha256, len(data), self._pool.submit(data))
+
+    def _lacks_vectors(self, content_id: int) -> bool:
+        return self._some_lack and not self.catalogue.has_vectors(content_id, [s.id for s in self._spaces])
+
+    def _places_left(self, content_id: int, ref: ImageRef) -> tuple[str, ...]:
+        """Return places that the picture is no longer at; an unreachable root proves nothing."""
+        gone = getattr(self.source, "gone", None)
+        if gone is None:
+            return ()
+        places = [uri for uri, root in self.catalogue.uris(content_id) if root == self.source.root and uri != ref.uri]
+        return tuple(uri for uri in places if gone(uri))
+
+    def _labelled(self, ref: ImageRef) -> ImageRef:
+        if not self.labels:
+            return ref
+        return ImageRef(ref.uri, {**self.labels, **ref.labels}, ref.size, ref.mtime_ns, ref.inode)
+
+    def _quarantine(self, ref: ImageRef, error: BadPicture) -> AddQuarantine:
+        self.report.quarantined[error.reason] += 1
+        return AddQuarantine(ref, error.reason, error.detail)
+
+    # -------------------------------------------------------------------------------------------- embedding
+
+    def _changes(self, batch: Sequence[_Found]) -> list[Change]:
+        """Wait for the decoders, run the network once, and say what to write."""
+        decoded: dict[bytes, tuple[_Decoding, Mapping[str, Any]]] = {}
+        for found in batch:
+            if isinstance(found, _Decoding):
+                try:
+                    decoded[found.sha256] = (found, found.analysed.result())
+                except BadPicture as error:
+                    self._refused[found.sha256] = error
+        vectors = self._embed([analysed for _, analysed in decoded.values()])
+        rows = dict(zip(decoded, vectors, strict=True))
+        return [self._change(found, decoded, rows) for found in batch]
+
+    def _embed(self, analysed: Sequence[Mapping[str, Any]]) -> FloatMatrix:
+        pictures = [Picture(a["input"], a["width"], a["height"], a["format"]) for a in analysed]
+        return self.embedder.embed(pictures) if pictures else np.empty((0, self.embedder.spec.dim), np.float32)
+
+    def _change(
+        self,
+        found: _Found,
+        decoded: Mapping[bytes, tuple[_Decoding, Mapping[str, Any]]],
+        vectors: Mapping[bytes, FloatMatrix],
+    ) -> Change:
+        if isinstance(found, AddLocation | AddQuarantine):
+            return found
+        if found.sha256 in self._refused:
+            return self._quarantine(found.ref, self._refused[found.sha256])
+        if isinstance(found, _Repeat):
+            self.report.known += 1
+            return AddLocation(found.sha256, found.ref)
+        self.report.indexed += 1
+        row = content_row(found.sha256, found.size, decoded[found.sha256][1])
+        return AddContent(row, found.ref, self._by_space(vectors[found.sha256]))
+
+    def _by_space(self, vector: FloatMatrix) -> dict[int, FloatMatrix]:
+        edges = np.cumsum([space.dim for space in self._spaces])[:-1]
+        return {space.id: part for space, part in zip(self._spaces, np.split(vector, edges), strict=True)}
+
+    # -------------------------------------------------------------------------------------------- sync
+
+    def drop_what_is_gone(self) -> int:
+        """Forget places below the root that the source no longer has, but nothing below what it could not read."""
+        problems = [uri.rstrip("/") for uri, _ in getattr(self.source, "problems", ())]
+        unread = tuple(f"{uri}{mark}" for uri in problems for mark in ("/", MEMBER))  # a folder, or an archive
+        known = self.catalogue.locations_below(self.source.root)
+        gone = [uri for uri in known if uri not in self._seen and not uri.startswith(unread)]
+        return self.catalogue.drop_locations(gone) if gone else 0
+
+
+def content_row(sha256: bytes, size: int, analysed: Mapping[str, Any]) -> ContentRow:
+    """Return the catalogue's row for an analysed picture."""
+    return ContentRow(
+        sha256=sha256,
+        size=size,
+        format=analysed["format"],
+        width=analysed["width"],
+        height=analysed["height"],
+        pixels=analysed["pixels"],
+        pdq=analysed["pdq"],
+        pdq_quality=analysed["pdq_quality"],
+    )

@@ -1,0 +1,474 @@
+"""A library: a folder that holds a catalogue, its indexes, thumbnails and models, and everything one does with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from sosie.analysis import analysis_params
+from sosie.catalogue import Catalogue, PictureRecord, QuarantineRow, Space
+from sosie.decode import DecodePool
+from sosie.embedders.onnx import OnnxEmbedder, read_description
+from sosie.errors import BadPicture, DamagedIndex, NotFound, UnknownName, UsageError
+from sosie.indexes import store
+from sosie.indexes.base import RowIndex
+from sosie.indexes.manifest import Manifest
+from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
+from sosie.ingest import AddReport, Progress, ingest
+from sosie.questions import Asked, Questions, bytes_of
+from sosie.registry import resolve
+from sosie.search import SpaceView, answer
+from sosie.sources import SourceOptions, open_source
+from sosie.sources.again import KnownPlaces
+from sosie.sources.keeping import original_of
+from sosie.sources.reading import read_uri
+from sosie.types import Box, Embedder, FloatMatrix, Ids, Index, LabelValue, Picture, Pixels, SearchResult, Source
+
+if TYPE_CHECKING:
+    from sosie.copies.service import Copies
+
+__all__ = ["AddReport", "Asked", "Library", "Progress", "open"]
+
+_THUMBNAIL_SIDE = 256
+
+
+def open(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    model: str | None = None,
+    create: bool = True,
+    read_only: bool = False,
+) -> Library:
+    """Open the library at ``path`` (default: $SOSIE_LIBRARY, else ./sosie-library), making it where there is none.
+
+    ``model`` names an embedder, or the JSON description of an ONNX file; None takes what the library was made with.
+    Raises NotFound, NewerSchema, DamagedError.
+    """
+    folder = Path(path or os.environ.get("SOSIE_LIBRARY") or "sosie-library")
+    return Library(folder, model=model, create=create, read_only=read_only)
+
+
+class Library:
+    """A collection of pictures that can be searched. Reading from several threads at once is safe."""
+
+    def __init__(self, path: Path, *, model: str | None = None, create: bool = True, read_only: bool = False) -> None:
+        self.path = path
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file; a library is a folder")
+        if create and not read_only:
+            path.mkdir(parents=True, exist_ok=True)
+        self.catalogue = Catalogue(path / "catalogue.sqlite", create=create, read_only=read_only)
+        self.model = self._remember_model(model)
+        self._lock = threading.RLock()
+        self._query_pool: DecodePool | None = None
+        self._views: dict[int, SpaceView] = {}
+
+    def close(self) -> None:
+        """End the workers and close the catalogue."""
+        with self._lock:
+            if self._query_pool is not None:
+                self._query_pool.close()
+                self._query_pool = None
+        self.catalogue.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _remember_model(self, model: str | None) -> str:
+        known = self.catalogue.record("library") or {}
+        chosen = str(model or known.get("model") or "bundled")
+        if known.get("model") != chosen and not self.catalogue.read_only:
+            self.catalogue.put_record("library", {**known, "model": chosen})
+        return chosen
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The network that this library embeds with."""
+        if self.model.endswith(".json"):
+            return OnnxEmbedder(read_description(Path(self.model)))
+        embedder: Embedder = resolve("embedders", self.model)()
+        return embedder
+
+    @property
+    def space(self) -> Space:
+        """The space that searches go to: the embedder's first head over whole pictures."""
+        return self.spaces[0]
+
+    @cached_property
+    def spaces(self) -> list[Space]:
+        """The spaces of this library's embedder over whole pictures, one a head."""
+        return self.catalogue.ensure_spaces(self.embedder.spec)
+
+    # -------------------------------------------------------------------------------------------- adding
+
+    def add(
+        self,
+        source: str | os.PathLike[str] | Source,
+        *,
+        sync: bool = False,
+        label_from_folders: bool = False,
+        labels: Mapping[str, LabelValue] | None = None,
+        again: bool = False,
+        workers: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> AddReport:
+        """Add the pictures of a source; what is known and unchanged costs no reading and no embedding.
+
+        ``sync`` forgets pictures below the source that are gone; ``again`` looks once more at files that seem unchanged
+        or were refused, and asks servers whether theirs have changed. A file that cannot become a picture goes to the
+        quarantine and never stops a run. Raises SourceUnreachable, LibraryBusy, LibraryReadOnly, DiskFull.
+        """
+        opened = source if isinstance(source, Source) else _open_source(source, label_from_folders=label_from_folders)
+        pools: list[DecodePool] = []
+
+        def pool() -> DecodePool:
+            pools.append(
+                DecodePool(
+                    workers or os.cpu_count() or 1,
+                    analyse="sosie.analysis:analyse",
+                    params=analysis_params(self.embedder.spec.preprocessing),
+                )
+            )
+            return pools[0]
+
+        try:
+            return ingest(
+                opened,
+                catalogue=self.catalogue,
+                embedder=self.embedder,
+                pool=pool,
+                sync=sync,
+                labels=labels,
+                again=again,
+                progress=progress,
+                stop=stop,
+            )
+        finally:
+            for each in pools:
+                each.close()
+
+    def add_bytes(self, data: bytes, *, labels: Mapping[str, LabelValue] | None = None) -> tuple[int, str]:
+        """Add one picture given by its bytes, kept in the library's own folder; return its id and what became of it.
+
+        The outcome is ``indexed`` or ``known``. Raises BadPicture for bytes that are no picture.
+        """
+        analysed = self.analyse(data)
+        sha256 = hashlib.sha256(data).digest()
+        known = self.catalogue.content_id(sha256) is not None
+        path = self.path / "uploads" / f"{sha256.hex()}.{analysed['format'].lower()}"
+        path.parent.mkdir(exist_ok=True)
+        draft = path.with_suffix(".part")
+        draft.write_bytes(data)
+        draft.replace(path)
+        source = _open_source(path, label_from_folders=False)
+        ingest(source, catalogue=self.catalogue, embedder=self.embedder, pool=lambda: self.queries, labels=labels)
+        content_id = self.catalogue.content_id(sha256)
+        assert content_id is not None
+        return content_id, "known" if known else "indexed"
+
+    def remove(self, pictures: Sequence[int | str]) -> int:
+        """Forget pictures, by id or URI; the files themselves are never touched. Return how many were known."""
+        ids = {p if isinstance(p, int) else getattr(self.catalogue.located(p), "content_id", None) for p in pictures}
+        known = self.catalogue.pictures(sorted(i for i in ids if i is not None))
+        self.catalogue.remove([record.id for record in known])
+        return len(known)
+
+    # -------------------------------------------------------------------------------------------- searching
+
+    def search(self, query: Asked, *, k: int = 10, where: str | None = None, box: Box | None = None) -> SearchResult:
+        """Return the ``k`` pictures most like ``query``, best first.
+
+        ``where`` filters by labels (docs/reference/where.md) before the top k are taken. ``box`` (x, y, width, height,
+        each 0..1) searches for a part of the query. Raises NotFound, BadPicture, FilterError, UsageError.
+        """
+        return self.search_many([query], k=k, where=where, box=box)[0]
+
+    def search_many(
+        self, queries: Sequence[Asked], *, k: int = 10, where: str | None = None, box: Box | None = None
+    ) -> list[SearchResult]:
+        """Answer several queries at once, in their order."""
+        if k < 1:
+            raise UsageError(f"k is how many answers to give: at least 1, not {k}")
+        if not queries:
+            return []
+        condition = self.condition(where)
+        if lacking := self.view().unembedded:
+            warnings.warn(
+                f"{lacking} pictures have no vectors of {self.space.name} yet: `sosie add` their folders again",
+                stacklevel=2,
+            )
+        return answer(
+            self._questions.understand(queries, box),
+            view=self.view(),
+            catalogue=self.catalogue,
+            k=k,
+            condition=condition,
+        )
+
+    def condition(self, where: str | None) -> tuple[str, list[object]] | None:
+        """Compile a ``--where`` expression; raise FilterError."""
+        if not where:
+            return None
+        from sosie.catalogue.where import compile_sql, parse
+
+        return compile_sql(parse(where))
+
+    def view(self, space: Space | None = None) -> SpaceView:
+        """Return the searchable view of a space (the library's own by default)."""
+        space = space or self.space
+        with self._lock:
+            if space.id not in self._views:
+                self._views[space.id] = SpaceView(self.catalogue, space, lambda: self._open_index(space))
+            return self._views[space.id]
+
+    def analyse(self, data: bytes) -> dict[str, Any]:
+        """Decode one picture in a worker and return all that is made of it; raise BadPicture."""
+        return dict(self.queries.submit(data).result())
+
+    @property
+    def queries(self) -> DecodePool:
+        """The decode workers that serve queries. They start at once; asking early hides their start."""
+        with self._lock:
+            if self._query_pool is None:
+                self._query_pool = DecodePool(
+                    1,
+                    analyse="sosie.analysis:analyse_query",
+                    params=analysis_params(self.embedder.spec.preprocessing),
+                )
+            return self._query_pool
+
+    @cached_property
+    def _questions(self) -> Questions:
+        return Questions(
+            catalogue=self.catalogue,
+            view=self.view(),
+            embedder=self.embedder,
+            pool=lambda: self.queries,
+            read=self.read,
+        )
+
+    def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
+        """Return the vectors (n, dim) of all heads, side by side."""
+        return self.embedder.embed(pictures)
+
+    # -------------------------------------------------------------------------------------------- looking
+
+    def picture(self, content_id: int) -> PictureRecord:
+        """Return what is known of one picture; raise UnknownName."""
+        found = self.catalogue.pictures([content_id])
+        if not found:
+            raise UnknownName(f"the library has no picture {content_id}")
+        return found[0]
+
+    def pictures(self, *, where: str | None = None, limit: int | None = None, after: int = 0) -> list[PictureRecord]:
+        """Return live pictures in order of id, those above ``after``, at most ``limit``."""
+        ids = self.catalogue.live_ids(self.condition(where))
+        return self.catalogue.pictures(ids[ids > after][:limit].tolist())
+
+    def vectors(self, space: Space | None = None) -> tuple[Ids, FloatMatrix]:
+        """Return ids (n,) and vectors (n, dim) of all live pictures, in order of id."""
+        ids, vectors = self.catalogue.vectors(space or self.space)
+        alive = np.isin(ids, self.catalogue.live_ids(), assume_unique=True)
+        return ids[alive], vectors[alive]
+
+    def read(self, content_id: int) -> bytes:
+        """Return the bytes of a picture from wherever it lies; raise NotFound where it is away or has changed."""
+        record = self.picture(content_id)
+        kept = original_of(self.path / "originals", record.sha256)
+        for uri in [*([kept.absolute().as_uri()] if kept.exists() else []), *record.uris]:
+            try:
+                data = read_uri(uri)
+            except (BadPicture, NotFound, UsageError):
+                continue
+            if hashlib.sha256(data).hexdigest() == record.sha256:
+                return data
+        raise NotFound(f"picture {content_id} is away or has changed: add its folder again ({', '.join(record.uris)})")
+
+    def thumbnail(self, content_id: int) -> bytes:
+        """Return a JPEG of at most 256 px without metadata, made once and kept; raise NotFound, BadPicture."""
+        record = self.picture(content_id)
+        path = self.path / "thumbnails" / record.sha256[:2] / f"{record.sha256}.jpg"
+        if path.exists():
+            return bytes(path.read_bytes())
+        data = _thumbnail(self.analyse(self.read(content_id))["working"])
+        if not self.catalogue.read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+            draft.write_bytes(data)
+            draft.replace(path)
+        return data
+
+    def preview(self, asked: str | os.PathLike[str] | bytes) -> bytes:
+        """Return a thumbnail of any picture, be it of the library or not; raise NotFound, BadPicture."""
+        return _thumbnail(self.analyse(bytes_of(asked))["working"])
+
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Return how many pictures carry each value of each label."""
+        return self.catalogue.label_counts()
+
+    def set_labels(self, content_id: int, labels: Mapping[str, LabelValue | None]) -> None:
+        """Set or, with None, take away labels of one picture."""
+        self.catalogue.set_labels(self.picture(content_id).id, labels)
+
+    def quarantine(self, *, reason: str | None = None) -> list[QuarantineRow]:
+        """Return the files that could not become pictures, and why."""
+        return self.catalogue.quarantine(reason=reason)
+
+    def retry_quarantine(
+        self, reason: str | None = None, *, progress: Callable[[Progress], None] | None = None
+    ) -> AddReport:
+        """Try quarantined files again, all or those of one reason; those that still fail stay where they are."""
+        by_root: defaultdict[str, list[str]] = defaultdict(list)
+        for root, ref in self.catalogue.quarantined_refs(reason=reason):
+            by_root[root].append(ref.uri)
+        report = AddReport()
+        for root, uris in sorted(by_root.items()):
+            report += self.add(KnownPlaces(root, uris), again=True, progress=progress)
+        return report
+
+    def stats(self) -> dict[str, Any]:
+        """Return what the library holds and how it answers."""
+        return {
+            "path": str(self.path),
+            "model": self.model,
+            **self.catalogue.counts(),
+            "spaces": [{"name": s.name, "dim": s.dim} for s in self.catalogue.spaces()],
+            "index": self.view().description,
+        }
+
+    # -------------------------------------------------------------------------------------------- copies
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Everything about altered copies: finding and proving them, comparing two, duplicates, calibration."""
+        from sosie.copies.service import Copies, Host
+
+        copy_space = self.spaces[-1]  # the head trained for copies, where the network has one
+        first = sum(space.dim for space in self.spaces[:-1])
+        return Copies(
+            Host(
+                catalogue=self.catalogue,
+                folder=self.path,
+                model=copy_space.name,
+                params=analysis_params(self.embedder.spec.preprocessing),
+                read=self.read,
+                pool=self._start_pool,
+                embed=lambda pictures: self.embed(pictures)[:, first:],
+                nearest=lambda queries, k: self.view(copy_space).search(queries, k),
+            )
+        )
+
+    def _start_pool(self, analyse: str, workers: int) -> DecodePool:
+        return DecodePool(workers, analyse=analyse, params=analysis_params(self.embedder.spec.preprocessing))
+
+    # -------------------------------------------------------------------------------------------- indexes
+
+    def build_index(
+        self, kind: str = "auto", params: Mapping[str, Any] | None = None, *, recall: float = 0.95
+    ) -> Manifest:
+        """Build the main index of the library's space anew, measure it, and make it the current one.
+
+        ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
+        reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
+        """
+        rewrites = self.catalogue.rewrites()
+        ids, vectors = self.vectors()
+        if kind == "auto":
+            kind, params = self._best_kind(len(ids), params)
+        index: RowIndex = resolve("indexes", kind)(**dict(params or {}))
+        index.build(ids, vectors)
+        measured: dict[str, Any] = {}
+        if kind != "exact" and len(ids) > 1:
+            index, reached = calibrate(index, vectors, ids, recall=recall)
+            measured = reached.to_json()
+        covers = int(ids[-1]) if len(ids) else 0
+        meta = {"spec_hash": self.space.spec_hash, "dim": self.space.dim, "count": len(ids), "covers": covers}
+        root = self._index_root(self.space)
+        store.write_generation(root, index, meta={**meta, "measured": measured, "note": {"rewrites": rewrites}})
+        self.view().forget()
+        manifest = store.current_manifest(root)
+        assert manifest is not None
+        return manifest
+
+    def tune(
+        self,
+        *,
+        recall: float = 0.95,
+        k: int = 10,
+        memory: int | None = None,
+        latency: float | None = None,
+        kinds: Sequence[str] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> TuneReport:
+        """Measure index kinds and parameters on the library's own vectors and remember the winner for `build_index`."""
+        ids, vectors = self.vectors()
+        report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, kinds=kinds, progress=progress)
+        if report.winner is not None:
+            self.catalogue.put_record(self._tuned_key, report.to_json())
+        return report
+
+    def keep_indexed(self) -> Manifest | None:
+        """Build the main index where the tail has grown too long for exact search; return what was built, if any."""
+        tail = int(self.view().description["tail"])
+        covered = int(self.catalogue.counts()["pictures"]) - tail
+        if tail < EXACT_UNTIL or 4 * tail < covered:
+            return None
+        return self.build_index("auto")
+
+    @property
+    def _tuned_key(self) -> str:
+        return f"tuned/{self.space.id}"
+
+    def _best_kind(self, count: int, params: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
+        tuned = self.catalogue.record(self._tuned_key)
+        kind, chosen = (tuned["winner"]["kind"], tuned["winner"]["params"]) if tuned else choose(count)
+        return kind, {**chosen, **(params or {})}
+
+    def drop_index(self) -> None:
+        """Forget the main index; searches are exact until one is built."""
+        store.drop(self._index_root(self.space))
+        self.view().forget()
+
+    def _index_root(self, space: Space) -> Path:
+        return self.path / "indexes" / f"{space.id}-{space.head}"
+
+    def _open_index(self, space: Space) -> tuple[Index, Manifest] | None:
+        """Open the main index; one that is damaged is not trusted: search exactly and say so."""
+        expect = {"spec_hash": space.spec_hash, "dim": space.dim}
+        try:
+            return store.open_current(self._index_root(space), expect=expect)
+        except DamagedIndex as error:
+            warnings.warn(f"searching without an index: {error}", stacklevel=2)
+            return None
+
+
+def _open_source(source: str | os.PathLike[str], *, label_from_folders: bool) -> Source:
+    return open_source(os.fspath(source), SourceOptions(label_from_folders=label_from_folders))
+
+
+def _thumbnail(pixels: Pixels) -> bytes:
+    import io
+
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return out.getvalue()

@@ -1,0 +1,101 @@
+"""Search results as a table on a terminal, with a strip of thumbnails where the terminal can show pictures."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from sosie.present.terminal import choose_protocol, strip
+from sosie.present.text import display_path, shorten, visible
+from sosie.types import Hit, LabelValue, SearchResult, Verdict
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+__all__ = ["print_results", "results_table"]
+
+_STYLES: Mapping[Verdict, str] = {
+    Verdict.IDENTICAL: "bold green",
+    Verdict.SAME_PIXELS: "green",
+    Verdict.ALTERED_COPY: "magenta",
+    Verdict.CONTAINS: "cyan",
+    Verdict.SAME_OBJECT: "yellow",
+    Verdict.SIMILAR: "default",
+}
+_LABEL_WIDTH = 32  # a longer label is cut in its middle
+
+
+def print_results(
+    results: Sequence[SearchResult],
+    *,
+    thumbnail: Callable[[Hit], bytes | None] | None = None,
+    thumbnails: str = "auto",
+    file: TextIO | None = None,
+) -> None:
+    """Print one table a query to ``file`` (standard output).
+
+    ``thumbnails`` is auto (where the terminal says that it can), always or never; ``thumbnail`` gives a hit's picture.
+    Raise UsageError for another value. Names are shown with control, bidi and non-UTF-8 characters as escapes.
+    """
+    from rich.console import Console
+
+    out = file or sys.stdout
+    if isinstance(out, io.TextIOWrapper) and out.errors == "strict":
+        out.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter gets its escape, not an exception
+    protocol = choose_protocol(thumbnails, is_terminal=out.isatty())
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = 4096  # a pipe is not folded
+    for number, result in enumerate(results):
+        if number:
+            console.print()
+        console.print(_headline(result))
+        if protocol and thumbnail is not None and result.hits:
+            out.write(strip([thumbnail(hit) for hit in result], protocol, columns=min(console.width, 120)))
+        console.print(results_table(result) if result.hits else "  nothing matches")
+
+
+def results_table(result: SearchResult) -> Table:
+    """Return the hits of one query as a rich table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("#", justify="right")
+    table.add_column("score", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    with_labels = any(hit.labels for hit in result)
+    if with_labels:
+        table.add_column("labels", overflow="fold", ratio=2)
+    table.add_column("picture", overflow="fold", ratio=3)
+    for hit in result:
+        verdict = Text(_verdict(hit), style=_STYLES[hit.verdict])
+        cells = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), verdict]
+        if with_labels:
+            cells.append(Text(_labels(hit.labels)))
+        table.add_row(*cells, Text(display_path(hit.uri)))
+    return table
+
+
+def _headline(result: SearchResult) -> str:
+    recall = result.index.get("recall")
+    index = visible(str(result.index.get("kind", "exact")))
+    measured = f", recall {recall:.3f}" if isinstance(recall, float) else ""
+    return f"{display_path(result.query)}  ({len(result)} hits, {result.took_ms:.3g} ms, {index}{measured})"
+
+
+def _verdict(hit: Hit) -> str:
+    words = str(hit.verdict).replace("_", " ")
+    return words if hit.probability is None else f"{words} {hit.probability:.1%}"
+
+
+def _labels(labels: Mapping[str, LabelValue]) -> str:
+    return "  ".join(f"{visible(name)}={_value(value)}" for name, value in labels.items())
+
+
+def _value(value: LabelValue) -> str:
+    if isinstance(value, tuple):
+        return shorten("+".join(visible(one) for one in value), _LABEL_WIDTH)
+    return f"{value:g}" if isinstance(value, float | int) else shorten(visible(value), _LABEL_WIDTH)

@@ -1,0 +1,84 @@
+"""Names of the things that people add: one line each, imported only when used.
+
+A third party adds its own by an entry point in the group ``sosie.embedders``, ``sosie.indexes`` or ``sosie.sources``.
+The idea of a lazy table with an install hint is fsspec's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sosie.errors import MissingExtra, UnknownName
+
+__all__ = ["EMBEDDERS", "INDEXES", "SOURCES", "Entry", "nearest", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a named thing lives (``module:attribute``), and the extra that installs what it needs."""
+
+    target: str
+    extra: str | None = None
+
+
+EMBEDDERS: dict[str, Entry] = {
+    "bundled": Entry("sosie.embedders.bundled:BundledEmbedder"),
+    "onnx": Entry("sosie.embedders.onnx:OnnxEmbedder"),
+    "histogram": Entry("sosie.embedders.histogram:HistogramEmbedder"),
+}
+
+INDEXES: dict[str, Entry] = {
+    "exact": Entry("sosie.indexes.exact:ExactIndex"),
+    "symqg": Entry("sosie.indexes.symqg:SymqgIndex"),
+    "hnsw": Entry("sosie.indexes.hnsw:HnswIndex"),
+    "ivf": Entry("sosie.indexes.ivf:IvfIndex"),
+    "annoy": Entry("sosie.indexes.annoy:AnnoyIndex", extra="annoy"),
+    "lsh": Entry("sosie.indexes.lsh:LshIndex"),
+    "binary": Entry("sosie.indexes.binary:BinaryIndex"),
+}
+
+SOURCES: dict[str, Entry] = {
+    "folder": Entry("sosie.sources.folder:FolderSource"),
+    "archive": Entry("sosie.sources.archive:open_archive"),
+    "url-list": Entry("sosie.sources.url_list:UrlListSource", "parquet"),
+    "sqlite-dataset": Entry("sosie.sources.sqlite_dataset:SqliteDatasetSource"),
+    "web": Entry("sosie.sources.crawl:open_web"),
+    "sitemap": Entry("sosie.sources.crawl:open_web"),
+    "objects": Entry("sosie.sources.objects:ObjectStoreSource", extra="s3"),
+}
+
+_TABLES = {"embedders": EMBEDDERS, "indexes": INDEXES, "sources": SOURCES}
+
+
+def resolve(table: str, name: str) -> Any:
+    """Import and return what ``name`` stands for in ``table`` (``embedders``, ``indexes`` or ``sources``).
+
+    Raises UnknownName with the nearest known name, MissingExtra with the command that installs it.
+    """
+    known = _TABLES[table]
+    entry = known.get(name)
+    if entry is None:
+        from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+        for point in entry_points(group=f"sosie.{table}"):
+            if point.name == name:
+                return point.load()
+        raise UnknownName(f"no {table.rstrip('s')} is called {name!r}; {nearest(name, known)}")
+    module, _, attribute = entry.target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if entry.extra is None:
+            raise
+        raise MissingExtra(f"{name} needs {error.name}: pip install 'sosie[{entry.extra}]'") from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Say which known name was probably meant, or list them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

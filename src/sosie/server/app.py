@@ -1,0 +1,133 @@
+"""``create_app``: one library as a FastAPI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastapi import FastAPI
+
+import sosie
+from sosie.server import problems
+from sosie.server.config import Guard, ServerSettings
+from sosie.server.guards import HostGuard, OriginGuard, SecureHeaders
+from sosie.server.limits import HeaderLimits, Intake, RateLimit
+from sosie.server.observe import Observe
+from sosie.server.rendering import error_page
+from sosie.server.routes import copies, health, jobs, maps, pages, pictures, quarantine, search
+from sosie.server.state import State, make_state
+from sosie.types import Picture
+
+if TYPE_CHECKING:
+    from sosie.library import Library
+    from sosie.sources.addresses import Internet
+
+__all__ = ["create_app"]
+
+_ABOUT = """Reverse image search on your own pictures.
+
+Every error is a problem document (RFC 9457) with a stable `code`. Pages follow each other by `cursor`: give
+`next_cursor` of one page, and otherwise the same parameters, to get the next.
+"""
+
+
+def create_app(
+    library: Library, *, settings: ServerSettings | None = None, internet: Internet | None = None
+) -> FastAPI:
+    """Return the app that serves ``library``, which stays the caller's to close.
+
+    ``internet`` is how addresses are fetched; tests give one of their own. Nothing starts until the
+    app does, except that settings are checked.
+    """
+    settings = settings or ServerSettings()
+    state = make_state(library, settings, internet)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        warm = asyncio.create_task(state.work.run(lambda: _warm_up(library)))
+        yield
+        state.closing.set()
+        await asyncio.gather(warm, return_exceptions=True)
+        state.close()
+
+    app = FastAPI(
+        title="Sosie",
+        version=sosie.__version__,
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,  # its scripts come from another host
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+        form_limits={"max_files": 1, "max_fields": 16, "max_part_size": 64 * 1024},
+        telemetry={"tracing": False},
+    )
+    app.state.sosie = state
+    problems.install(app, page=error_page)
+    for module in (search, copies, pictures, maps, jobs, quarantine, health, pages):
+        app.include_router(module.router)
+    pages.mount_static(app)
+    _protect(app, state)
+    _describe(app)
+    return app
+
+
+def _warm_up(library: Library) -> None:
+    """Start the workers and load the network, so that the first upload does not wait for them."""
+    grey = Picture(np.full((8, 8, 3), 128, np.uint8), 8, 8)
+    _ = library.queries
+    library.embed([grey])
+
+
+def _protect(app: FastAPI, state: State) -> None:
+    """Wrap the app, innermost first: what is added last sees a request first."""
+    settings = state.settings
+    guards = settings.guards
+    deadline = Guard.DEADLINE in guards
+    app.add_middleware(
+        Intake,
+        most=settings.max_body if Guard.BODY in guards else None,
+        idle=settings.idle_timeout if deadline else None,
+        total=settings.body_timeout if deadline else None,
+    )
+    if settings.rate is not None:
+        app.add_middleware(RateLimit, rate=settings.rate, burst=settings.burst)
+    if settings.origins:
+        _share(app, settings)
+    if Guard.ORIGIN in guards:
+        app.add_middleware(OriginGuard, allowed=frozenset(settings.origins))
+    if Guard.HOST in guards:
+        app.add_middleware(HostGuard, allowed=settings.allowed_hosts)
+    if Guard.HEADERS in guards:
+        app.add_middleware(HeaderLimits, most=settings.max_headers, total=settings.max_header_bytes)
+    app.add_middleware(SecureHeaders)
+    app.add_middleware(Observe, metrics=state.metrics)
+
+
+def _share(app: FastAPI, settings: ServerSettings) -> None:
+    from fastapi.middleware.cors import CORSMiddleware
+
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(settings.origins),
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type"],
+    )
+
+
+def _describe(app: FastAPI) -> None:
+    """Put the problem document among the schemas, in place of FastAPI's own errors."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = make()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = problems.PROBLEM_SCHEMA
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]

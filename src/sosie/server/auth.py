@@ -1,0 +1,59 @@
+"""Who calls, and what they may do: an API key in a header, or a session in a cookie that a key opened.
+
+Without a key in the library everything is open, which ``sosie serve`` allows on loopback alone. As soon as there is
+one, every call needs one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from sosie.server.keys import Scope
+from sosie.server.problems import Problem
+from sosie.server.state import State, state_of
+
+__all__ = ["COOKIE", "Admin", "Reader", "Writer", "scope_of"]
+
+COOKIE = "sosie_session"
+
+_BEARER = HTTPBearer(auto_error=False, description="A key made by `sosie keys create`.")
+
+
+def scope_of(request: Request, state: State, token: str | None = None) -> Scope | None:
+    """Return what the caller may do, None where a key is needed and none was shown."""
+    if not state.keys.list():
+        return Scope.ADMIN
+    if token is not None:
+        key = state.keys.find(token)
+    else:
+        key = state.sessions.key(request.cookies.get(COOKIE, ""), state.keys)
+    return key.scope if key else None
+
+
+def _needs(least: Scope) -> Callable[..., Awaitable[State]]:
+    async def check(
+        request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None
+    ) -> State:
+        state = state_of(request)
+        scope = scope_of(request, state, bearer.credentials if bearer else None)
+        if scope is None:
+            raise Problem(
+                401,
+                "key_needed",
+                "this server needs a key: send `Authorization: Bearer KEY` (sosie keys create)",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        if not scope.includes(least):
+            raise Problem(403, "scope_too_small", f"the key may {scope}, this needs {least}: use another key")
+        return state
+
+    return check
+
+
+Reader = Annotated[State, Depends(_needs(Scope.READ))]
+Writer = Annotated[State, Depends(_needs(Scope.WRITE))]
+Admin = Annotated[State, Depends(_needs(Scope.ADMIN))]

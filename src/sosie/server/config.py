@@ -1,0 +1,81 @@
+"""What a server is allowed to do, and how much of it: one frozen value, given to ``create_app``."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sosie.errors import SettingsError
+
+__all__ = ["Guard", "ServerSettings", "is_loopback"]
+
+MIB = 1 << 20
+
+
+class Guard(StrEnum):
+    """A protection that a test can take out, to see that it is what protects."""
+
+    HOST = "host"
+    ORIGIN = "origin"
+    BODY = "body"
+    HEADERS = "headers"
+    DEADLINE = "deadline"
+    CONNECTIONS = "connections"
+    QUEUE = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Limits and permissions of one server. Sizes are bytes, times seconds.
+
+    ``hosts`` are names that the Host header may carry besides the address itself; ``origins`` are pages elsewhere
+    that may call the API (CORS), none by default. ``rate`` is requests a second per caller, None for no limit.
+    ``paths`` lets an admin add a folder of the server by its path,
+    ``urls`` a reader search by a public address. ``guards`` is for tests.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 6868
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    max_body: int = 64 * MIB
+    max_headers: int = 100
+    max_header_bytes: int = 16 * 1024
+    head_timeout: float = 10.0
+    idle_timeout: float = 10.0
+    body_timeout: float = 120.0
+    keep_alive: float = 15.0
+    max_connections: int = 512
+    rate: float | None = None
+    burst: int = 400
+    workers: int = 2
+    waiting: int = 64
+    paths: bool = True
+    urls: bool = True
+    kept_queries: int = 256
+    guards: frozenset[Guard] = frozenset(Guard)
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.waiting < 0 or self.max_connections < 1 or self.burst < 1:
+            raise SettingsError(
+                "workers, max_connections and burst are at least 1, waiting at least 0: change these settings"
+            )
+        if not 0 <= self.port <= 65535:
+            raise SettingsError(f"port {self.port} is not between 0 and 65535: choose another")
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """The names that a Host header may carry, lower case, without the port."""
+        own = {"localhost", "127.0.0.1", "[::1]"} if is_loopback(self.host) else {self.host}
+        return frozenset(name.lower() for name in own | set(self.hosts))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address to bind to can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,153 @@
+"""Copies for the routes: what a picture is a copy of, two pictures compared, duplicates in the background."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sosie.errors import UsageError
+from sosie.server.jobs import Job
+
+if TYPE_CHECKING:
+    from sosie.copies.duplicates import DuplicateReport
+    from sosie.copies.query import CopyQuery
+    from sosie.decode import DecodePool
+    from sosie.library import Library
+    from sosie.types import SearchResult
+    from sosie.verify.features import Features
+
+__all__ = ["CopyDesk"]
+
+_MOST_POINTS = 120
+
+
+class CopyDesk:
+    """One library's copies, with a worker of its own for pictures that are asked about. Thread-safe.
+
+    Constructing it starts nothing.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._lock = Lock()
+        self._pools: dict[str, DecodePool] = {}
+        self._report: DuplicateReport | None = None
+
+    @property
+    def report(self) -> DuplicateReport | None:
+        """The duplicates that were found last."""
+        return self._report
+
+    def query(self, asked: bytes | int) -> CopyQuery:
+        """Return a question about a picture of the library or an upload; raise BadPicture, NotFound."""
+        if isinstance(asked, int):
+            self._library.picture(asked)
+            stored = self._library.copies.finder.stored_query(asked)
+            if stored is not None:
+                return stored
+        from sosie.analysis import analysis_params
+
+        data = self._bytes(asked)
+        params = analysis_params(self._library.embedder.spec.preprocessing)
+        analysed = self._workers("sosie.copies.analysis:analyse_query", params).submit(data).result()
+        sha256 = hashlib.sha256(data).hexdigest()
+        return self._library.copies.query(sha256, sha256, analysed)
+
+    def find(self, asked: bytes | int, *, k: int) -> SearchResult:
+        """Return what a picture is a copy of, surest first."""
+        found = self._library.copies.finder.find(self.query(asked), k=k + 1)
+        if isinstance(asked, int):
+            return type(found)(
+                found.query, tuple(h for h in found.hits if h.id != asked)[:k], found.took_ms, found.index
+            )
+        return found
+
+    def compare(self, first: bytes | int, second: int) -> dict[str, Any]:
+        """Return the verdict on two pictures, what was done to the second to make the first, and matched points."""
+        from sosie.copies.compare import ANALYSE, PARAMS, compare, side_of
+        from sosie.copies.finder import MAX_FALSE_RATE
+
+        pool = self._workers(ANALYSE, PARAMS)
+        sides = [side_of(_name(asked), self._bytes(asked), pool) for asked in (first, second)]
+        found = compare(
+            *sides,
+            calibration=self._library.copies.finder.calibration,
+            max_false_rate=MAX_FALSE_RATE,
+            decisions={(one.a, one.b): one.decision for one in self._library.catalogue.decisions()},
+        )
+        matrix = found.evidence.matrix if found.is_copy else None
+        return {
+            **found.to_json(),
+            "sentences": found.certificate.sentences() if found.certificate else [],
+            "matrix": [list(row) for row in matrix] if matrix else None,
+            "points": _points(found.first.features, found.second.features) if matrix else [],
+        }
+
+    def decide(self, first: int, second: int, decision: str | None) -> None:
+        """Remember what a person decided about two pictures; None takes it back."""
+        if first == second:
+            raise UsageError("a decision is about two different pictures")
+        a, b = self._library.picture(first).sha256, self._library.picture(second).sha256
+        if decision is None:
+            self._library.catalogue.drop_decision(a, b)
+        else:
+            self._library.catalogue.put_decision(a, b, decision)
+
+    def look_for_duplicates(self, job: Job) -> Mapping[str, Any]:
+        """Prepare what is new, then group the copies inside the library; keep the report."""
+        copies = self._library.copies
+        copies.prepare(workers=1, progress=_progress(job, "prepare"))
+        self._report = copies.duplicates(progress=_progress(job, "compare"))
+        return {"groups": len(self._report.groups), "pictures": self._report.pictures}
+
+    def close(self) -> None:
+        """End the workers."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.close()
+            self._pools.clear()
+
+    def _bytes(self, asked: bytes | int) -> bytes:
+        return asked if isinstance(asked, bytes) else self._library.read(asked)
+
+    def _workers(self, analyse: str, params: Mapping[str, Any]) -> DecodePool:
+        from sosie.decode import DecodePool
+
+        with self._lock:
+            if analyse not in self._pools:
+                self._pools[analyse] = DecodePool(1, analyse=analyse, params=params)
+            return self._pools[analyse]
+
+
+def _name(asked: bytes | int) -> str:
+    return f"id:{asked}" if isinstance(asked, int) else "upload"
+
+
+class _Stopped(UsageError):
+    """A job was asked to stop."""
+
+
+def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if job.stop.is_set():
+            raise _Stopped("stopped")
+        job.report({"stage": stage, "done": done, "total": total})
+
+    return report
+
+
+def _points(first: Features, second: Features) -> list[list[float]]:
+    """Return matched points of two pictures as x, y, x, y, each 0 to 1."""
+    from sosie.verify.geometry import align
+
+    fit = align(first, second)
+    if fit is None:
+        return []
+    size = [first.width, first.height, second.width, second.height]
+    pairs = np.hstack([fit.query, fit.reference]) / np.asarray(size, np.float64)
+    step = max(1, len(pairs) // _MOST_POINTS)
+    return [[round(float(v), 4) for v in row] for row in pairs[::step]]

@@ -1,0 +1,60 @@
+"""The page's words, one file a language in ``strings/``; English fills what a translation lacks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+__all__ = ["LANGUAGES", "Words", "choose_language", "words"]
+
+LANGUAGES = ("en", "fr")
+
+
+class Words:
+    """Look up and fill in texts of one language."""
+
+    def __init__(self, lang: str, texts: Mapping[str, str]) -> None:
+        self.lang = lang
+        self._texts = texts
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Return a text; with ``n``, its singular or plural where it has both."""
+        text = self._texts.get(key)
+        if text is None and "n" in values:
+            text = self._texts[f"{key}.one" if self._is_one(values["n"]) else f"{key}.other"]
+        if text is None:
+            raise KeyError(f"no text is called {key!r}: add it to strings/en.json")
+        return text.format(**values) if values else text
+
+    def some(self, prefix: str) -> dict[str, str]:
+        """Return the texts whose key starts with ``prefix``, for a script."""
+        return {key: text for key, text in self._texts.items() if key.startswith(prefix)}
+
+    def _is_one(self, n: object) -> bool:
+        # French counts nought as one.
+        return n == 1 or (self.lang == "fr" and n == 0)
+
+
+@cache
+def words(lang: str) -> Words:
+    """Return the words of a language."""
+    return Words(lang, {**_texts("en"), **_texts(lang)})
+
+
+def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:
+    """Return the language of a page: asked for, else kept in a cookie, else the browser's, else English."""
+    for wish in (asked, kept):
+        if wish in LANGUAGES:
+            return str(wish)
+    for part in accepted.lower().split(",")[:10]:
+        wish = part.partition(";")[0].strip().partition("-")[0]
+        if wish in LANGUAGES:
+            return wish
+    return "en"
+
+
+def _texts(lang: str) -> dict[str, str]:
+    text = resources.files("sosie.server").joinpath("strings", f"{lang}.json").read_text("utf-8")
+    return dict(json.loads(text))

@@ -1,0 +1,58 @@
+"""Parameters that several routes take, and how their text becomes values."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any
+
+from fastapi import Form, Path, Query
+
+from sosie.server.problems import Problem
+from sosie.server.schemas import MAX_ID
+from sosie.types import Box
+
+__all__ = [
+    "BoxField",
+    "BoxText",
+    "Cursor",
+    "CursorField",
+    "PageSize",
+    "PictureId",
+    "Where",
+    "WhereField",
+    "parse_box",
+]
+
+PictureId = Annotated[int, Path(ge=0, le=MAX_ID, description="The picture's id.", examples=[17])]
+PageSize = Annotated[int, Query(ge=1, le=200, description="How many to give on this page.")]
+# Texts with a grammar of their own; the formats are names, by which tests know what to generate.
+_BOX: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-box"}}
+_CURSOR: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-cursor"}}
+_WHERE: dict[str, Any] = {"max_length": 2000, "json_schema_extra": {"format": "sosie-filter"}}
+_ABOUT_BOX = "Search with this part of the query: x, y, width and height, each 0 to 1."
+_ABOUT_CURSOR = "`next_cursor` of the page before; the other parameters stay."
+_ABOUT_WHERE = "Only pictures whose labels fit."
+
+BoxText = Annotated[str, Query(description=_ABOUT_BOX, examples=["0.1,0.2,0.5,0.5"], **_BOX)]
+BoxField = Annotated[str, Form(description=_ABOUT_BOX, **_BOX)]
+Cursor = Annotated[str, Query(description=_ABOUT_CURSOR, **_CURSOR)]
+CursorField = Annotated[str, Form(description=_ABOUT_CURSOR, **_CURSOR)]
+Where = Annotated[str, Query(description=_ABOUT_WHERE, examples=["label = 'cat'"], **_WHERE)]
+WhereField = Annotated[str, Form(description=_ABOUT_WHERE, **_WHERE)]
+
+_NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d{1,3})?\s*", re.ASCII)
+_SLACK = 1e-6
+
+
+def parse_box(text: str | None) -> Box | None:
+    """Return the box that ``x,y,width,height`` says; raise Problem 400 where it is not inside the picture."""
+    if text is None or not text.strip():
+        return None
+    parts = text.split(",")
+    if len(parts) == 4 and all(_NUMBER.fullmatch(part) for part in parts):
+        x, y, width, height = (float(part) for part in parts)
+        inside = x + width <= 1 + _SLACK and y + height <= 1 + _SLACK
+        if width > 0 and height > 0 and inside and all(map(math.isfinite, (x, y, width, height))):
+            return (x, y, width, height)
+    raise Problem(400, "bad_box", "a box is x,y,width,height, each 0 to 1 and inside the picture: 0.1,0.2,0.5,0.5")

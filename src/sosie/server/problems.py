@@ -1,0 +1,150 @@
+"""Errors as RFC 9457 problem documents: one place that turns any failure into a status and a stable code."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
+
+from sosie import errors
+from sosie.present.text import visible
+
+__all__ = ["MEDIA_TYPE", "PROBLEM_SCHEMA", "Problem", "document", "install", "responses"]
+
+MEDIA_TYPE = "application/problem+json"
+_LOG = logging.getLogger("sosie.server")
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "description": "RFC 9457. `code` is stable; `detail` is for people and says what to do next.",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {"type": "string", "example": "urn:sosie:problem:bad_filter"},
+        "title": {"type": "string", "example": "Bad Request"},
+        "status": {"type": "integer", "example": 400},
+        "detail": {"type": "string", "example": "the filter does not parse at column 7: write label = 'cat'"},
+        "code": {"type": "string", "example": "bad_filter"},
+        "reason": {"type": "string", "description": "Why a picture was refused, as the quarantine says it."},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+
+class Problem(HTTPException):
+    """A failure with a status, a stable code and a line for people."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+    ) -> None:
+        super().__init__(status, detail, dict(headers or {}))
+        self.code = code
+        self.more = more
+
+
+# The first class that fits wins, so subclasses stand before their parents.
+_STATUS: tuple[tuple[type[Exception], int, str], ...] = (
+    (errors.FilterError, 400, "bad_filter"),
+    (errors.BadPicture, 422, "bad_picture"),
+    (errors.UnknownName, 404, "unknown_name"),
+    (errors.UsageError, 400, "bad_request"),
+    (errors.SourceUnreachable, 404, "source_unreachable"),
+    (errors.NotFound, 404, "not_found"),
+    (errors.DamagedError, 503, "library_damaged"),
+    (errors.NewerSchema, 503, "library_newer"),
+    (errors.LibraryBusy, 503, "library_busy"),
+    (errors.LibraryReadOnly, 403, "library_read_only"),
+    (errors.MissingExtra, 501, "not_installed"),
+    (errors.ServiceAway, 503, "service_away"),
+)
+
+
+def document(status: int, code: str, detail: str, more: Mapping[str, Any] | None = None) -> bytes:
+    """Return a problem document; control characters of ``detail`` become visible escapes."""
+    body = {
+        "type": f"urn:sosie:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": visible(detail),
+        "code": code,
+        **(more or {}),
+    }
+    return json.dumps(body).encode()
+
+
+def problem_of(error: Exception) -> Problem:
+    """Translate any exception that the API lets out."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, HTTPException):
+        code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
+        return Problem(error.status_code, code, str(error.detail), headers=error.headers)
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    for kind, status, code in _STATUS:
+        if isinstance(error, kind):
+            more = {"reason": error.reason} if isinstance(error, errors.BadPicture) else {}
+            headers = {"Retry-After": "2"} if status == 503 else {}
+            return Problem(status, code, str(error), headers=headers, **more)
+    _LOG.error("unexpected error", exc_info=error)
+    return Problem(500, "internal", "an unexpected error; the server's log has the details")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI entries of the problems that an operation may answer with."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": content}
+        for status in sorted({400, 401, 403, 413, 421, 422, 429, 431, 503, *statuses})
+    }
+
+
+def install(app: FastAPI, *, page: Callable[[Request, Problem], Response]) -> None:
+    """Answer every failure of ``app`` with a problem document, or with a ``page`` where a person reads it."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        if problem.status_code == 405:
+            known = dict(problem.headers or {})
+            problem.headers = {**known, "Allow": _allowed(app, request, known.get("Allow", ""))}
+        for_people = "text/html" in request.headers.get("accept", "") or request.headers.get("x-fragment")
+        if for_people and not request.url.path.startswith("/api/"):
+            return page(request, problem)
+        return response_of(problem)
+
+    kinds: tuple[type[Exception], ...] = (HTTPException, RequestValidationError, errors.SosieError, Exception)
+    for kind in kinds:
+        app.add_exception_handler(kind, answer)
+
+
+def _allowed(app: FastAPI, request: Request, known: str) -> str:
+    """Return every method of a path; the router knows those of the first route that fits only."""
+    found = {method.strip() for method in known.split(",") if method.strip()}
+    for template, methods in app.openapi()["paths"].items():
+        if compile_path(template)[0].match(request.url.path):
+            found |= {method.upper() for method in methods}
+    return ", ".join(sorted(found))
+
+
+def response_of(problem: Problem) -> Response:
+    """Return the response that carries a problem."""
+    body = document(problem.status_code, problem.code, str(problem.detail), problem.more)
+    return Response(body, problem.status_code, problem.headers, MEDIA_TYPE)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    # The offending input is left out: it may be large, or not JSON at all (NaN, bytes).
+    items = [
+        {"where": visible(".".join(map(str, item["loc"]))), "what": visible(str(item["msg"]))}
+        for item in error.errors()[:20]
+    ]
+    first = f"{items[0]['where']}: {items[0]['what']}" if items else "the request does not fit its description"
+    return Problem(422, "invalid_request", first, errors=items)

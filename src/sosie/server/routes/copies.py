@@ -1,0 +1,85 @@
+"""Altered copies: of one picture, between two, inside the library; and what people decided about them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+
+from sosie.server.answers import json_response
+from sosie.server.auth import Reader, Writer
+from sosie.server.problems import Problem, responses
+from sosie.server.schemas import MAX_ID, CompareOut, DecisionBody, DecisionsOut, DuplicatesOut, SearchOut
+from sosie.server.state import State
+from sosie.server.uploads import upload_bytes
+
+router = APIRouter(prefix="/api/v1", tags=["copies"], responses=responses(404))
+
+IdQuery = Annotated[int | None, Query(ge=0, le=MAX_ID, description="A picture of the library.")]
+TokenQuery = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="A kept query.")]
+FewQuery = Annotated[int, Query(ge=1, le=50, description="How many to give.")]
+
+
+def subject(state: State, id_: int | None, query: str | None) -> bytes | int:
+    """Return what is asked about; raise Problem 400 without exactly one thing."""
+    if (id_ is None) == (query is None):
+        raise Problem(400, "bad_request", "ask about a picture of the library or about a kept query, one of them")
+    return id_ if query is None and id_ is not None else state.kept.get(query or "").data
+
+
+@router.get("/copies", response_model=SearchOut)
+async def copies(
+    state: Reader,
+    *,
+    id: IdQuery = None,  # noqa: A002
+    query: TokenQuery = None,
+    k: FewQuery = 10,
+) -> Response:
+    """Find the pictures that a picture was made from by editing, or that were made from it."""
+    asked = subject(state, id, query)
+    found = await state.work.run(lambda: state.copies.find(asked, k=k))
+    return json_response({**found.to_json(), "next_cursor": None})
+
+
+@router.post("/copies", response_model=SearchOut)
+async def copies_of_upload(
+    state: Reader, picture: Annotated[UploadFile, File()], k: Annotated[int, Form(ge=1, le=50)] = 10
+) -> Response:
+    """Find what an upload is a copy of."""
+    kept = state.kept.keep(await upload_bytes(picture))
+    found = await state.work.run(lambda: state.copies.find(kept.data, k=k))
+    return json_response({**found.to_json(), "next_cursor": None})
+
+
+@router.get("/compare", response_model=CompareOut)
+async def compare(
+    state: Reader,
+    b: Annotated[int, Query(ge=0, le=MAX_ID, description="The second picture.")],
+    *,
+    a: IdQuery = None,
+    query: TokenQuery = None,
+) -> Response:
+    """Say what two pictures are to each other, and prove it: a transformation, matched points, a probability."""
+    asked = subject(state, a, query)
+    return json_response(await state.work.run(lambda: state.copies.compare(asked, b)))
+
+
+@router.get("/duplicates", response_model=DuplicatesOut)
+async def duplicates(state: Reader) -> Response:
+    """Return the groups of copies that the last job of kind `duplicates` found."""
+    report = state.copies.report
+    return json_response(report.to_json() if report else {"pictures": 0, "cut_off": 0.0, "groups": [], "bridges": []})
+
+
+@router.get("/decisions", response_model=DecisionsOut)
+async def decisions(state: Reader) -> Response:
+    """List what people decided about pairs of pictures, by the SHA-256 of their bytes."""
+    rows = await state.light.run(state.library.catalogue.decisions)
+    listed = [{"a": one.a, "b": one.b, "decision": one.decision, "at": one.at} for one in rows]
+    return json_response({"decisions": listed})
+
+
+@router.post("/decisions", status_code=204, response_class=Response)
+async def decide(state: Writer, body: DecisionBody) -> None:
+    """Decide about two pictures, or take a decision back; searches and duplicates follow it from then on."""
+    await state.light.run(lambda: state.copies.decide(body.a, body.b, body.decision))

@@ -1,0 +1,55 @@
+"""Is it up, can it answer, and what has it done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from sosie.server.answers import json_response
+from sosie.server.auth import Reader
+from sosie.server.metrics import CONTENT_TYPE
+from sosie.server.problems import Problem, responses
+from sosie.server.state import State, state_of
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", response_class=Response, responses={200: {"content": {"application/json": {}}}})
+async def healthz() -> Response:
+    """Say that the process is up."""
+    return json_response({"status": "up"})
+
+
+@router.get("/readyz", response_class=Response, responses={200: {"content": {"application/json": {}}}, **responses()})
+async def readyz(request: Request) -> Response:
+    """Say that the library answers."""
+    state = state_of(request)
+    if state.closing.is_set():
+        raise Problem(503, "closing", "the server is closing")
+    stats = await state.light.run(state.library.stats)
+    return json_response({"status": "ready", "pictures": stats["pictures"]})
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"description": "Prometheus text.", "content": {"text/plain": {}}}, **responses()},
+)
+async def metrics(state: Reader) -> Response:
+    """Return counts and latencies for Prometheus."""
+    stats = await state.light.run(state.library.stats)
+    return Response(state.metrics.text(_gauges(state, stats)), media_type=CONTENT_TYPE)
+
+
+def _gauges(state: State, stats: Mapping[str, Any]) -> dict[str, float]:
+    index = stats.get("index") or {}
+    gauges: dict[str, Any] = {
+        "sosie_pictures": stats["pictures"],
+        "sosie_quarantined": stats["quarantined"],
+        "sosie_queue_depth": state.work.depth,
+        "sosie_jobs_open": sum(not job.state.over for job in state.jobs.list()),
+        "sosie_index_recall": index.get("recall"),
+    }
+    return {name: float(value) for name, value in gauges.items() if isinstance(value, int | float)}

@@ -1,0 +1,141 @@
+"""Long work: add a folder, build an index, retry the quarantine; its progress as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import StreamingResponse
+
+from sosie.errors import SosieError, UsageError
+from sosie.server.auth import Admin, Reader
+from sosie.server.jobs import Job
+from sosie.server.problems import Problem, responses
+from sosie.server.schemas import BuildJob, DuplicatesJob, FolderJob, JobOut, JobRequest, JobsOut, RetryJob
+from sosie.server.state import State
+
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(404))
+
+JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="The job's id.")]
+_TICK = 0.15
+
+
+@router.get("")
+async def jobs(state: Reader) -> JobsOut:
+    """List the latest jobs."""
+    return JobsOut(jobs=[_out(job) for job in state.jobs.list()])
+
+
+@router.post("", status_code=202)
+async def start(state: Admin, body: JobRequest) -> JobOut:
+    """Start a job; it waits for those before it."""
+    if isinstance(body, FolderJob):
+        return _out(_add_folder(state, body))
+    if isinstance(body, BuildJob):
+        return _out(_build(state, body))
+    if isinstance(body, DuplicatesJob):
+        return _out(state.jobs.start("duplicates", "", state.copies.look_for_duplicates))
+    return _out(_retry(state, body))
+
+
+@router.get("/{job_id}")
+async def job(state: Reader, job_id: JobId) -> JobOut:
+    """Return one job as it stands."""
+    return _out(state.jobs.get(job_id))
+
+
+@router.delete("/{job_id}", status_code=202)
+async def stop(state: Admin, job_id: JobId) -> JobOut:
+    """Ask a job to stop; what it has done stays."""
+    found = state.jobs.get(job_id)
+    found.stop.set()
+    return _out(found)
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={200: {"description": "A `job` event at each change.", "content": {"text/event-stream": {}}}},
+)
+async def events(state: Reader, job_id: JobId) -> Response:
+    """Follow a job: an event with the whole job at each change, until it is over."""
+    found = state.jobs.get(job_id)
+    return StreamingResponse(
+        _events(state, found), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+    )
+
+
+async def _events(state: State, job: Job) -> AsyncIterator[str]:
+    sent, quiet = -1, 0.0
+    while not state.closing.is_set():
+        over, version = job.state.over, job.version
+        if version != sent:
+            sent, quiet = version, 0.0
+            yield f"event: job\nid: {version}\ndata: {json.dumps(_out(job).model_dump())}\n\n"
+        elif quiet > 10:
+            quiet = 0.0
+            yield ": still here\n\n"
+        if over:
+            return
+        await asyncio.sleep(_TICK)
+        quiet += _TICK
+
+
+def _add_folder(state: State, body: FolderJob) -> Job:
+    if not state.settings.paths:
+        raise Problem(403, "paths_forbidden", "this server adds no folders by path: upload the pictures instead")
+
+    def work(job: Job) -> Mapping[str, Any]:
+        try:
+            report = state.library.add(
+                body.source,
+                sync=body.sync,
+                label_from_folders=body.label_from_folders,
+                progress=_progress(job),
+                stop=job.stop,
+            )
+        except SosieError:
+            raise
+        except (OSError, ValueError) as error:  # a path that no system would take
+            raise UsageError(f"there can be no such place: {type(error).__name__}") from error
+        return report.to_json()
+
+    return state.jobs.start("add", body.source, work)
+
+
+def _build(state: State, body: BuildJob) -> Job:
+    def work(_job: Job) -> Mapping[str, Any]:
+        manifest = state.library.build_index(body.index)
+        return {"kind": manifest.kind, "count": manifest.count, "recall": manifest.recall}
+
+    return state.jobs.start("build", body.index, work)
+
+
+def _retry(state: State, body: RetryJob) -> Job:
+    return state.jobs.start(
+        "retry",
+        body.reason or "all",
+        lambda _job: state.library.retry_quarantine(body.reason).to_json(),
+    )
+
+
+def _progress(job: Job) -> Callable[[Any], None]:
+    return lambda progress: job.report(asdict(progress))
+
+
+def _out(job: Job) -> JobOut:
+    return JobOut(
+        id=job.id,
+        kind=job.kind,
+        title=job.title,
+        state=job.state.value,
+        progress=dict(job.progress),
+        result=dict(job.result) if job.result is not None else None,
+        error=dict(job.error) if job.error is not None else None,
+        created_at=job.created_at,
+        ended_at=job.ended_at,
+    )

@@ -1,0 +1,312 @@
+"""The web page: every screen is rendered here, and works as a link; scripts only make it livelier."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Form, Query, Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
+
+from sosie.catalogue import PictureRecord, QuarantineRow
+from sosie.errors import SosieError
+from sosie.present.text import display_path, visible
+from sosie.server.auth import COOKIE, scope_of
+from sosie.server.params import PictureId, parse_box
+from sosie.server.problems import Problem
+from sosie.server.reference import operations
+from sosie.server.rendering import render
+from sosie.server.routes.copies import subject
+from sosie.server.schemas import MAX_ID
+from sosie.server.searching import Page, Question, answer
+from sosie.server.state import State, state_of
+from sosie.server.uploads import look_at
+from sosie.server.views import TONES, address, box_text, cards_of_hits, cards_of_records, facets, label_texts, where_of
+from sosie.types import Verdict
+
+if TYPE_CHECKING:
+    from sosie.copies.duplicates import DuplicateReport
+
+router = APIRouter(include_in_schema=False)
+
+PAGE_SIZE = 24
+PICKS = 18
+
+Id = Annotated[int | None, Query(ge=0, le=MAX_ID)]
+Token = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")]
+Text = Annotated[str | None, Query(max_length=2000)]
+Chosen = Annotated[list[str], Query(max_length=200)]
+
+
+def mount_static(app: FastAPI) -> None:
+    """Serve the page's own files."""
+    app.mount("/static", StaticFiles(packages=[("sosie.server", "static")]), name="static")
+
+
+@router.get("/static/page.css")
+async def page_style() -> Response:
+    """Return the look that this page shares with reports and contact sheets."""
+    return Response(
+        resources.files("sosie.present").joinpath("page.css").read_bytes(),
+        media_type="text/css",
+        headers={"Cache-Control": "max-age=3600"},
+    )
+
+
+@router.get("/")
+async def home(
+    request: Request,
+    *,
+    id: Id = None,  # noqa: A002
+    query: Token = None,
+    box: Text = None,
+    where: Text = None,
+    f: Chosen = [],  # noqa: B006 - FastAPI copies it
+    cursor: Text = None,
+    seed: Annotated[int, Query(ge=0, le=1 << 31)] = 0,
+) -> Response:
+    """Show the search: the query, or where to drop one, and what was found."""
+    state = _visit(request)
+    question = Question(id, query, parse_box(box), where_of(where, f), PAGE_SIZE)
+    labels = await state.light.run(state.library.labels)
+    shared: dict[str, Any] = {"where": where, "chosen": f, "facets": facets(labels, f), "labels": labels}
+    if not question.given:
+        picks = await state.light.run(lambda: _picks(state, question.where, seed))
+        return await _render(
+            request, "home.html", picks=cards_of_records(picks), seed=seed, urls=state.settings.urls, **shared
+        )
+    page = await answer(state, question, cursor)
+    subject = await _subject(state, question)
+    cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
+    return await _render(
+        request,
+        "search.html",
+        page=page,
+        cards=cards,
+        subject=subject,
+        question=question,
+        box=box_text(question.box),
+        more=_more(page, question, f, where),
+        **shared,
+    )
+
+
+@router.get("/picture/{id}")
+async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
+    """Show one picture and what is known of it."""
+    state = _visit(request)
+    record = await state.light.run(lambda: state.library.picture(id))
+    page = await answer(state, Question(id=id, k=8))
+    cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
+    card = cards_of_records([record])[0]
+    return await _render(
+        request,
+        "picture.html",
+        record=record,
+        shown=card,
+        cards=cards,
+        places=[display_path(uri) for uri in record.uris],
+        labels=label_texts(record.labels),
+    )
+
+
+@router.get("/copies")
+async def copy_cards(request: Request, id: Id = None, query: Token = None) -> Response:  # noqa: A002
+    """Return the copies of a query as cards, which the search puts before what is only alike."""
+    state = _visit(request)
+    asked = subject(state, id, query)
+    found = await state.work.run(lambda: state.copies.find(asked, k=24))
+    cards = await state.light.run(lambda: cards_of_hits(state, found.hits))
+    return await _render(request, "copies.html", cards=cards, compare={"a": id} if query is None else {"query": query})
+
+
+@router.get("/compare")
+async def compare(request: Request, a: Id = None, query: Token = None, b: Id = None) -> Response:
+    """Show two pictures laid over each other."""
+    state = _visit(request)
+    known = (a is not None or query is not None) and b is not None
+    first = await _subject(state, Question(a, query)) if known else None
+    second = await _subject(state, Question(b)) if known else None
+    cards = []
+    if a is not None and not known:
+        page = await answer(state, Question(id=a, k=12))
+        cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
+    return await _render(
+        request,
+        "compare.html",
+        a=a,
+        query=query,
+        first=first,
+        second=second,
+        cards=cards,
+        pair=address("", a=a, query=query, b=b).lstrip("?"),
+        swap=address("/compare", a=b, b=a) if a is not None else None,
+    )
+
+
+@router.get("/duplicates")
+async def duplicates(request: Request) -> Response:
+    """Show the copies inside the library, pair by pair."""
+    state = _visit(request)
+    report = state.copies.report
+    decided = {(one.a, one.b): one.decision for one in await state.light.run(state.library.catalogue.decisions)}
+    pairs = _pairs(report, decided) if report else []
+    running = next((job for job in state.jobs.list() if job.kind == "duplicates" and not job.state.over), None)
+    return await _render(request, "duplicates.html", report=report, pairs=pairs, job=running)
+
+
+@router.get("/quarantine")
+async def quarantine(request: Request, reason: Text = None) -> Response:
+    """Show the files that were refused."""
+    state = _visit(request)
+    rows = await state.light.run(state.library.quarantine)
+    reasons: dict[str, int] = {}
+    for row in rows:
+        reasons[row.reason] = reasons.get(row.reason, 0) + 1
+    chosen = [_refused(row) for row in rows if reason in (None, row.reason)][:500]
+    return await _render(request, "quarantine.html", rows=chosen, reasons=reasons, reason=reason)
+
+
+@router.get("/add")
+async def add(request: Request) -> Response:
+    """Show where to add pictures, and the jobs."""
+    state = _visit(request)
+    return await _render(request, "add.html", paths=state.settings.paths, jobs=state.jobs.list())
+
+
+@router.get("/map")
+async def map_page(request: Request, label: Text = None) -> Response:
+    """Show the map of the collection."""
+    state = _visit(request)
+    labels = await state.light.run(state.library.labels)
+    return await _render(request, "map.html", labels=sorted(labels), label=label)
+
+
+@router.get("/api")
+async def api(request: Request) -> Response:
+    """Show what a program can call."""
+    _visit(request)
+    return await _render(request, "api.html", operations=operations(request.app.openapi()))
+
+
+@router.get("/login")
+async def login(request: Request, next: str = "/") -> Response:  # noqa: A002
+    """Ask for a key."""
+    return await _render(request, "login.html", next=_inside(next), wrong=False)
+
+
+@router.post("/login")
+async def log_in(
+    request: Request,
+    key: Annotated[str, Form(max_length=500)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "/",  # noqa: A002
+) -> Response:
+    """Open a session with a key."""
+    state = state_of(request)
+    found = state.keys.find(key.strip())
+    if found is None:
+        return await _render(request, "login.html", status=401, next=_inside(next), wrong=True)
+    response = RedirectResponse(_inside(next), 303)
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, state.sessions.start(found), httponly=True, samesite="strict", secure=secure)
+    return response
+
+
+@router.post("/logout")
+async def log_out(request: Request) -> Response:
+    """End the session."""
+    state_of(request).sessions.end(request.cookies.get(COOKIE, ""))
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE)
+    return response
+
+
+def _visit(request: Request) -> State:
+    """Return the state for a reader who may look; raise Problem 401 for one who shows no key."""
+    state = state_of(request)
+    if scope_of(request, state) is None:
+        raise Problem(401, "key_needed", "this page needs a key")
+    return state
+
+
+async def _render(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+    state = state_of(request)
+    try:
+        counts = await state.light.run(state.library.catalogue.counts)
+    except SosieError:
+        counts = {}
+    locked = bool(request.cookies.get(COOKIE))
+    return render(request, template, status=status, counts=counts, session=locked, **context)
+
+
+def _pairs(report: DuplicateReport, decided: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
+    """Return every copy with the best of its group, and what was decided about the two."""
+    pairs = []
+    for group in report.groups:
+        best = cards_of_records([group.best])[0]
+        for record, match in group.others:
+            low, high = sorted((group.best.sha256, record.sha256))
+            pairs.append(
+                {
+                    "best": best,
+                    "other": cards_of_records([record])[0],
+                    "match": match,
+                    "tone": TONES[Verdict(match.verdict)],
+                    "decision": decided.get((low, high)),
+                }
+            )
+    return pairs
+
+
+def _refused(row: QuarantineRow) -> dict[str, Any]:
+    return {**asdict(row), "path": display_path(row.uri), "detail": visible(row.detail)}
+
+
+def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
+    """Return pictures from all over the library, others with each seed."""
+    ids = state.library.catalogue.live_ids(state.library.condition(where)).tolist()
+    chosen = random.Random(seed).sample(ids, min(PICKS, len(ids)))  # noqa: S311 - nothing secret
+    return state.library.catalogue.pictures(chosen)
+
+
+async def _subject(state: State, question: Question) -> dict[str, Any]:
+    """Return what the page shows of the query."""
+    if question.query:
+        preview = await look_at(state, state.kept.get(question.query))
+        return {
+            "src": f"/api/v1/queries/{question.query}/preview",
+            "width": preview.width,
+            "height": preview.height,
+            "name": None,
+        }
+    record = await state.light.run(lambda: state.library.picture(question.id or 0))
+    card = cards_of_records([record])[0]
+    return {
+        "src": f"/api/v1/pictures/{record.id}/preview",
+        "width": record.width,
+        "height": record.height,
+        "name": card.name,
+    }
+
+
+def _more(page: Page, question: Question, chosen: list[str], where: str | None) -> str | None:
+    if page.next_cursor is None:
+        return None
+    return address(
+        "/",
+        id=question.id,
+        query=question.query,
+        box=box_text(question.box),
+        f=chosen,
+        where=where,
+        cursor=page.next_cursor,
+    )
+
+
+def _inside(target: str) -> str:
+    """Return a path of this site: a login never sends anybody elsewhere."""
+    return target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/"

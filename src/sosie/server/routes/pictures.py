@@ -1,0 +1,129 @@
+"""The pictures of the library: list, add, look at, label, delete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+from fastapi import APIRouter, File, Form, Response, UploadFile
+
+from sosie.server.answers import JPEG, jpeg_response, json_response, original_response
+from sosie.server.auth import Admin, Reader, Writer
+from sosie.server.cursors import decode_cursor, encode_cursor
+from sosie.server.params import Cursor, PageSize, PictureId, Where
+from sosie.server.problems import Problem, responses
+from sosie.server.schemas import Added, LabelsBody, LabelsOut, PictureOut, PicturesOut
+from sosie.server.uploads import upload_bytes
+from sosie.types import LabelValue
+
+router = APIRouter(prefix="/api/v1", tags=["pictures"], responses=responses(404))
+
+
+@router.get("/pictures", response_model=PicturesOut)
+async def pictures(state: Reader, where: Where = "", k: PageSize = 50, cursor: Cursor = "") -> Response:
+    """List the pictures of the library, oldest first."""
+    after = decode_cursor(cursor, "pictures", where)
+    chosen = where if where.strip() else None
+    rows = await state.light.run(lambda: state.library.pictures(where=chosen, limit=k, after=after))
+    following = encode_cursor(rows[-1].id, "pictures", where) if len(rows) == k else None
+    return json_response({"pictures": [row.to_json() for row in rows], "next_cursor": following})
+
+
+@router.post("/pictures", status_code=201)
+async def add_picture(
+    state: Writer,
+    picture: Annotated[UploadFile, File(description="The picture to add.")],
+    labels: Annotated[
+        str,
+        Form(
+            max_length=20_000,
+            description='As JSON: {"label": "boat"}',
+            json_schema_extra={"format": "sosie-labels"},
+        ),
+    ] = "{}",
+) -> Added:
+    """Add one picture; it can be found as soon as this answers."""
+    values = _labels(labels)
+    data = await upload_bytes(picture)
+    content, status = await state.work.run(lambda: state.library.add_bytes(data, labels=values))
+    return Added(id=content, status="known" if status == "known" else "indexed")
+
+
+@router.get("/pictures/{id}", response_model=PictureOut)
+async def picture(state: Reader, id: PictureId) -> Response:  # noqa: A002
+    """Return what is known of one picture."""
+    record = await state.light.run(lambda: state.library.picture(id))
+    return json_response(record.to_json())
+
+
+@router.delete("/pictures/{id}", status_code=204, response_class=Response)
+async def delete_picture(state: Admin, id: PictureId) -> None:  # noqa: A002
+    """Remove a picture from the library; files outside the library's folder are not touched."""
+    await state.light.run(lambda: state.library.picture(id))
+    await state.work.run(lambda: state.library.remove([id]))
+
+
+@router.put("/pictures/{id}/labels", response_model=PictureOut)
+async def set_labels(state: Writer, id: PictureId, body: LabelsBody) -> Response:  # noqa: A002
+    """Set labels of a picture, and remove those given as null; the others stay."""
+    values = {name: _value(value) for name, value in body.labels.items()}
+
+    def change() -> Any:
+        state.library.set_labels(id, values)
+        return state.library.picture(id)
+
+    record = await state.light.run(change)
+    return json_response(record.to_json())
+
+
+@router.get("/pictures/{id}/thumbnail", response_class=Response, responses=JPEG)
+async def thumbnail(state: Reader, id: PictureId) -> Response:  # noqa: A002
+    """Return a picture at 256 pixels, re-encoded and without metadata."""
+    return jpeg_response(await state.light.run(lambda: state.library.thumbnail(id)))
+
+
+@router.get("/pictures/{id}/preview", response_class=Response, responses=JPEG)
+async def preview(state: Reader, id: PictureId) -> Response:  # noqa: A002
+    """Return a picture at up to 1024 pixels, re-encoded and without metadata."""
+
+    def make() -> bytes:
+        record = state.library.picture(id)
+        return state.previews.of(record.sha256, state.library.read(id)).data
+
+    return jpeg_response(await state.work.run(make))
+
+
+@router.get(
+    "/pictures/{id}/original",
+    response_class=Response,
+    responses={200: {"description": "The file.", "content": {"application/octet-stream": {}}}},
+)
+async def original(state: Reader, id: PictureId) -> Response:  # noqa: A002
+    """Return the file itself, as a download."""
+    record = await state.light.run(lambda: state.library.picture(id))
+    data = await state.light.run(lambda: state.library.read(id))
+    name = PurePosixPath(unquote(urlsplit(record.uris[0]).path)).name if record.uris else ""
+    return original_response(data, name or f"picture-{id}")
+
+
+@router.get("/labels", response_model=LabelsOut)
+async def labels(state: Reader) -> Response:
+    """Count the pictures of each label value."""
+    return json_response({"labels": await state.light.run(state.library.labels)})
+
+
+def _labels(text: str) -> dict[str, LabelValue]:
+    try:
+        body = LabelsBody.model_validate({"labels": json.loads(text)})
+    except (ValueError, RecursionError):
+        raise Problem(
+            422, "bad_labels", 'labels are a JSON object of texts, numbers or lists: {"label": "boat"}'
+        ) from None
+    values = {name: _value(value) for name, value in body.labels.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _value(value: str | float | list[str] | None) -> LabelValue | None:
+    return tuple(value) if isinstance(value, list) else value

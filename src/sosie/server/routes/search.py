@@ -1,0 +1,89 @@
+"""Search by a picture of the library, by a kept query or by an upload, whole or by a box."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import Path as PathParam
+
+from sosie.server.answers import JPEG, jpeg_response, json_response
+from sosie.server.auth import Reader
+from sosie.server.params import BoxField, BoxText, Cursor, CursorField, PageSize, Where, WhereField, parse_box
+from sosie.server.problems import Problem, responses
+from sosie.server.queries import KeptQuery
+from sosie.server.schemas import MAX_ID, QueryOut, SearchOut, UrlBody
+from sosie.server.searching import Page, Question, answer
+from sosie.server.state import State
+from sosie.server.uploads import look_at, upload_bytes
+
+router = APIRouter(prefix="/api/v1", tags=["search"], responses=responses(404))
+
+Token = Annotated[str, PathParam(pattern="^[0-9a-f]{64}$", description="The token of a kept query.")]
+
+
+@router.get("/search", response_model=SearchOut)
+async def search(
+    state: Reader,
+    *,
+    id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="A picture of the library.")] = None,  # noqa: A002
+    query: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="A kept query.")] = None,
+    box: BoxText = "",
+    where: Where = "",
+    k: PageSize = 10,
+    cursor: Cursor = "",
+) -> Response:
+    """Find what looks like a picture of the library (`id`) or like an upload that was kept (`query`)."""
+    return _page(await answer(state, Question(id, query, parse_box(box), where, k), cursor))
+
+
+@router.post("/search", response_model=SearchOut)
+async def search_by_upload(
+    state: Reader,
+    *,
+    picture: Annotated[UploadFile, File(description="The picture to search with.")],
+    box: BoxField = "",
+    where: WhereField = "",
+    k: Annotated[int, Form(ge=1, le=200)] = 10,
+    cursor: CursorField = "",
+) -> Response:
+    """Find what looks like the picture that is sent along."""
+    kept = state.kept.keep(await upload_bytes(picture))
+    return _page(await answer(state, Question(None, kept.token, parse_box(box), where, k), cursor))
+
+
+@router.post("/queries", status_code=201)
+async def keep(state: Reader, picture: Annotated[UploadFile, File()]) -> QueryOut:
+    """Keep a picture to search with: one upload for several searches, boxes and pages."""
+    kept = state.kept.keep(await upload_bytes(picture))
+    return await _described(state, kept)
+
+
+@router.post("/fetch", status_code=201)
+async def keep_from_url(state: Reader, body: UrlBody) -> QueryOut:
+    """Fetch a picture from a public address and keep it to search with."""
+    if not state.settings.urls:
+        raise Problem(403, "urls_forbidden", "this server fetches no addresses: send the picture itself")
+    return await _described(state, state.kept.keep(await state.remote.fetch(body.url)))
+
+
+@router.get("/queries/{token}")
+async def kept_query(state: Reader, token: Token) -> QueryOut:
+    """Say whether a query is still kept, and how large it is."""
+    return await _described(state, state.kept.get(token))
+
+
+@router.get("/queries/{token}/preview", response_class=Response, responses=JPEG)
+async def query_preview(state: Reader, token: Token) -> Response:
+    """Return a kept query to look at, re-encoded and without metadata."""
+    return jpeg_response((await look_at(state, state.kept.get(token))).data)
+
+
+async def _described(state: State, kept: KeptQuery) -> QueryOut:
+    preview = await look_at(state, kept)
+    return QueryOut(query=kept.token, width=preview.width, height=preview.height)
+
+
+def _page(page: Page) -> Response:
+    # Written as it stands: checking thousands of hits against the model would cost more than the search.
+    return json_response({**page.result.to_json(), "next_cursor": page.next_cursor})

@@ -1,0 +1,284 @@
+"""What the API takes and gives, as pydantic models; the OpenAPI document is made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat
+
+__all__ = [
+    "Added",
+    "BuildJob",
+    "CompareOut",
+    "DecisionBody",
+    "DecisionsOut",
+    "DuplicatesJob",
+    "DuplicatesOut",
+    "FolderJob",
+    "HitOut",
+    "JobOut",
+    "JobRequest",
+    "JobsOut",
+    "LabelsBody",
+    "LabelsOut",
+    "PictureOut",
+    "PicturesOut",
+    "QuarantineOut",
+    "QueryOut",
+    "RetryJob",
+    "SearchOut",
+    "UrlBody",
+]
+
+Label = Annotated[str, Field(max_length=1000)]
+LabelIn = Label | StrictFloat | list[Label] | None
+LabelOut = str | float | list[str]
+MAX_ID = (1 << 53) - 1  # what JSON numbers hold exactly
+
+
+Verdict = Literal["identical", "same_pixels", "altered_copy", "contains", "same_object", "similar"]
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class HitOut(_Out):
+    """One answer: a picture of the library, what it is to the query, and why."""
+
+    rank: int
+    id: int
+    uri: str
+    score: float
+    verdict: Verdict
+    probability: float | None
+    labels: dict[str, LabelOut]
+    region: tuple[float, float, float, float] | None = Field(description="x, y, width, height, each 0 to 1")
+    evidence: dict[str, Any]
+
+
+class SearchOut(_Out):
+    """The answer to one query, a page of it."""
+
+    query: str
+    hits: list[HitOut]
+    took_ms: float
+    index: dict[str, Any]
+    next_cursor: str | None = Field(description="give it as `cursor` for the next page; null at the end")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "query": "17",
+                "hits": [
+                    {
+                        "rank": 1,
+                        "id": 42,
+                        "uri": "file:///photos/boat.jpg",
+                        "score": 0.93,
+                        "verdict": "altered_copy",
+                        "probability": 0.998,
+                        "labels": {"label": "boat"},
+                        "region": None,
+                        "evidence": {},
+                    }
+                ],
+                "took_ms": 3.2,
+                "index": {"kind": "exact", "recall": 1.0},
+                "next_cursor": "WzEwLCAiMmM2YSJd",
+            }
+        }
+    )
+
+
+class QueryOut(_Out):
+    """A picture that was uploaded to search with, kept in memory for a while."""
+
+    query: str = Field(description="give it as `query` to /search")
+    width: int
+    height: int
+
+
+class UrlBody(_In):
+    """Where a picture is."""
+
+    url: Annotated[str, Field(min_length=1, max_length=4000)]
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"url": "https://example.org/photo.jpg"}})
+
+
+class PictureOut(_Out):
+    """A picture of the library."""
+
+    id: int
+    sha256: str
+    bytes: int
+    format: str
+    width: int
+    height: int
+    uris: list[str]
+    labels: dict[str, LabelOut]
+    added_at: float
+
+
+class PicturesOut(_Out):
+    """A page of pictures, by id."""
+
+    pictures: list[PictureOut]
+    next_cursor: str | None
+
+
+class Added(_Out):
+    """What became of an upload."""
+
+    id: int
+    status: Literal["indexed", "known"] = Field(description="`known`: the library had these very bytes")
+
+
+class LabelsBody(_In):
+    """Labels to set; null removes one."""
+
+    labels: Annotated[dict[Annotated[str, Field(min_length=1, max_length=100)], LabelIn], Field(max_length=100)]
+
+    model_config = ConfigDict(
+        extra="forbid", allow_inf_nan=False, json_schema_extra={"example": {"labels": {"label": "boat"}}}
+    )
+
+
+class LabelsOut(_Out):
+    """Every label, its values and how many pictures carry each."""
+
+    labels: dict[str, dict[str, int]]
+
+
+class QuarantinedOut(_Out):
+    """A file that could not become a picture."""
+
+    uri: str
+    reason: str
+    detail: str
+    tries: int
+    at: float
+
+
+class QuarantineOut(_Out):
+    """The files that were refused, and why."""
+
+    total: int
+    reasons: dict[str, int]
+    files: list[QuarantinedOut]
+
+
+class FolderJob(_In):
+    """Add what a folder of the server holds."""
+
+    kind: Literal["add"]
+    source: Annotated[str, Field(min_length=1, max_length=4096)]
+    sync: StrictBool = False
+    label_from_folders: StrictBool = False
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"kind": "add", "source": "/photos/2024"}})
+
+
+class BuildJob(_In):
+    """Build an index of the whole library."""
+
+    kind: Literal["build"]
+    index: Annotated[str, Field(max_length=40)] = "auto"
+
+
+class RetryJob(_In):
+    """Try the quarantined files again, all or those of one reason."""
+
+    kind: Literal["retry"]
+    reason: Annotated[str, Field(max_length=100)] | None = None
+
+
+class DuplicatesJob(_In):
+    """Look for copies inside the library."""
+
+    kind: Literal["duplicates"]
+
+
+JobRequest = Annotated[FolderJob | BuildJob | DuplicatesJob | RetryJob, Field(discriminator="kind")]
+
+
+class JobOut(_Out):
+    """A piece of long work."""
+
+    id: str
+    kind: str
+    title: str
+    state: Literal["waiting", "running", "done", "failed", "stopped"]
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    created_at: float
+    ended_at: float | None
+
+
+class JobsOut(_Out):
+    """The latest jobs, newest first."""
+
+    jobs: list[JobOut]
+
+
+class DecisionBody(_In):
+    """What a person decided about two pictures."""
+
+    a: Annotated[int, Field(ge=0, le=MAX_ID)]
+    b: Annotated[int, Field(ge=0, le=MAX_ID)]
+    decision: Literal["not_a_copy", "same_picture", "keep_both"] | None = Field(
+        description="null takes a decision back"
+    )
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"a": 17, "b": 42, "decision": "keep_both"}}
+    )
+
+
+class DecisionOut(_Out):
+    """A decision that stands."""
+
+    a: str
+    b: str
+    decision: str
+    at: float
+
+
+class DecisionsOut(_Out):
+    """Every decision, oldest first."""
+
+    decisions: list[DecisionOut]
+
+
+class CompareOut(_Out):
+    """What two pictures are to each other, as `sosie compare --json` says it, and how they lie over each other.
+
+    `matrix` takes relative points of the first to relative points of the second (homogeneous, row by row);
+    `points` are matched places as x, y of the first and x, y of the second.
+    """
+
+    first: dict[str, Any]
+    second: dict[str, Any]
+    verdict: Verdict
+    probability: float
+    cut_off: float
+    evidence: dict[str, Any]
+    certificate: dict[str, Any] | None
+    sentences: list[str]
+    matrix: list[list[float]] | None
+    points: list[list[float]]
+
+
+class DuplicatesOut(_Out):
+    """Groups of copies inside the library, and matches between groups that merged nothing."""
+
+    pictures: int
+    cut_off: float
+    groups: list[dict[str, Any]]
+    bridges: list[dict[str, Any]]

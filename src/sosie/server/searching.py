@@ -1,0 +1,64 @@
+"""Ask the library a question of the API or the page, and cut the answer into pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sosie.server.cursors import decode_cursor, encode_cursor
+from sosie.server.problems import Problem
+from sosie.server.state import State
+from sosie.types import Box, SearchResult
+
+__all__ = ["DEEPEST", "Page", "Question", "answer"]
+
+DEEPEST = 1000  # hits of one question, all pages together
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to search with (a picture's id, or the token of a kept query), and among what."""
+
+    id: int | None = None
+    query: str | None = None
+    box: Box | None = None
+    where: str | None = None
+    k: int = 10
+
+    @property
+    def given(self) -> bool:
+        """Whether there is something to search with."""
+        return self.id is not None or self.query is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the answer, and the cursor of the next."""
+
+    result: SearchResult
+    next_cursor: str | None
+
+
+async def answer(state: State, question: Question, cursor: str | None = None) -> Page:
+    """Return one page of the answer; raise Problem 400 without exactly one thing to search with."""
+    if (question.id is None) == (question.query is None):
+        raise Problem(400, "bad_request", "search with `id` or with `query`, one of them")
+    at = decode_cursor(cursor, question)
+    subject: bytes | int = state.kept.get(question.query).data if question.query else question.id or 0
+    wanted = min(at + question.k, DEEPEST)
+    if wanted <= at:
+        raise Problem(400, "bad_cursor", f"an answer ends after {DEEPEST} hits: narrow it with `where`")
+    where = question.where if question.where and question.where.strip() else None
+
+    def search() -> SearchResult:
+        return state.library.search(subject, k=wanted, where=where, box=question.box)
+
+    found = await state.work.run(search)
+    state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, found.took_ms / 1000)
+    more = len(found.hits) >= wanted and wanted < DEEPEST
+    page = replace(found, query=question.query or str(question.id), hits=found.hits[at:])
+    return Page(page, encode_cursor(wanted, question) if more else None)
+
+
+def _kind(question: Question) -> str:
+    subject = "upload" if question.query else "id"
+    return f"{subject}_box" if question.box else subject

@@ -1,0 +1,82 @@
+"""What the routes of one app share. It hangs on the app, never on a module."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from fastapi import Request
+
+from sosie.server.config import Guard, ServerSettings
+from sosie.server.copying import CopyDesk
+from sosie.server.jobs import Jobs
+from sosie.server.keys import KeyStore
+from sosie.server.metrics import Metrics
+from sosie.server.previews import Previews
+from sosie.server.queries import KeptQueries
+from sosie.server.remote import Remote
+from sosie.server.sessions import Sessions
+from sosie.server.work import WorkQueue
+
+if TYPE_CHECKING:
+    from sosie.library import Library
+    from sosie.server.projection import MapCache
+    from sosie.sources.addresses import Internet
+
+__all__ = ["State", "make_state", "state_of"]
+
+
+@dataclass(frozen=True)
+class State:
+    """One library and the machinery around it.
+
+    ``work`` runs what costs (decoding, embedding, searching) and is bounded; ``light`` runs short reads of the
+    catalogue, which a full ``work`` must not hold up.
+    """
+
+    library: Library
+    settings: ServerSettings
+    keys: KeyStore
+    work: WorkQueue
+    light: WorkQueue
+    kept: KeptQueries
+    map: MapCache
+    copies: CopyDesk
+    remote: Remote
+    previews: Previews = field(default_factory=Previews)
+    sessions: Sessions = field(default_factory=Sessions)
+    jobs: Jobs = field(default_factory=Jobs)
+    metrics: Metrics = field(default_factory=Metrics)
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def close(self) -> None:
+        """Stop jobs and wait for the work that runs."""
+        self.jobs.close()
+        self.work.close()
+        self.light.close()
+        self.previews.close()
+        self.copies.close()
+
+
+def make_state(library: Library, settings: ServerSettings, internet: Internet | None = None) -> State:
+    """Return the state of a new app."""
+    from sosie.server.projection import MapCache
+
+    waiting = settings.waiting if Guard.QUEUE in settings.guards else None
+    return State(
+        library=library,
+        settings=settings,
+        keys=KeyStore(library.path / "keys.json"),
+        work=WorkQueue(threads=settings.workers, waiting=waiting, name="work"),
+        light=WorkQueue(threads=4, waiting=None, name="light"),
+        kept=KeptQueries(settings.kept_queries),
+        map=MapCache(),
+        copies=CopyDesk(library),
+        remote=Remote(max_bytes=settings.max_body, internet=internet),
+    )
+
+
+def state_of(request: Request) -> State:
+    """Return the state of the app that a request came to."""
+    return cast(State, request.app.state.sosie)

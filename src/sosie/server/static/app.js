@@ -1,0 +1,174 @@
+// What every screen shares: moving between screens without a full load, dropping and pasting pictures, messages.
+const root = document.documentElement;
+const main = document.getElementById("main");
+const words = JSON.parse(document.getElementById("words").textContent);
+let leave = null;
+
+/** Return a text of the page's language; {name} is filled in. */
+export const t = (key, values = {}) =>
+  (words[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+
+/** Show a line for a moment, and have it read aloud. */
+export function say(text) {
+  const line = document.createElement("p");
+  line.textContent = text;
+  document.getElementById("said").replaceChildren(line);
+  setTimeout(() => line.remove(), 6000);
+}
+
+/** Call the API; return its JSON, or throw an error whose message can be shown. */
+export async function call(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers: { Accept: "application/json", ...options.headers } });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error(t("js.offline"));
+  }
+  if (response.ok) return response.status === 204 ? null : response.json();
+  throw await problem(response);
+}
+
+async function problem(response) {
+  const body = await response.json().catch(() => ({ detail: response.statusText }));
+  const text = body.code === "bad_picture" ? t("js.notpicture", { reason: body.reason })
+    : body.code === "body_too_large" ? t("js.toolarge") : t("js.failed", { detail: body.detail });
+  return Object.assign(new Error(text), { code: body.code, reason: body.reason });
+}
+
+export const json = (method, body) => ({ method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+
+/** Build an element: attributes, then children; text is never read as markup. */
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (value === true) node.setAttribute(name, "");
+    else if (value !== false && value != null) node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+}
+
+// -------------------------------------------------------------------------------------------- moving about
+
+/** Go to a screen: fetch its main part, put it in place, keep the address. */
+export async function visit(url, { push = true, keep = false } = {}) {
+  main.setAttribute("aria-busy", "true");
+  let response;
+  try {
+    response = await fetch(url, { headers: { "X-Fragment": "1", Accept: "text/html" } });
+  } catch {
+    main.removeAttribute("aria-busy");
+    say(t("js.offline"));
+    return;
+  }
+  if (response.status === 401) { location.href = url; return; }
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const top = scrollY;
+  if (push) history.pushState({}, "", url);
+  const put = () => {
+    document.title = page.title;
+    main.replaceChildren(...[...page.body.childNodes].map((node) => document.adoptNode(node)));
+    main.removeAttribute("aria-busy");
+    mark();
+    begin();
+    scrollTo(0, keep ? top : 0);
+  };
+  if (document.startViewTransition && !matchMedia("(prefers-reduced-motion: reduce)").matches) document.startViewTransition(put);
+  else put();
+  if (!keep) main.focus({ preventScroll: true });
+}
+
+function mark() {
+  for (const link of document.querySelectorAll(".bar nav a")) {
+    if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+const MODULES = { home: "search", search: "search", picture: "picture", add: "add", quarantine: "add", compare: "compare", duplicates: "duplicates", map: "map" };
+
+async function begin() {
+  leave?.();
+  leave = null;
+  const page = main.querySelector("[data-page]");
+  if (!page) return;
+  const module = await import(`./${MODULES[page.dataset.page]}.js`);
+  if (page.isConnected) leave = module.start(page) ?? null;
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-visit]");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  visit(link.href, { keep: "keep" in link.dataset });
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-visit]");
+  if (!form) return;
+  event.preventDefault();
+  const values = [...new FormData(form)].filter(([, value]) => value !== "");
+  visit(`${form.getAttribute("action")}?${new URLSearchParams(values)}`, { keep: "keep" in form.dataset });
+});
+
+addEventListener("popstate", () => visit(location.href, { push: false }));
+
+// -------------------------------------------------------------------------------------------- asking with a picture
+
+/** Search with a file: keep it on the server, then show what looks like it. */
+export async function ask(file) {
+  if (!file) return;
+  say(t("js.uploading"));
+  main.setAttribute("aria-busy", "true");
+  const body = new FormData();
+  body.append("picture", file, file.name || "picture");
+  try {
+    const { query } = await call("/api/v1/queries", { method: "POST", body });
+    document.getElementById("said").replaceChildren();
+    await visit(`/?query=${query}`);
+  } catch (error) {
+    say(error.message);
+  } finally {
+    main.removeAttribute("aria-busy");
+  }
+}
+
+const pictures = (list) => [...(list ?? [])].filter((file) => !file.type || file.type.startsWith("image/"));
+const carries = (event) => event.dataTransfer?.types.includes("Files");
+const veil = document.getElementById("drop");
+let depth = 0;
+
+addEventListener("dragenter", (event) => {
+  if (!carries(event) || main.querySelector("[data-addzone]")) return;
+  depth += 1;
+  veil.hidden = false;
+});
+addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); if (!depth) veil.hidden = true; });
+addEventListener("dragover", (event) => { if (carries(event)) event.preventDefault(); });
+addEventListener("drop", (event) => {
+  depth = 0;
+  veil.hidden = true;
+  if (!carries(event) || event.defaultPrevented) return;
+  event.preventDefault();
+  ask(pictures(event.dataTransfer.files)[0] ?? event.dataTransfer.files[0]);
+});
+addEventListener("paste", (event) => {
+  const [file] = pictures(event.clipboardData?.files);
+  if (!file || main.querySelector("[data-addzone]")) return;
+  event.preventDefault();
+  ask(file);
+});
+document.addEventListener("change", (event) => {
+  if (event.target.matches?.("input[data-query]")) ask(event.target.files[0]);
+});
+
+document.getElementById("theme").addEventListener("click", () => {
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+  try { localStorage.setItem("sosie-theme", root.dataset.theme); } catch { /* a private window keeps nothing */ }
+  dispatchEvent(new Event("themechange"));
+});
+
+begin();

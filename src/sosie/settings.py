@@ -1,0 +1,151 @@
+"""What an ``application.yaml`` may say. Flags beat the environment, the environment beats the file.
+
+Environment variables are named after the keys: ``SOSIE_MODEL``, ``SOSIE_SERVING__PORT``. An unknown key is an error
+that names the nearest known one. Relative paths in the file are taken from the file's folder.
+"""
+
+from __future__ import annotations
+
+import json
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+
+from sosie.errors import NotFound, SettingsError
+from sosie.registry import nearest
+
+__all__ = ["Application", "json_schema", "read_application"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSection(_Section):
+    """One source of pictures."""
+
+    path: str = Field(description="A folder, archive, URL list, dataset database or address.")
+    label_from_folders: bool = Field(False, description="Each picture's folder becomes its label.")
+    include: tuple[str, ...] = Field((), description="Only names that match one of these patterns.")
+    exclude: tuple[str, ...] = Field((), description="Leave out names that match one of these patterns.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels for every picture of this source.")
+    manifest: str | None = Field(None, description="A table below the folder whose columns become labels.")
+    dataset: str | None = Field(None, description="What a database holds: bam, or a YAML file beside this one.")
+    url_column: str | None = Field(None, description="The column of a list that holds the URL or path.")
+    label_columns: tuple[str, ...] = Field((), description="The columns of a list to keep as labels; none: all.")
+    sync: bool = Field(False, description="Forget pictures of this source that are gone.")
+
+
+class IndexSection(_Section):
+    """The main index; searches are exact without one."""
+
+    kind: str = Field("auto", description="auto, or a kind that `sosie index build --help` lists.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of that kind.")
+    recall: Annotated[float, Field(gt=0, le=1)] = Field(0.95, description="The recall@10 that auto tunes for.")
+
+
+class SearchSection(_Section):
+    """Questions to answer once the library is up to date."""
+
+    images: tuple[str, ...] = Field((), description="Pictures to search for.")
+    k: Annotated[int, Field(ge=1)] = Field(10, description="How many answers each.")
+    where: str | None = Field(None, description="A filter on labels.")
+    html: str | None = Field(None, description="Write a contact sheet here.")
+    json_file: str | None = Field(None, alias="json", description="Write the answers here.")
+
+
+class EvaluationSection(_Section):
+    """What to measure on the library."""
+
+    labels: str | None = Field(None, description="Evaluate by this label.")
+    copies: Annotated[int, Field(ge=0)] = Field(0, description="Evaluate on copies of so many pictures.")
+    runs: str = Field("runs", description="The folder of run folders.")
+
+
+class ServingSection(_Section):
+    """The web page and REST API."""
+
+    enabled: bool = Field(False, description="Serve when everything else is done.")
+    host: str = Field("127.0.0.1", description="The address to listen on; others than loopback need keys.")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(6868, description="The port to listen on.")
+
+
+class Application(BaseSettings):
+    """The whole pipeline: sources → library → index → searches → evaluation → serving."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="SOSIE_", env_nested_delimiter="__", validate_default=False
+    )
+
+    library: str = Field("sosie-library", description="The library's folder.")
+    model: str | None = Field(None, description="An embedder, or the JSON description of an ONNX file.")
+    store: Literal["sqlite"] = Field("sqlite", description="Where the catalogue lives.")
+    sources: tuple[SourceSection, ...] = Field((), description="Where pictures come from.")
+    index: IndexSection = IndexSection.model_validate({})
+    search: SearchSection = SearchSection.model_validate({})
+    evaluation: EvaluationSection = EvaluationSection.model_validate({})
+    serving: ServingSection = ServingSection.model_validate({})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+
+def read_application(path: Path) -> Application:
+    """Read an application.yaml; raise NotFound, or SettingsError with the line's key and the nearest known one."""
+    import yaml
+
+    if not path.is_file():
+        raise NotFound(f"there is no {path}: `sosie run --schema` says what one looks like")
+
+    class FromFile(Application):
+        model_config = SettingsConfigDict(**{**Application.model_config, "yaml_file": path})
+
+    try:
+        return FromFile()  # type: ignore[call-arg]  # the file and the environment give the rest
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {_explain(error)}") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{path} must hold keys and values at its top: {error}") from error
+
+
+def json_schema() -> str:
+    """Return the JSON Schema of application.yaml, for editors."""
+    return json.dumps({"title": "Sosie application.yaml", **Application.model_json_schema()}, indent=2)
+
+
+def _explain(error: ValidationError) -> str:
+    found = error.errors(include_url=False)
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])  # a typo explains the rest
+    *above, key = first["loc"] or ("",)
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        section = _section(above)
+        return f"unknown key {where!r}; {nearest(str(key), section.model_fields)}"
+    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
+
+
+def _section(location: typing.Sequence[int | str]) -> type[BaseModel]:
+    """Return the model that a key's location lies in."""
+    model: type[BaseModel] = Application
+    for part in location:
+        if isinstance(part, str):
+            model = _model_in(model.model_fields[part].annotation)
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel]:
+    inner = typing.get_args(annotation)  # tuple[SourceSection, ...]
+    return typing.cast(type[BaseModel], inner[0] if inner else annotation)

@@ -1,0 +1,229 @@
+"""Pictures in a folder and everything below it, or one file."""
+
+# Names are bytes here, since they need not be text; pathlib knows only text.
+# ruff: noqa: PTH100, PTH110, PTH113, PTH114, PTH116, PTH118
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sosie.errors import SourceUnreachable, UsageError
+from sosie.sources.files import MAX_FILE_BYTES, read_regular_file, reason_of
+from sosie.sources.manifest import Manifest
+from sosie.sources.names import Patterns, folder_label, has_picture_suffix
+from sosie.sources.options import SourceOptions
+from sosie.sources.uris import path_of_uri, uri_of_path
+from sosie.types import ImageRef, LabelValue
+
+__all__ = ["FolderSource"]
+
+_LIBRARY_MARK = b"catalogue.sqlite"  # a folder that holds this is a Sosie library: its thumbnails are not pictures
+
+_Folder = tuple[int, int]  # device, inode
+
+
+@dataclass(slots=True)
+class _Open:
+    """A folder that the walk is in: its path, who it is, and the names still to come."""
+
+    path: bytes
+    identity: _Folder
+    names: Iterator[bytes]
+
+
+class FolderSource:
+    """Iterates the pictures below ``path`` in the byte order of their names, folder by folder.
+
+    What counts as a picture is told by its extension (``names.PICTURE_SUFFIXES``, any case); everything else
+    is counted in ``ignored``. Hidden names and Sosie libraries are left out. Symbolic links are followed,
+    loops are not. ``include`` and ``exclude`` are ``names.Patterns``. ``label_from_folders`` gives each
+    picture the label ``label``: the part of its name before ``__<hex digits>``, else the folder it lies in.
+    ``manifest`` is a table below the folder with a column ``path``; its other columns become labels.
+
+    ``problems`` lists (URI, reason) of what the last iteration could not look into. Nothing is known of what
+    lies below such a URI, so nothing below it may be taken for deleted. At most one folder's names are held
+    in memory.
+    """
+
+    def __init__(
+        self,
+        path: str | bytes | os.PathLike[str],
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        label_from_folders: bool = False,
+        manifest: str | None = None,
+        max_bytes: int = MAX_FILE_BYTES,
+    ) -> None:
+        # Lexical on purpose: a link such as ``current -> 2026-11`` may be turned without every URI changing.
+        self._path = os.path.abspath(os.fsencode(path))
+        self._patterns = Patterns(tuple(include), tuple(exclude))
+        self._label_from_folders = label_from_folders
+        self._manifest = Manifest(Path(os.fsdecode(self._path)) / manifest) if manifest else None
+        self._max_bytes = max_bytes
+        self.problems: list[tuple[str, str]] = []
+        self.ignored = 0
+
+    @classmethod
+    def from_options(cls, spec: str, options: SourceOptions) -> FolderSource:
+        options.only("a folder", "include", "exclude", "label_from_folders", "manifest")
+        return cls(
+            path_of_uri(spec) if spec.startswith("file://") else spec,
+            include=options.include,
+            exclude=options.exclude,
+            label_from_folders=options.label_from_folders,
+            manifest=options.manifest,
+        )
+
+    @property
+    def root(self) -> str:
+        uri = uri_of_path(self._path)
+        return uri if self._is_file() else uri.rstrip("/") + "/"
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        """Yield references; raise SourceUnreachable where the root is away, UsageError for a library."""
+        self.problems, self.ignored = [], 0
+        if self._manifest:
+            self._manifest.load()
+        try:
+            status = os.stat(self._path)
+        except OSError as error:
+            raise self._unreachable(error) from error
+        if stat.S_ISREG(status.st_mode):
+            yield self._ref(self._path, status)
+        elif stat.S_ISDIR(status.st_mode):
+            yield from self._walk(status)
+        else:
+            raise UsageError(f"{os.fsdecode(self._path)} is neither a folder nor a regular file")
+
+    def read(self, ref: ImageRef) -> bytes:
+        return read_regular_file(path_of_uri(ref.uri), limit=self._max_bytes)
+
+    def gone(self, uri: str) -> bool:
+        """Tell whether a place below this folder is deleted; what cannot be looked at proves nothing."""
+        try:
+            os.stat(self._path)
+            os.lstat(path_of_uri(uri))
+        except (FileNotFoundError, NotADirectoryError):
+            return os.path.exists(self._path)
+        except OSError:
+            return False
+        return False
+
+    # ------------------------------------------------------------------------------------------ the walk
+
+    def _walk(self, root_status: os.stat_result) -> Iterator[ImageRef]:
+        """Walk depth first with a stack of our own, since folders may nest deeper than Python's."""
+        linked: set[_Folder] = set()
+        stack = [self._open_root(root_status)]
+        while stack:
+            folder = stack[-1]
+            name = next(folder.names, None)
+            if name is None:
+                stack.pop()
+                continue
+            path = os.path.join(folder.path, name)
+            status = self._stat(path)
+            if status is None:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                identity = (status.st_dev, status.st_ino)
+                if self._may_enter(path, identity, stack, linked) and (entered := self._open(path, identity)):
+                    stack.append(entered)
+            elif self._is_candidate(path):
+                if stat.S_ISREG(status.st_mode):
+                    yield self._ref(path, status)
+                else:
+                    self.problems.append((uri_of_path(path), "not_a_file"))
+
+    def _open_root(self, status: os.stat_result) -> _Open:
+        try:
+            names = self._list(self._path)
+        except OSError as error:
+            raise self._unreachable(error) from error
+        if names is None:
+            raise UsageError(f"{os.fsdecode(self._path)} is a Sosie library, not a folder of pictures")
+        return _Open(self._path, (status.st_dev, status.st_ino), iter(names))
+
+    def _open(self, path: bytes, identity: _Folder) -> _Open | None:
+        try:
+            names = self._list(path)
+        except OSError as error:
+            self.problems.append((uri_of_path(path) + "/", reason_of(error)))
+            return None
+        return None if names is None else _Open(path, identity, iter(names))
+
+    def _list(self, path: bytes) -> list[bytes] | None:
+        """Return the names worth a look, sorted, or None for a Sosie library."""
+        names: list[bytes] = []
+        ignored = 0
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name == _LIBRARY_MARK:
+                    return None
+                if entry.name.startswith(b"."):
+                    continue
+                if has_picture_suffix(entry.name) or entry.is_symlink() or entry.is_dir(follow_symlinks=False):
+                    names.append(entry.name)
+                else:
+                    ignored += 1
+        self.ignored += ignored
+        names.sort()
+        return names
+
+    def _stat(self, path: bytes) -> os.stat_result | None:
+        try:
+            return os.stat(path)
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            # A name that is gone since the folder was listed is deleted; a link that leads nowhere is still
+            # there.
+            if not gone or (os.path.lexists(path) and self._is_candidate(path)):
+                self.problems.append((uri_of_path(path), reason_of(error)))
+            return None
+
+    def _may_enter(self, path: bytes, identity: _Folder, stack: list[_Open], linked: set[_Folder]) -> bool:
+        if self._patterns.excludes(os.fsdecode(self._below(path))) or any(
+            folder.identity == identity for folder in stack
+        ):
+            return False
+        if os.path.islink(path):
+            # Each folder is entered through a link once: links to links would multiply without end.
+            if identity in linked:
+                return False
+            linked.add(identity)
+        return True
+
+    # ------------------------------------------------------------------------------------------ names
+
+    def _is_candidate(self, path: bytes) -> bool:
+        return has_picture_suffix(path) and self._patterns.wants(os.fsdecode(self._below(path)))
+
+    def _below(self, path: bytes) -> bytes:
+        """Return the path below the root, with ``/``."""
+        return path[len(self._path) :].replace(os.fsencode(os.sep), b"/").lstrip(b"/")
+
+    def _ref(self, path: bytes, status: os.stat_result) -> ImageRef:
+        return ImageRef(
+            uri=uri_of_path(path),
+            labels=self._labels(path),
+            size=status.st_size,
+            mtime_ns=status.st_mtime_ns,
+            inode=status.st_ino,
+        )
+
+    def _labels(self, path: bytes) -> dict[str, LabelValue]:
+        below = self._below(path)
+        labels = folder_label(below) if self._label_from_folders else {}
+        return {**labels, **self._manifest.labels(below)} if self._manifest else labels
+
+    def _is_file(self) -> bool:
+        return os.path.isfile(self._path)
+
+    def _unreachable(self, error: OSError) -> SourceUnreachable:
+        path = os.fsdecode(self._path)
+        return SourceUnreachable(f"{path} cannot be read ({error.strerror}); check the path, or mount it and try again")

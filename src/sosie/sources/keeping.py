@@ -1,0 +1,69 @@
+"""Keep the bytes of pictures that come from elsewhere: their servers may not be there tomorrow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sosie.sources.links import is_web
+from sosie.types import ImageRef, Source
+
+if TYPE_CHECKING:
+    from sosie.sources.download import Outcome
+
+__all__ = ["KeepingOriginals", "original_of"]
+
+
+class KeepingOriginals:
+    """A source whose downloads are also written to ``folder``, by their digest."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self._source = source
+        self._folder = folder
+        self.partial = getattr(source, "partial", False)
+
+    @property
+    def root(self) -> str:
+        return self._source.root
+
+    @property
+    def problems(self) -> list[tuple[str, str]]:
+        return list(getattr(self._source, "problems", ()))
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        return iter(self._source)
+
+    def read(self, ref: ImageRef) -> bytes:
+        data = self._source.read(ref)
+        self._keep(ref, data)
+        return data
+
+    def stream(
+        self, wanted: Callable[[ImageRef], bool], known: Callable[[ImageRef], bool] = lambda _: False
+    ) -> Iterator[tuple[ImageRef, Outcome | None]]:
+        """Yield what the source yields, bytes only once they are written."""
+        stream = getattr(self._source, "stream", None)
+        if stream is None:
+            yield from ((ref, self.read(ref) if wanted(ref) else None) for ref in self._source)
+            return
+        for ref, outcome in stream(wanted=wanted, known=known):
+            if isinstance(outcome, bytes):
+                self._keep(ref, outcome)
+            yield ref, outcome
+
+    def _keep(self, ref: ImageRef, data: bytes) -> None:
+        path = original_of(self._folder, hashlib.sha256(data).hexdigest())
+        if not is_web(ref.uri) or path.exists():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+        draft.write_bytes(data)
+        draft.replace(path)
+
+
+def original_of(folder: Path, sha256: str) -> Path:
+    """Return where the original with this digest lies, if it was kept."""
+    return folder / sha256[:2] / sha256

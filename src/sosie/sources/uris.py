@@ -1,0 +1,30 @@
+"""File paths as URIs and back, for names made of any bytes."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from sosie.errors import UsageError
+
+__all__ = ["MEMBER", "path_of_uri", "uri_of_path"]
+
+MEMBER = "!/"  # between an archive and its member; ``!`` in a path is percent-encoded, so the mark is unmistakable
+
+
+def uri_of_path(path: str | bytes | os.PathLike[str]) -> str:
+    """Return the ``file:`` URI of an absolute path; every byte that is not plain is percent-encoded."""
+    raw = os.fsencode(path)
+    if os.sep == "\\":
+        raw = raw.replace(b"\\", b"/")
+    return "file://" + ("" if raw.startswith(b"/") else "/") + quote_from_bytes(raw, safe="/:")
+
+
+def path_of_uri(uri: str) -> bytes:
+    """Return the path that a ``file:`` URI stands for; raise UsageError for any other URI."""
+    if not uri.startswith("file:///"):
+        raise UsageError(f"{uri!r} is not a file URI; expected file:///…")
+    raw = unquote_to_bytes(uri[len("file://") :])
+    if os.sep == "\\" and raw[2:3] == b":":
+        raw = raw[1:]
+    return raw

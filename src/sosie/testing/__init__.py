@@ -1,0 +1,1 @@
+"""Contract suites and fakes, shipped so that third-party back-ends can be put through them too."""

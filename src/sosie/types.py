@@ -1,0 +1,266 @@
+"""The values that flow through Sosie: frozen, typed, without behaviour that needs I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "Box",
+    "Embedder",
+    "EmbedderSpec",
+    "Evidence",
+    "FloatMatrix",
+    "Head",
+    "Hit",
+    "Ids",
+    "ImageRef",
+    "Index",
+    "LabelValue",
+    "Picture",
+    "Pixels",
+    "Preprocessing",
+    "SearchResult",
+    "Source",
+    "Verdict",
+]
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
+FloatMatrix: TypeAlias = npt.NDArray[np.float32]  # (n, dim)
+Ids: TypeAlias = npt.NDArray[np.int64]  # (n,)
+LabelValue: TypeAlias = str | float | tuple[str, ...]  # single | number | multi
+Box: TypeAlias = tuple[float, float, float, float]  # x, y, width, height, relative to the upright picture, 0..1
+
+
+# ------------------------------------------------------------------------------------------------ sources
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """Where one picture is, and what can be known of it without reading it.
+
+    ``uri`` is percent-encoded, so that any file name survives (``file:///a%FF.jpg``). ``size``, ``mtime_ns`` and
+    ``inode`` together let ingest skip an unchanged file; a source that has none leaves them None.
+    """
+
+    uri: str
+    labels: Mapping[str, LabelValue] = field(default_factory=dict)
+    size: int | None = None
+    mtime_ns: int | None = None
+    inode: int | None = None
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Iterates the references of a collection and reads the bytes of one.
+
+    Iterating may be done again, in a stable order where the source has one (a crawl has none). ``root`` names the
+    source: ``--sync`` drops only locations that were found under the same root, and only after a whole iteration
+    without error.
+
+    Optional: ``stream(wanted, known)`` yields references with their bytes as they come, for sources that fetch many
+    at a time; ``problems`` lists what could not be looked into, so that nothing below it is taken for gone;
+    ``gone(uri)`` tells whether a place is deleted; ``partial = True`` says that an iteration never shows everything,
+    so that ``--sync`` is refused.
+    """
+
+    @property
+    def root(self) -> str: ...
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        """Yield references; raise SourceUnreachable where the root is away."""
+        ...
+
+    def read(self, ref: ImageRef) -> bytes:
+        """Return the bytes of one picture; raise BadPicture where that one cannot be read."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------ pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: upright, sRGB, alpha laid over white.
+
+    ``pixels`` may be smaller than ``width`` × ``height`` (the picture's own upright size): JPEGs are decoded at a
+    reduced scale where a caller said how much it needs.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    format: str = ""
+
+
+# ------------------------------------------------------------------------------------------------ embedders
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a picture becomes the network's input; part of a model's identity.
+
+    ``fit``: ``squash`` to a square, ``crop`` the centre square, ``pad`` to a square with grey.
+    Input is ``(value / scale - mean) / std`` per channel, in ``channels`` order.
+    """
+
+    side: int
+    fit: Literal["squash", "crop", "pad"] = "squash"
+    resample: Literal["bilinear", "bicubic", "box", "lanczos"] = "bicubic"
+    channels: Literal["RGB", "BGR"] = "RGB"
+    scale: float = 1.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One unit vector that a network gives: ``semantic`` for likeness, ``copy`` for edited copies."""
+
+    name: str
+    dim: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSpec:
+    """What an embedder is; equal specs give equal vectors."""
+
+    name: str
+    version: str
+    heads: tuple[Head, ...]
+    preprocessing: Preprocessing
+    licence: str
+    tasks: tuple[str, ...] = ("image",)
+    url: str | None = None
+    sha256: str | None = None
+
+    @property
+    def dim(self) -> int:
+        return sum(head.dim for head in self.heads)
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Turns pictures into unit vectors. Constructing one does no I/O; the first ``embed`` may load weights."""
+
+    @property
+    def spec(self) -> EmbedderSpec: ...
+
+    def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
+        """Return (n, dim): the vectors of ``spec.heads`` side by side, each of unit length."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------ indexes
+
+
+@runtime_checkable
+class Index(Protocol):
+    """Nearest neighbours among unit vectors by inner product; integers and vectors, nothing else."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Every parameter that building or searching depends on."""
+        ...
+
+    @property
+    def ids(self) -> Ids:
+        """The ids held, ascending."""
+        ...
+
+    def build(self, ids: Ids, vectors: FloatMatrix) -> None:
+        """Index ``vectors`` (n, dim) under ``ids`` (n,), unique and >= 0; raise ValueError for anything else."""
+        ...
+
+    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+        """Return ids and scores, both (q, k), best first; -1 and -inf fill up what is not there.
+
+        ``allow`` is a sorted array of the ids that may be returned. Thread-safe.
+        """
+        ...
+
+    def save(self, folder: str) -> None: ...
+
+    def load(self, folder: str) -> None: ...
+
+
+# ------------------------------------------------------------------------------------------------ answers
+
+
+class Verdict(StrEnum):
+    """What a hit is to its query, strongest first."""
+
+    IDENTICAL = "identical"
+    SAME_PIXELS = "same_pixels"
+    ALTERED_COPY = "altered_copy"
+    CONTAINS = "contains"
+    SAME_OBJECT = "same_object"
+    SIMILAR = "similar"
+
+
+Evidence: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer: a picture of the library, what it is to the query, and why."""
+
+    rank: int
+    id: int
+    uri: str
+    score: float
+    verdict: Verdict
+    probability: float | None = None
+    labels: Mapping[str, LabelValue] = field(default_factory=dict)
+    region: Box | None = None
+    evidence: Evidence = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the hit as DESIGN §5 lays it down."""
+        return {
+            "rank": self.rank,
+            "id": self.id,
+            "uri": self.uri,
+            "score": round(self.score, 6),
+            "verdict": str(self.verdict),
+            "probability": self.probability,
+            "labels": {k: list(v) if isinstance(v, tuple) else v for k, v in self.labels.items()},
+            "region": list(self.region) if self.region else None,
+            "evidence": dict(self.evidence),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to one query: an ordered sequence of hits and how it was come by."""
+
+    query: str
+    hits: tuple[Hit, ...]
+    took_ms: float
+    index: Mapping[str, Any]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, at: int) -> Hit:
+        return self.hits[at]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of DESIGN §5."""
+        return {
+            "query": self.query,
+            "hits": [hit.to_json() for hit in self.hits],
+            "took_ms": round(self.took_ms, 3),
+            "index": dict(self.index),
+        }

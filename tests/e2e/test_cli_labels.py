@@ -1,0 +1,96 @@
+"""`sosie labels`: count, cross, list, export and edit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+import sosie
+from sosie.cli import main
+from tests.pictures import folder_of
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Eight pictures in two folders, with a table that names their colour, year and tags."""
+    folder = folder_of(tmp_path / "pictures", 8)
+    with (folder / "table.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "colour", "year", "tags"])
+        for seed in range(8):
+            place = f"{'even' if seed % 2 == 0 else 'odd'}/{seed:05d}.jpg"
+            writer.writerow([place, "red" if seed < 4 else "blue", 1900 + seed, "a;b" if seed % 3 else "a"])
+    argv = ["add", str(folder), "-L", str(tmp_path / "lib"), "--model", "histogram"]
+    assert main([*argv, "--label-from-folders", "--labels", "table.csv"]) == 0
+    return tmp_path / "lib"
+
+
+def answer(capsys: pytest.CaptureFixture[str], library: Path, *argv: str, code: int = 0) -> dict:
+    capsys.readouterr()
+    assert main(["labels", *argv, "-L", str(library), "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_count(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, library, "count")
+    assert found["colour"] == {"kinds": ["single"], "values": {"blue": 4, "red": 4}}
+    assert found["tags"] == {"kinds": ["multi"], "values": {"a": 8, "b": 5}}
+    assert found["year"]["kinds"] == ["number"]
+    assert answer(capsys, library, "count", "label", "--where", "colour = 'red' and year > 1900") == {
+        "label": {"kinds": ["single"], "values": {"odd": 2, "even": 1}}
+    }
+    assert main(["labels", "count", "color", "-L", str(library)]) == 2
+    assert "did you mean 'colour'" in capsys.readouterr().err
+
+
+def test_cross(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = answer(capsys, library, "cross", "colour", "tags")["counts"]
+    assert sorted(map(tuple, found)) == [("blue", "a", 4), ("blue", "b", 3), ("red", "a", 4), ("red", "b", 2)]
+    assert main(["labels", "cross", "colour", "label", "-L", str(library)]) == 0
+    assert "even" in capsys.readouterr().out
+
+
+def test_list_and_page(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.html"
+    where = "colour = 'red' and tags has 'b'"
+    found = answer(capsys, library, "list", "--where", where, "--html", str(page))
+    assert found["count"] == 2
+    assert {picture["labels"]["year"] for picture in found["pictures"]} == {1901, 1902}
+    text = page.read_text()
+    assert text.count("<img") == 2
+    assert "colour = &#x27;red&#x27;" in text or "colour = &#39;red&#39;" in text
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_what_was_exported_can_be_added_again(library: Path, tmp_path: Path, suffix: str) -> None:
+    listed = tmp_path / f"red{suffix}"
+    assert main(["labels", "export", str(listed), "-L", str(library), "--where", "colour = 'red'"]) == 0
+    from sosie.sources.url_list import UrlListSource
+
+    refs = list(UrlListSource(listed))
+    assert len(refs) == 4
+    assert {ref.labels["colour"] for ref in refs} == {"red"}
+    assert {ref.labels["tags"] for ref in refs} == {("a",), ("a", "b")}
+    assert {ref.labels["year"] for ref in refs} == {1900, 1901, 1902, 1903}
+
+
+def test_set_and_take_away(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert answer(capsys, library, "set", "style=old", "year=5", "tags=", "many=x;y", "--where", "colour = 'red'") == {
+        "changed": 4
+    }
+    with sosie.open(library) as lib:
+        chosen = lib.pictures(where="style = 'old' and year = 5 and many has 'y' and not tags")
+        assert len(chosen) == 4
+        assert len(lib.pictures(where="tags")) == 4
+    assert answer(capsys, library, "set", "x=1", "--id", "1", "--id", "2")["changed"] == 2
+    assert answer(capsys, library, "set", "x=1", "--where", "colour = 'green'", code=1)["changed"] == 0
+
+
+@pytest.mark.parametrize(
+    "argv", [["set", "x=1"], ["set", "x", "--id", "1"], ["set", "x=1", "--id", "999"], ["count", "--where", "x ="]]
+)
+def test_wrong_use(library: Path, argv: list[str]) -> None:
+    assert main(["labels", *argv, "-L", str(library)]) == 2

@@ -1,0 +1,63 @@
+"""The network in the wheel is what its description and its card say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sosie
+from sosie.embedders.bundled import BundledEmbedder
+from sosie.types import Picture
+
+WEIGHTS = Path(sosie.__file__).parent / "embedders" / "weights"
+CARD = Path(__file__).parents[2] / "docs" / "reference" / "bundled-model.md"
+
+
+@pytest.fixture(scope="module")
+def embedder() -> BundledEmbedder:
+    return BundledEmbedder(threads=1)
+
+
+def picture(seed: int, *, side: int = 128) -> Picture:
+    """A smooth random picture: an 8 x 8 grid of colours, blown up."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Picture(np.kron(coarse, np.ones((side // 8, side // 8, 1), np.uint8)), side, side)
+
+
+def split(rows: np.ndarray, embedder: BundledEmbedder) -> dict[str, np.ndarray]:
+    dims = np.cumsum([head.dim for head in embedder.spec.heads])[:-1]
+    return dict(zip([h.name for h in embedder.spec.heads], np.split(rows, dims, axis=1), strict=True))
+
+
+def test_it_gives_a_semantic_and_a_copy_vector_of_unit_length(embedder: BundledEmbedder) -> None:
+    vectors = split(embedder.embed([picture(1), picture(2)]), embedder)
+    assert {name: v.shape for name, v in vectors.items()} == {"semantic": (2, 256), "copy": (2, 128)}
+    for rows in vectors.values():
+        assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_mirror_image_has_the_same_vectors(embedder: BundledEmbedder) -> None:
+    seen = picture(3)
+    mirrored = Picture(np.ascontiguousarray(seen.pixels[:, ::-1]), seen.width, seen.height)
+    a, b = embedder.embed([seen, mirrored])
+    assert np.abs(a - b).max() < 1e-3
+
+
+def test_the_feature_map_keeps_its_place_in_the_picture(embedder: BundledEmbedder) -> None:
+    pixels = np.full((128, 128, 3), 255, np.uint8)
+    pixels[:64, :64] = picture(4, side=64).pixels
+    plain = Picture(np.full((128, 128, 3), 255, np.uint8), 128, 128)
+    maps = embedder.feature_maps([Picture(pixels, 128, 128), plain])
+    assert maps.shape[2:] == (4, 4)
+    change = np.abs(maps[0] - maps[1]).mean(0)
+    assert change[:2, :2].mean() > 2 * change[2:, 2:].mean()
+
+
+def test_it_fits_in_the_wheel() -> None:
+    assert sum(path.stat().st_size for path in WEIGHTS.glob("bundled.*")) < 12 * 2**20
+
+
+def test_its_card_says_its_version(embedder: BundledEmbedder) -> None:
+    assert f"| version | {embedder.spec.version} |" in CARD.read_text(encoding="utf-8")

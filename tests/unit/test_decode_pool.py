@@ -1,0 +1,71 @@
+"""The pool gives back what the workers found, in order, and outlives them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sosie.decode import DecodePool, Limits, decode
+from sosie.decode.process import Job, start_worker
+from sosie.errors import BadPicture
+
+
+def jpeg(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 48)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_the_pool_decodes_as_this_process_does() -> None:
+    with DecodePool() as pool:
+        found = pool.submit(jpeg()).result(timeout=60)
+    picture = decode(jpeg())
+    assert np.array_equal(found["pixels"], picture.pixels)
+    assert (found["width"], found["height"], found["format"]) == (64, 48, "JPEG")
+
+
+def test_map_keeps_the_order_and_gives_a_bad_picture_its_place() -> None:
+    items = [(0, jpeg()), (1, b"text"), (2, jpeg(size=(8, 8)))]
+    with DecodePool(2) as pool:
+        answers = list(pool.map(items, in_flight=2))
+    assert [key for key, _ in answers] == [0, 1, 2]
+    bad = answers[1][1]
+    assert isinstance(bad, BadPicture)
+    assert bad.reason == "not_a_picture"
+
+
+def test_a_bad_picture_is_raised_by_its_future() -> None:
+    with DecodePool() as pool, pytest.raises(BadPicture, match="empty"):
+        pool.submit(b"").result(timeout=60)
+
+
+def test_map_pulls_no_further_ahead_than_it_may() -> None:
+    pulled = 0
+
+    def items() -> Iterator[tuple[int, bytes]]:
+        nonlocal pulled
+        for at in range(30):
+            pulled += 1
+            yield at, jpeg()
+
+    with DecodePool() as pool:
+        for taken, _ in enumerate(pool.map(items(), in_flight=4)):
+            assert pulled - taken <= 4
+    assert pulled == 30
+
+
+def test_a_picture_is_not_blamed_for_the_time_of_the_one_before_it() -> None:
+    worker = start_worker("sosie.decode:only_pixels", {}, Limits())()
+    worker.jobs.extend([Job(b"slow"), Job(b"next")])
+    worker.kill_for_time()
+    blamed = worker.fate()
+    worker.jobs.popleft()  # its answer was in the pipe after all
+    innocent = worker.fate()
+    worker.dispose()
+    assert blamed is not None
+    assert blamed[1].reason == "timeout"
+    assert innocent is None
