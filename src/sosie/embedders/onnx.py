@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +19,7 @@ import numpy as np
 
 from sosie.embedders.preprocessing import to_tensor
 from sosie.errors import NotFound, UntrustedModel
+from sosie.networks import open_network, require_outputs
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Picture, Preprocessing
 
 __all__ = ["Description", "OnnxEmbedder", "read_description", "unit"]
@@ -117,42 +117,11 @@ class OnnxEmbedder:
     def _loaded(self) -> Any:
         with self._lock:
             if self._session is None:
-                self._session = _load(self._description, self._threads)
+                about = self._description
+                session = open_network(about.path, sha256=str(about.spec.sha256), threads=self._threads)
+                require_outputs(session, about.outputs, about.path)
+                self._session = session
             return self._session
-
-
-def _load(description: Description, threads: int | None) -> Any:
-    try:
-        data = description.path.read_bytes()
-    except FileNotFoundError as error:
-        raise NotFound(f"the network {description.path} is not there") from error
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != description.spec.sha256:
-        raise UntrustedModel(
-            f"{description.path} has SHA-256 {digest[:12]}…, its description says {str(description.spec.sha256)[:12]}…:"
-            " get the file again, or correct the description if you trust it"
-        )
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # idle worker threads that spin take the cores from the decode workers
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        # from bytes: a graph that names external files cannot reach them
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise UntrustedModel(f"{description.path} cannot be loaded: {str(error).splitlines()[0]}") from error
-    _check_outputs(session, description)
-    return session
-
-
-def _check_outputs(session: Any, description: Description) -> None:
-    have = {output.name for output in session.get_outputs()}
-    if missing := set(description.outputs) - have:
-        raise UntrustedModel(f"{description.path} has no output {sorted(missing)}; it has {sorted(have)}")
 
 
 def unit(vectors: FloatMatrix) -> FloatMatrix:
