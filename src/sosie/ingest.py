@@ -17,30 +17,29 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, Change, ContentRow, Located, Space
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, Change, Located, Space
+from sosie.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.errors import BadPicture, UsageError
 from sosie.sources.uris import MEMBER
-from sosie.types import Embedder, FloatMatrix, ImageRef, Picture, Source
+from sosie.types import Embedder, FloatMatrix, ImageRef, Source
 
-__all__ = ["AddReport", "Pool", "Progress", "content_row", "ingest"]
+__all__ = ["AddReport", "Arrival", "Progress", "ingest"]
+
+# What a source hands over of one file: its bytes, why there are none, None for one that is not wanted or not changed;
+# a source that has all the work done elsewhere gives what was made of it.
+Arrival: TypeAlias = bytes | Embedded | Recognised | BadPicture | None
 
 BATCH = 32  # pictures per call of the network
 COMMIT = 512  # changes per transaction where nothing has to be embedded
 
 
-class Pool(Protocol):
-    """What ingest needs of a decode pool."""
-
-    def submit(self, data: bytes) -> Future[Mapping[str, Any]]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is."""
+    """How far a run is; ``seen`` counts the files of which it is known what they are."""
 
     seen: int
     indexed: int
@@ -71,6 +70,12 @@ class AddReport:
     dropped: int = 0
     interrupted: bool = False
     seconds: float = 0.0
+
+    @property
+    def settled(self) -> int:
+        """How many files have their outcome: fewer than ``seen`` while a run goes on."""
+        told = (self.indexed, self.unchanged, self.known, self.moved, self.missing)
+        return sum(told) + self.quarantined.total()
 
     def __iadd__(self, other: AddReport) -> Self:
         for name in ("seen", "indexed", "unchanged", "known", "moved", "missing", "dropped", "seconds"):
@@ -128,13 +133,11 @@ def ingest(
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoding:
-    """A file whose picture is being decoded."""
+class _New:
+    """A file with a picture that is being decoded, or has been embedded elsewhere."""
 
     ref: ImageRef
-    sha256: bytes
-    size: int
-    analysed: Future[Mapping[str, Any]]
+    picture: Decoding | Embedded
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ class _Repeat:
     sha256: bytes
 
 
-_Found = AddLocation | AddQuarantine | _Decoding | _Repeat
+_Found: TypeAlias = AddLocation | AddQuarantine | _New | _Repeat
 
 
 class _Run:
@@ -178,7 +181,7 @@ class _Run:
 
     def progress(self, seconds: float) -> Progress:
         report = self.report
-        return Progress(report.seen, report.indexed, report.quarantined.total(), seconds)
+        return Progress(report.settled, report.indexed, report.quarantined.total(), seconds)
 
     def batches(self) -> Iterator[list[Change]]:
         """Yield changes to commit, in the order of the source, as the network gets through them."""
@@ -189,7 +192,7 @@ class _Run:
                 yield []
                 continue
             batch.append(found)
-            decoding += isinstance(found, _Decoding)
+            decoding += isinstance(found, _New) and isinstance(found.picture, Decoding)
             if decoding == BATCH or len(batch) >= COMMIT:
                 yield self._changes(batch)
                 batch, decoding = [], 0
@@ -242,7 +245,7 @@ class _Run:
         except BaseException as error:
             self._found.put(error)
 
-    def _arrivals(self) -> Iterator[tuple[ImageRef, bytes | BadPicture | None]]:
+    def _arrivals(self) -> Iterator[tuple[ImageRef, Arrival]]:
         """Yield what is worth a look, as it comes; a source that fetches many at a time does so by itself."""
         stream = getattr(self.source, "stream", None)
         if stream is not None:
@@ -275,15 +278,15 @@ class _Run:
             return False
         return True
 
-    def _meet(self, ref: ImageRef, outcome: bytes | BadPicture | None) -> _Found | None:
+    def _meet(self, ref: ImageRef, outcome: Arrival) -> _Found | None:
         """Decide what a file is to the library."""
         if outcome is None:
             if ref.uri in self._settled:
                 return self._settled.pop(ref.uri)
             self.report.unchanged += 1  # its server says that nothing has changed
             return None
-        if isinstance(outcome, bytes):
-            return self._recognise(self._labelled(ref), outcome)
+        if isinstance(outcome, bytes | Embedded | Recognised):
+            return self._recognise(ref, outcome)
         if outcome.reason == "missing":
             self.report.missing += 1
             return None
@@ -294,20 +297,26 @@ class _Run:
         have = self.catalogue.labels_of(located.content_id) if ref.labels else {}
         return None if ref.labels.items() <= have.items() else AddLocation(located.sha256, ref)
 
-    def _recognise(self, ref: ImageRef, data: bytes) -> _Found:
-        sha256 = hashlib.sha256(data).digest()
+    def _recognise(self, ref: ImageRef, arrived: bytes | Embedded | Recognised) -> _Found | None:
+        sha256 = hashlib.sha256(arrived).digest() if isinstance(arrived, bytes) else arrived.sha256
+        labelled = self._labelled(ref)
         if sha256 in self._in_flight:
-            return _Repeat(ref, sha256)
+            return _Repeat(labelled, sha256)
         content_id = self.catalogue.content_id(sha256)
         if content_id is not None and not self._lacks_vectors(content_id):
             gone = self._places_left(content_id, ref)
             self.report.moved += bool(gone)
             self.report.known += not gone
-            return AddLocation(sha256, ref, gone)
+            return AddLocation(sha256, labelled, gone)
+        if isinstance(arrived, Recognised):  # who said so was wrong: the work is done here
+            return self._meet(ref, self._read(ref))
         self._in_flight.add(sha256)
+        return _New(labelled, self._decoding(arrived, sha256) if isinstance(arrived, bytes) else arrived)
+
+    def _decoding(self, data: bytes, sha256: bytes) -> Decoding:
         if self._pool is None:
             self._pool = self._make_pool()
-        return _Decoding(ref, sha256, len(data), self._pool.submit(data))
+        return Decoding(sha256, len(data), self._pool.submit(data))
 
     def _lacks_vectors(self, content_id: int) -> bool:
         return self._some_lack and not self.catalogue.has_vectors(content_id, [s.id for s in self._spaces])
@@ -332,38 +341,26 @@ class _Run:
     # -------------------------------------------------------------------------------------------- embedding
 
     def _changes(self, batch: Sequence[_Found]) -> list[Change]:
-        """Wait for the decoders, run the network once, and say what to write."""
-        decoded: dict[bytes, tuple[_Decoding, Mapping[str, Any]]] = {}
-        for found in batch:
-            if isinstance(found, _Decoding):
-                try:
-                    decoded[found.sha256] = (found, found.analysed.result())
-                except BadPicture as error:
-                    self._refused[found.sha256] = error
-        vectors = self._embed([analysed for _, analysed in decoded.values()])
-        rows = dict(zip(decoded, vectors, strict=True))
-        return [self._change(found, decoded, rows) for found in batch]
+        """Say what to write, once the pictures of a batch are embedded."""
+        new = [found.picture for found in batch if isinstance(found, _New)]
+        made: dict[bytes, Embedded | BadPicture] = {each.sha256: each for each in new if isinstance(each, Embedded)}
+        made |= embed([each for each in new if isinstance(each, Decoding)], self.embedder)
+        self._refused |= {sha256: each for sha256, each in made.items() if isinstance(each, BadPicture)}
+        return [self._change(found, made) for found in batch]
 
-    def _embed(self, analysed: Sequence[Mapping[str, Any]]) -> FloatMatrix:
-        pictures = [Picture(a["input"], a["width"], a["height"], a["format"]) for a in analysed]
-        return self.embedder.embed(pictures) if pictures else np.empty((0, self.embedder.spec.dim), np.float32)
-
-    def _change(
-        self,
-        found: _Found,
-        decoded: Mapping[bytes, tuple[_Decoding, Mapping[str, Any]]],
-        vectors: Mapping[bytes, FloatMatrix],
-    ) -> Change:
+    def _change(self, found: _Found, made: Mapping[bytes, Embedded | BadPicture]) -> Change:
         if isinstance(found, AddLocation | AddQuarantine):
             return found
-        if found.sha256 in self._refused:
-            return self._quarantine(found.ref, self._refused[found.sha256])
+        sha256 = found.sha256 if isinstance(found, _Repeat) else found.picture.sha256
+        if sha256 in self._refused:
+            return self._quarantine(found.ref, self._refused[sha256])
         if isinstance(found, _Repeat):
             self.report.known += 1
-            return AddLocation(found.sha256, found.ref)
+            return AddLocation(sha256, found.ref)
         self.report.indexed += 1
-        row = content_row(found.sha256, found.size, decoded[found.sha256][1])
-        return AddContent(row, found.ref, self._by_space(vectors[found.sha256]))
+        embedded = made[sha256]
+        assert isinstance(embedded, Embedded)  # or it would be among the refused
+        return AddContent(embedded.row, found.ref, self._by_space(embedded.vector))
 
     def _by_space(self, vector: FloatMatrix) -> dict[int, FloatMatrix]:
         edges = np.cumsum([space.dim for space in self._spaces])[:-1]
@@ -378,17 +375,3 @@ class _Run:
         known = self.catalogue.locations_below(self.source.root)
         gone = [uri for uri in known if uri not in self._seen and not uri.startswith(unread)]
         return self.catalogue.drop_locations(gone) if gone else 0
-
-
-def content_row(sha256: bytes, size: int, analysed: Mapping[str, Any]) -> ContentRow:
-    """Return the catalogue's row for an analysed picture."""
-    return ContentRow(
-        sha256=sha256,
-        size=size,
-        format=analysed["format"],
-        width=analysed["width"],
-        height=analysed["height"],
-        pixels=analysed["pixels"],
-        pdq=analysed["pdq"],
-        pdq_quality=analysed["pdq_quality"],
-    )

@@ -1,0 +1,80 @@
+"""What is made of pictures on their way into a library: decoded ones become rows and vectors.
+
+`ingest` does this beside its decode workers, and a worker of a cluster does it beside its own: there is one such code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sosie.catalogue.records import ContentRow
+from sosie.errors import BadPicture
+from sosie.types import Embedder, FloatMatrix, Picture
+
+__all__ = ["Decoding", "Embedded", "Pool", "Recognised", "embed"]
+
+
+class Pool(Protocol):
+    """What is needed of a decode pool."""
+
+    def submit(self, data: bytes) -> Future[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """A picture that is being decoded: the digest and the size of its bytes, and the analysis to come."""
+
+    sha256: bytes
+    size: int
+    analysed: Future[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """All that the catalogue needs of a picture: its row, and its vector (dim,), all heads side by side."""
+
+    row: ContentRow
+    vector: FloatMatrix
+
+    @property
+    def sha256(self) -> bytes:
+        return self.row.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A picture that need not be decoded: the library was said to hold its bytes."""
+
+    sha256: bytes
+
+
+def embed(pictures: Sequence[Decoding], embedder: Embedder) -> dict[bytes, Embedded | BadPicture]:
+    """Wait for the decoders, run the network once, and return what became of each picture, by its digest."""
+    found: dict[bytes, Embedded | BadPicture] = {}
+    decoded: list[tuple[Decoding, Mapping[str, Any]]] = []
+    for each in pictures:
+        try:
+            decoded.append((each, each.analysed.result()))
+        except BadPicture as error:
+            found[each.sha256] = error
+    if decoded:
+        inputs = [Picture(a["input"], a["width"], a["height"], a["format"]) for _, a in decoded]
+        for (each, analysed), vector in zip(decoded, embedder.embed(inputs), strict=True):
+            found[each.sha256] = Embedded(_row(each, analysed), vector)
+    return found
+
+
+def _row(picture: Decoding, analysed: Mapping[str, Any]) -> ContentRow:
+    return ContentRow(
+        sha256=picture.sha256,
+        size=picture.size,
+        format=analysed["format"],
+        width=analysed["width"],
+        height=analysed["height"],
+        pixels=analysed["pixels"],
+        pdq=analysed["pdq"],
+        pdq_quality=analysed["pdq_quality"],
+    )
