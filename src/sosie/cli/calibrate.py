@@ -25,7 +25,10 @@ def calibrate(
     with sosie.open(library, create=False) as lib:
         with progress_of("local features of the library", quiet=as_json) as progress:
             lib.copies.prepare(workers=2, progress=progress)
-        fitted, measured = lib.copies.calibrate(sample=sample, per_picture=per_picture, seed=seed)
+        with progress_of("calibrating", quiet=as_json) as progress:
+            fitted, measured = lib.copies.calibrate(
+                sample=sample, per_picture=per_picture, seed=seed, progress=progress
+            )
     cut_offs = {f"{rate:g}": round(fitted.cut_off(rate), 6) for rate in (1e-2, 1e-3, 1e-4)}
     if as_json:
         emit_json({"calibration": fitted.to_json(), "measured": measured, "cut_offs": cut_offs})

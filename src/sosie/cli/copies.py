@@ -44,7 +44,8 @@ def copies(
             note(f"{len(prepared.failed)} pictures are away: they match by fingerprint and vector only")
         if lib.copies.calibration_is_due():
             note("calibrating to this library, once: `sosie calibrate` does it again")
-            lib.copies.calibrate(sample=100, per_picture=2)
+            with progress_of("calibrating", quiet=as_json) as progress:
+                lib.copies.calibrate(sample=100, per_picture=2, progress=progress)
         waiting: deque[tuple[str, bytes]] = deque()
         least = 0.0 if unsure else None
         answers = lib.copies.find_many(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +49,7 @@ def duplicates(
         if against is not None:
             return _against(lib, against, max_false_rate, workers, as_json=as_json)
         with progress_of("comparing", quiet=as_json) as progress:
-            report = lib.copies.duplicates(max_false_rate=max_false_rate, progress=progress)
+            report = lib.copies.duplicates(max_false_rate=max_false_rate, workers=workers, progress=progress)
     if plan_file is not None:
         plan_file.write_text(json.dumps(plan(report, action=action), indent=1) + "\n", encoding="utf-8")
         note(f"plan: {plan_file} (nothing was done)")
@@ -59,31 +61,39 @@ def duplicates(
 
 
 def _against(lib: sosie.Library, folder: str, rate: float, workers: int, *, as_json: bool) -> int:
-    source = open_source(folder)
-    refs, asked = [], []
-    for ref in source:
-        try:
-            asked.append((ref.uri, source.read(ref)))
-            refs.append(ref)
-        except BadPicture as error:
-            note(f"{ref.uri}: {error}")
+    waiting: deque[str] = deque()  # asked about and not yet answered
+    asked = 0
     rows: list[dict[str, Any]] = []
-    answers = lib.copies.find_many(asked, k=10, max_false_rate=rate, workers=workers)
-    for ref, answer in zip(refs, answers, strict=True):
+    for answer in lib.copies.find_many(_read(folder, waiting), k=10, max_false_rate=rate, workers=workers):
+        uri = waiting.popleft()
+        asked += 1
         if isinstance(answer, BadPicture):
-            note(f"{ref.uri}: {answer}")
+            note(f"{uri}: {answer}")
             continue
         rows += [
-            {"uri": ref.uri, "id": h.id, "of": h.uri, "verdict": str(h.verdict), "probability": h.probability}
+            {"uri": uri, "id": h.id, "of": h.uri, "verdict": str(h.verdict), "probability": h.probability}
             for h in answer
         ]
     if as_json:
-        emit_json({"pictures": len(asked), "matches": rows})
+        emit_json({"pictures": asked, "matches": rows})
     else:
         for row in rows:
             print(f"{row['verdict']:<13} {row['probability']:.4f}  {row['uri']}  =  {row['of']}")
-        print(f"{len({row['uri'] for row in rows})} of {len(asked)} pictures of {folder} are in the library")
+        print(f"{len({row['uri'] for row in rows})} of {asked} pictures of {folder} are in the library")
     return 0 if rows else 1
+
+
+def _read(folder: str, waiting: deque[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield (URI, bytes) of what can be read of a source, as it is asked for, and note the URIs in ``waiting``."""
+    source = open_source(folder)
+    for ref in source:
+        try:
+            data = source.read(ref)
+        except BadPicture as error:
+            note(f"{ref.uri}: {error}")
+            continue
+        waiting.append(ref.uri)
+        yield ref.uri, data
 
 
 def _print(report: DuplicateReport) -> None:

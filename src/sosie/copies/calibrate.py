@@ -6,7 +6,7 @@ to know. People's decisions count too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +49,13 @@ class Trial:
 
 
 def try_alterations(
-    pictures: Iterable[tuple[int, Pixels]],
+    pictures: Sequence[tuple[int, Pixels]],
     trial: Trial,
     *,
     others: Mapping[int, Pixels],
     per_picture: int = 2,
     seed: int = 0,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> list[PairRow]:
     """Alter pictures of the library and return the evidence of every candidate that is named for them.
 
@@ -75,6 +76,7 @@ def try_alterations(
             pairs = [(i, e) for i, e in trial.pairs(query) if i == content_id or i not in others]
             rows += _rows(asked, name, content_id, pairs, trial)
             asked += 1
+            progress(asked, per_picture * len(pictures))
     return rows
 
 

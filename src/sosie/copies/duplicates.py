@@ -6,16 +6,19 @@ Matches that cross two groups are weak bridges: they are shown, and nothing is m
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from sosie.catalogue import Catalogue, PictureRecord
 from sosie.copies.finder import CopyFinder
+from sosie.types import SearchResult
 
 __all__ = ["Bridge", "DuplicateGroup", "DuplicateReport", "Match", "find_duplicates", "group_matches", "plan"]
 
+_GROUP = 50  # copies of one picture that are asked for
 _LOSSLESS = {"TIFF": 0, "PNG": 1, "BMP": 2, "WEBP": 3, "AVIF": 4, "JPEG": 5, "GIF": 6}
 
 
@@ -84,16 +87,23 @@ def find_duplicates(
     catalogue: Catalogue,
     *,
     max_false_rate: float,
+    workers: int = 1,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> DuplicateReport:
-    """Ask for the copies of every picture of the library, from what is stored of it, and group what matches."""
+    """Ask for the copies of every picture of the library, from what is stored of it, and group what matches.
+
+    ``workers`` pictures are asked about side by side, in threads: numpy works outside the interpreter's lock.
+    """
     ids = catalogue.live_ids().tolist()
     matches: dict[tuple[int, int], Match] = {}
     cut_off = 0.5
-    for done, content_id in enumerate(ids, 1):
+
+    def ask(content_id: int) -> SearchResult | None:
         query = finder.stored_query(content_id)
-        if query is not None:
-            result = finder.find(query, k=50, max_false_rate=max_false_rate)
+        return None if query is None else finder.find(query, k=_GROUP, max_false_rate=max_false_rate)
+
+    for done, (content_id, result) in enumerate(_side_by_side(ask, ids, workers), 1):
+        if result is not None:
             cut_off = float(result.index["cut_off"])
             for hit in result:
                 a, b = sorted((content_id, hit.id))
@@ -107,6 +117,26 @@ def find_duplicates(
     free = [m for m in matches.values() if tuple(sorted((decided[m.a], decided[m.b]))) not in kept]
     groups, bridges = group_matches(records, free)
     return DuplicateReport(groups, bridges, cut_off, len(ids))
+
+
+def _side_by_side(
+    ask: Callable[[int], SearchResult | None], ids: Sequence[int], workers: int
+) -> Iterator[tuple[int, SearchResult | None]]:
+    """Yield the answers in the order of ``ids``, with few of them waiting at a time."""
+    with ThreadPoolExecutor(workers, "sosie-duplicates") as threads:
+        waiting: deque[tuple[int, Future[SearchResult | None]]] = deque()
+        try:
+            for content_id in ids:
+                waiting.append((content_id, threads.submit(ask, content_id)))
+                if len(waiting) > 2 * workers:
+                    first, answer = waiting.popleft()
+                    yield first, answer.result()
+            while waiting:
+                first, answer = waiting.popleft()
+                yield first, answer.result()
+        finally:
+            for _, answer in waiting:
+                answer.cancel()
 
 
 def group_matches(

@@ -36,7 +36,8 @@ CALIBRATION = "copies/calibration"  # the key of the library's own calibration a
 MAX_FALSE_RATE = 1e-3  # of queries without a copy that get one all the same, unless the caller says otherwise
 _MOST = 8  # candidates of each stage
 _SETTLED = 0.9  # a probability after which no second look is taken
-_PATIENCE = 3  # failures in a row after which a stage's weaker candidates are left, once something is settled
+_PATIENCE = 3  # failures in a row after which a stage's weaker candidates are left, once something is settled ...
+_ENOUGH = 8  # ... or once so many were looked at: many are asked for so that many copies are found
 _COMMIT = 256
 
 Examined: TypeAlias = tuple[Candidate, PairEvidence, float]  # with the log-odds of the evidence
@@ -230,12 +231,13 @@ class CopyFinder:
         examined: list[Examined] = []
         for _, group in groupby(gathered.candidates, key=lambda candidate: candidate.stages[0]):
             failed = 0
-            for candidate in group:
+            for looked, candidate in enumerate(group, 1):
                 evidence = _examine(features or query.features, stored.get(candidate.id), candidate)
                 odds = state.calibration.odds(evidence)
                 examined.append((candidate, evidence, odds))
                 failed = 0 if odds > 0 else failed + 1
-                if failed >= _PATIENCE and any(_probability(known) >= _SETTLED for _, _, known in examined):
+                settled = looked >= _ENOUGH or any(_probability(known) >= _SETTLED for _, _, known in examined)
+                if failed >= _PATIENCE and settled:
                     break
         cost = {"candidates": len(examined), "ms": round((time.perf_counter() - started) * 1000, 3)}
         return examined, {**gathered.stages, "verify": cost}

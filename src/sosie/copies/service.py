@@ -158,15 +158,24 @@ class Copies:
         self,
         *,
         max_false_rate: float = MAX_FALSE_RATE,
+        workers: int = 1,
         progress: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> DuplicateReport:
         """Return groups of copies inside the library; every member matches its group's best one."""
-        return find_duplicates(self.finder, self._host.catalogue, max_false_rate=max_false_rate, progress=progress)
+        return find_duplicates(
+            self.finder, self._host.catalogue, max_false_rate=max_false_rate, workers=workers, progress=progress
+        )
 
     # -------------------------------------------------------------------------------------------- calibrating
 
     def calibrate(
-        self, *, sample: int = 150, per_picture: int = 3, seed: int = 0, store: bool = True
+        self,
+        *,
+        sample: int = 150,
+        per_picture: int = 3,
+        seed: int = 0,
+        store: bool = True,
+        progress: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> tuple[Calibration, dict[str, float]]:
         """Fit probabilities to altered copies of the library's own pictures; return them and what was measured.
 
@@ -182,7 +191,7 @@ class Copies:
         trial = Trial(self.query_of_picture, self.finder.pairs, self.finder.features)
         pictures = list(self.pictures(chosen))
         others = dict(pictures[:: max(1, len(pictures) // 24)])
-        rows = try_alterations(pictures, trial, others=others, per_picture=per_picture, seed=seed)
+        rows = try_alterations(pictures, trial, others=others, per_picture=per_picture, seed=seed, progress=progress)
         about = {
             "pictures": len(live),
             "sample": len(pictures),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sosie.verify.blas import one_thread
 from sosie.verify.features import Features
 
 __all__ = ["MAX_RATIO", "Pairs", "match"]
@@ -21,7 +22,8 @@ def match(query: Features, reference: Features, *, ratio: float = MAX_RATIO) -> 
     """
     if len(query) < 2 or len(reference) < 2:
         return np.empty((0, 2), np.int64)
-    likeness = _unit(query) @ _unit(reference).T
+    with one_thread():
+        likeness = _unit(query) @ _unit(reference).T
     rows = np.arange(len(query))
     nearest, back = likeness.argmax(axis=1), likeness.argmax(axis=0)
     best = likeness[rows, nearest]

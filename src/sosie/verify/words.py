@@ -15,6 +15,8 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
+from sosie.verify.blas import one_thread
+
 __all__ = ["WORDS", "Vocabulary", "shipped_vocabulary"]
 
 Floats = npt.NDArray[np.float32]
@@ -44,9 +46,10 @@ class Vocabulary:
         """Return the word (n,) and the signature (n,) of descriptors (n, 128)."""
         words = np.empty(len(descriptors), np.uint16)
         signatures = np.empty(len(descriptors), np.uint64)
-        for start in range(0, len(descriptors), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            words[part], signatures[part] = self._quantise(descriptors[part])
+        with one_thread():
+            for start in range(0, len(descriptors), _BLOCK):
+                part = slice(start, start + _BLOCK)
+                words[part], signatures[part] = self._quantise(descriptors[part])
         return words, signatures
 
     def _quantise(self, descriptors: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint64]]:
