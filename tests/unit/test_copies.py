@@ -16,7 +16,7 @@ import sosie
 from sosie.alterations import alter
 from sosie.analysis import analysis_params
 from sosie.copies.analysis import analyse_query
-from sosie.copies.calibrate import LEAST_PICTURES
+from sosie.copies.calibrate import LEAST_PICTURES, Trial, try_alterations
 from sosie.errors import BadPicture, UsageError
 from sosie.types import SearchResult, Verdict
 from tests.scenes import as_file, as_picture, scene
@@ -241,3 +241,18 @@ def test_a_library_is_calibrated_on_its_own_copies_and_decisions(tmp_path: Path)
         assert fitted.about["pictures"] == 52
         again, _ = library.copies.calibrate(sample=20, per_picture=1, store=False)
         assert again.weights == pytest.approx(fitted.weights, rel=0.1, abs=0.1)
+
+
+def test_a_library_that_holds_edits_of_a_picture_does_not_learn_that_edits_are_no_copies(tmp_path: Path) -> None:
+    files = {f"{seed}.png": as_file(scene(seed)) for seed in range(300, 304)}
+    edits = {f"300-{name}.png": as_file(alter(scene(300), name, 2, others=[]).pixels) for name in ("crop_50", "meme")}
+    with library_of(tmp_path, files | edits) as library:
+        finder = library.copies.finder
+        named = {record.uris[0].rsplit("/", 1)[-1]: record.id for record in library.pictures()}
+        source = named["300.png"]
+        pictures = list(library.copies.pictures([source]))
+        trial = Trial(library.copies.query_of_picture, finder.pairs, finder.features)
+        rows = try_alterations(pictures, trial, others={}, per_picture=2)
+        seen = {i for i, _ in finder.pairs(library.copies.query_of_picture("source", as_picture(scene(300))))}
+        assert seen >= {named[edit] for edit in edits}  # they are candidates, and would be taken for non-copies
+        assert not {row.reference for row in rows if not row.truth} & {named[edit] for edit in edits}

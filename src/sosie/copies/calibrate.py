@@ -24,8 +24,8 @@ __all__ = ["ENOUGH_PICTURES", "LEAST_PICTURES", "PairRow", "Trial", "fit_rows", 
 
 ENOUGH_PICTURES = 500  # from here a library is calibrated by itself
 LEAST_PICTURES = 50  # below this the shipped calibration says more than the library's own would
-_SUSPICIOUS = 0.1  # non-copies above this are looked at twice: the library may hold the same picture again
-_ALIKE = 0.9  # of correlation, agreement and precise inliers, above which two unaltered pictures are the same shot
+_SUSPICIOUS = 0.01  # non-copies above this are looked at twice: the library may hold the same picture again
+_UNKNOWN = 0.1  # two unaltered pictures above this may be copies of one another: only people know, and may say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,9 @@ def try_alterations(
     """Alter pictures of the library and return the evidence of every candidate that is named for them.
 
     The source is the copy; other candidates are non-copies, another photograph of the same scene, too. Left out are
-    pictures that are the same shot as the source, and ``others``: those, by id, that collages are made with.
+    ``others``, those, by id, that collages are made with, and pictures that may be copies of the source themselves by
+    the calibration that comes with Sosie: a library that holds edits of one picture would learn from them that edits
+    are no copies. Where they are none, people say so (``sosie decisions``), and that counts.
     """
     drawn = list(others.values())
     rng = np.random.default_rng(seed)
@@ -100,18 +102,13 @@ def held_out_error(rows: Sequence[PairRow], *, prior: Calibration | None = None)
 def _rows(asked: int, name: str, source: int, pairs: Sequence[tuple[int, PairEvidence]], trial: Trial) -> list[PairRow]:
     shipped = shipped_calibration()
     suspicious = [i for i, evidence in pairs if i != source and shipped.probability(evidence) > _SUSPICIOUS]
-    same = _same_shots(source, suspicious, trial) if suspicious else set()
-    return [PairRow(asked, i, evidence, i == source, name) for i, evidence in pairs if i not in same]
+    unknown = _maybe_copies(source, suspicious, trial) if suspicious else set()
+    return [PairRow(asked, i, evidence, i == source, name) for i, evidence in pairs if i not in unknown]
 
 
-def _same_shots(source: int, others: Sequence[int], trial: Trial) -> set[int]:
-    """Return the pictures that the unaltered source is the same shot as."""
-    stored = trial.features([source, *others])
+def _maybe_copies(source: int, others: Sequence[int], trial: Trial) -> set[int]:
+    """Return the pictures that the unaltered source may be a copy of, or they of it."""
+    shipped, stored = shipped_calibration(), trial.features([source, *others])
     if source not in stored:
         return set()
-    return {i for i in others if i in stored and _is_same_shot(examine(stored[source], stored[i]))}
-
-
-def _is_same_shot(pair: PairEvidence) -> bool:
-    alike = pair.correlation > _ALIKE and pair.agreement > _ALIKE
-    return alike and (pair.precise > _ALIKE or pair.inliers == 0)
+    return {i for i in others if i in stored and shipped.probability(examine(stored[source], stored[i])) > _UNKNOWN}
