@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.services import elastic
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,3 +29,18 @@ def sosie_shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[elastic.Cluster]:
+    """One Elasticsearch node for all tests of this run; without a JDK, tests fail in CI and are left out elsewhere."""
+    pytest.importorskip("elasticsearch", reason="needs the extra elasticsearch")
+    beside = "PYTEST_XDIST_WORKER" in os.environ
+    folder = tmp_path_factory.getbasetemp().parent if beside else tmp_path_factory.getbasetemp()
+    try:
+        with elastic.shared(folder, os.getppid() if beside else os.getpid()) as cluster:
+            yield cluster
+    except elastic.Missing as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error))
+        pytest.skip(str(error))

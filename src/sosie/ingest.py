@@ -21,7 +21,7 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, Change, Located, Space
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, Located, Space, Store
 from sosie.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.errors import BadPicture, UsageError
 from sosie.sources.uris import MEMBER
@@ -92,7 +92,7 @@ class AddReport:
 def ingest(
     source: Source,
     *,
-    catalogue: Catalogue,
+    catalogue: Store,
     embedder: Embedder,
     pool: Callable[[], Pool],
     sync: bool = False,
@@ -157,7 +157,7 @@ class _Run:
     def __init__(
         self,
         source: Source,
-        catalogue: Catalogue,
+        catalogue: Store,
         embedder: Embedder,
         *,
         pool: Callable[[], Pool],

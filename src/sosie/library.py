@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from sosie.analysis import analysis_params
-from sosie.catalogue import Catalogue, PictureRecord, QuarantineRow, Space
+from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, Space, Store, View
 from sosie.decode import DecodePool
+from sosie.elastic import Cluster, read_url
 from sosie.embedders.onnx import OnnxEmbedder, read_description
 from sosie.errors import BadPicture, DamagedIndex, NotFound, UnknownName, UsageError
 from sosie.indexes import store
@@ -37,7 +39,7 @@ from sosie.types import Box, Embedder, FloatMatrix, Ids, Index, LabelValue, Pict
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
 
-__all__ = ["AddReport", "Asked", "Library", "Progress", "open"]
+__all__ = ["AddReport", "Asked", "Library", "Progress", "folder_of", "open"]
 
 _THUMBNAIL_SIDE = 256
 
@@ -48,30 +50,70 @@ def open(
     model: str | None = None,
     create: bool = True,
     read_only: bool = False,
+    patience: float | None = None,
 ) -> Library:
     """Open the library at ``path`` (default: $SOSIE_LIBRARY, else ./sosie-library), making it where there is none.
 
-    ``model`` names an embedder, or the JSON description of an ONNX file; None takes what the library was made with.
-    Raises NotFound, NewerSchema, DamagedError.
+    ``path`` is a folder, or ``elasticsearch://host:9200/name``. ``model`` names an embedder, or the JSON description of
+    an ONNX file; None takes what the library was made with. ``patience`` is how many seconds a question may wait for a
+    cluster. Raises NotFound, NewerSchema, DamagedError, ServiceAway.
     """
-    folder = Path(path or os.environ.get("SOSIE_LIBRARY") or "sosie-library")
-    return Library(folder, model=model, create=create, read_only=read_only)
+    place = path or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
+    cluster = read_url(os.fspath(place))
+    if cluster and patience:
+        cluster = replace(cluster, patience=patience)
+    return Library(folder_of(place), model=model, create=create, read_only=read_only, cluster=cluster)
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """Return the folder that goes with a library on this machine.
+
+    Of one on a cluster, that is a folder below the user's cache that holds nothing but what can be made again.
+    """
+    cluster = read_url(os.fspath(path))
+    if cluster is None:
+        return Path(path)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "sosie" / f"{cluster.name}-{hashlib.sha256(str(cluster).encode()).hexdigest()[:12]}"
 
 
 class Library:
-    """A collection of pictures that can be searched. Reading from several threads at once is safe."""
+    """A collection of pictures that can be searched. Reading from several threads at once is safe.
 
-    def __init__(self, path: Path, *, model: str | None = None, create: bool = True, read_only: bool = False) -> None:
+    Its catalogue lies in the folder, on SQLite, or on a ``cluster``; then the folder holds what is derived only.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        model: str | None = None,
+        create: bool = True,
+        read_only: bool = False,
+        cluster: Cluster | None = None,
+    ) -> None:
         self.path = path
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; a library is a folder")
         if create and not read_only:
             path.mkdir(parents=True, exist_ok=True)
-        self.catalogue = Catalogue(path / "catalogue.sqlite", create=create, read_only=read_only)
+        self.catalogue = _open_catalogue(path, cluster, create=create, read_only=read_only)
         self.model = self._remember_model(model)
         self._lock = threading.RLock()
         self._query_pool: DecodePool | None = None
-        self._views: dict[int, SpaceView] = {}
+        self._views: dict[int, View] = {}
+
+    @property
+    def on_cluster(self) -> bool:
+        """Tell whether the library lies on a cluster, and this machine holds nothing of it."""
+        return not isinstance(self.catalogue, Catalogue)
+
+    @property
+    def files(self) -> Catalogue:
+        """The catalogue, where it is a file of this folder; raise UsageError where it lies on a cluster."""
+        if isinstance(self.catalogue, Catalogue):
+            return self.catalogue
+        raise UsageError("this works on the files of a library in a folder, and this one lies on a cluster")
 
     def close(self) -> None:
         """End the workers and close the catalogue."""
@@ -168,6 +210,10 @@ class Library:
 
         The outcome is ``indexed`` or ``known``. Raises BadPicture for bytes that are no picture.
         """
+        if self.on_cluster:
+            raise UsageError(
+                "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
+            )
         analysed = self.analyse(data)
         sha256 = hashlib.sha256(data).digest()
         known = self.catalogue.content_id(sha256) is not None
@@ -221,20 +267,17 @@ class Library:
             condition=condition,
         )
 
-    def condition(self, where: str | None) -> tuple[str, list[object]] | None:
+    def condition(self, where: str | None) -> Condition | None:
         """Compile a ``--where`` expression; raise FilterError."""
-        if not where:
-            return None
-        from sosie.catalogue.where import compile_sql, parse
+        return self.catalogue.condition(where) if where else None
 
-        return compile_sql(parse(where))
-
-    def view(self, space: Space | None = None) -> SpaceView:
+    def view(self, space: Space | None = None) -> View:
         """Return the searchable view of a space (the library's own by default)."""
         space = space or self.space
         with self._lock:
             if space.id not in self._views:
-                self._views[space.id] = SpaceView(self.catalogue, space, lambda: self._open_index(space))
+                own = self.catalogue.view(space)
+                self._views[space.id] = own or SpaceView(self.files, space, lambda: self._open_index(space))
             return self._views[space.id]
 
     def analyse(self, data: bytes) -> dict[str, Any]:
@@ -387,7 +430,7 @@ class Library:
         ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
         reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
         """
-        rewrites = self.catalogue.rewrites()
+        rewrites = self.files.rewrites()
         ids, vectors = self.vectors()
         if kind == "auto":
             kind, params = self._best_kind(len(ids), params)
@@ -456,6 +499,14 @@ class Library:
         except DamagedIndex as error:
             warnings.warn(f"searching without an index: {error}", stacklevel=2)
             return None
+
+
+def _open_catalogue(path: Path, cluster: Cluster | None, *, create: bool, read_only: bool) -> Store:
+    if cluster is None:
+        return Catalogue(path / "catalogue.sqlite", create=create, read_only=read_only)
+    from sosie.catalogue.elastic import ElasticCatalogue
+
+    return ElasticCatalogue(cluster, create=create, read_only=read_only)
 
 
 def _open_source(source: str | os.PathLike[str], *, label_from_folders: bool) -> Source:

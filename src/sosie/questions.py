@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from sosie.catalogue import Catalogue
+from sosie.catalogue import Store, View
 from sosie.embedders.onnx import OnnxEmbedder, unit
 from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
-from sosie.search import Query, SpaceView
+from sosie.search import Query
 from sosie.sources.reading import read_uri
 from sosie.types import Box, Embedder, FloatMatrix, Picture
 
@@ -37,8 +37,8 @@ class Questions:
     def __init__(
         self,
         *,
-        catalogue: Catalogue,
-        view: SpaceView,
+        catalogue: Store,
+        view: View,
         embedder: Embedder,
         pool: Callable[[], _Pool],
         read: Callable[[int], bytes],

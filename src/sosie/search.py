@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sosie import rank
-from sosie.catalogue import Catalogue, Space
+from sosie.catalogue import Catalogue, Condition, Found, PictureRecord, Space, Store, View
 from sosie.indexes.exact import ExactIndex
 from sosie.indexes.manifest import Manifest
 from sosie.types import FloatMatrix, Hit, Ids, Index, SearchResult, Verdict
@@ -37,39 +37,57 @@ class Query:
 def answer(
     queries: Sequence[Query],
     *,
-    view: SpaceView,
-    catalogue: Catalogue,
+    view: View,
+    catalogue: Store,
     k: int,
-    condition: tuple[str, Sequence[Any]] | None = None,
+    condition: Condition | None = None,
 ) -> list[SearchResult]:
     """Answer several queries at once, in their order.
 
-    ``condition`` is an SQL condition over ``contents`` that answers have to meet; it is applied before the top k,
-    so that k answers come back whenever k pictures meet it.
+    ``condition`` is the catalogue's own form of what answers have to meet; it is applied before the top k, so that
+    k answers come back whenever k pictures meet it.
     """
     started = time.perf_counter()
-    allow = catalogue.live_ids(condition) if condition else None
     # one more than asked for, since a picture of the library is not an answer to itself
-    ids, scores = view.search(np.stack([query.vector for query in queries]), k + 1, allow)
-    allowed = None if allow is None else set(allow.tolist())
+    found = view.find(np.stack([query.vector for query in queries]), k + 1, condition)
+    asked = _Asked(catalogue, condition, found.records, k)
     hits = [
-        _hits(query, row_ids[row_ids >= 0], row_scores[row_ids >= 0], catalogue=catalogue, allowed=allowed, k=k)
-        for query, row_ids, row_scores in zip(queries, ids, scores, strict=True)
+        _hits(query, ids[ids >= 0], scores[ids >= 0], asked)
+        for query, ids, scores in zip(queries, found.ids, found.scores, strict=True)
     ]
     took_ms = (time.perf_counter() - started) * 1000 / len(queries)
     return [
-        SearchResult(query.name, found, took_ms, view.description) for query, found in zip(queries, hits, strict=True)
+        SearchResult(query.name, answers, took_ms, view.description)
+        for query, answers in zip(queries, hits, strict=True)
     ]
 
 
-def _hits(
-    query: Query, ids: Ids, scores: FloatMatrix, *, catalogue: Catalogue, allowed: set[int] | None, k: int
-) -> tuple[Hit, ...]:
-    same = _same_pictures(query, catalogue)
-    first = [i for i in same if i != query.exclude and (allowed is None or i in allowed)]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the queries of one call have in common."""
+
+    catalogue: Store
+    condition: Condition | None
+    records: Mapping[int, PictureRecord]  # those that came along with the neighbours
+    k: int
+
+    def records_of(self, ids: Sequence[int]) -> dict[int, PictureRecord]:
+        lacking = [i for i in ids if i not in self.records]
+        return {**self.records, **{record.id: record for record in self.catalogue.pictures(lacking)}}
+
+    def met_by(self, ids: Sequence[int]) -> Sequence[int]:
+        if self.condition is None or not ids:
+            return ids
+        meeting = self.catalogue.meeting(ids, self.condition)
+        return [i for i in ids if i in meeting]
+
+
+def _hits(query: Query, ids: Ids, scores: FloatMatrix, asked: _Asked) -> tuple[Hit, ...]:
+    same = _same_pictures(query, asked.catalogue)
+    first = asked.met_by([i for i in same if i != query.exclude])
     pairs = [(i, s) for i, s in zip(ids.tolist(), scores.tolist(), strict=True) if i != query.exclude]
-    ranked = rank.put_first([i for i, _ in pairs], [s for _, s in pairs], first, k)
-    records = {record.id: record for record in catalogue.pictures([i for i, _ in ranked])}
+    ranked = rank.put_first([i for i, _ in pairs], [s for _, s in pairs], first, asked.k)
+    records = asked.records_of([i for i, _ in ranked])
     kept = [(i, score) for i, score in ranked if i in records]
     return tuple(
         Hit(
@@ -85,7 +103,7 @@ def _hits(
     )
 
 
-def _same_pictures(query: Query, catalogue: Catalogue) -> dict[int, Verdict]:
+def _same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
     """Return the pictures that need no likeness: the same bytes, the same pixels."""
     same: dict[int, Verdict] = {}
     identical = None if query.sha256 is None else catalogue.content_id(query.sha256)
@@ -174,6 +192,11 @@ class SpaceView:
         if not parts:
             return np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
         return rank.merge(parts, k)
+
+    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
+        """Return the k nearest live pictures that meet a condition."""
+        allow = self._catalogue.live_ids(condition) if condition else None
+        return Found(*self.search(queries, k, allow))
 
     def _current(self) -> _Snapshot:
         epoch = self._catalogue.epoch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sosie.catalogue.contract import Condition, Found, Store, View
 from sosie.catalogue.records import (
     AddContent,
     AddLocation,
@@ -22,10 +23,14 @@ __all__ = [
     "AddQuarantine",
     "Catalogue",
     "Change",
+    "Condition",
     "ContentRow",
     "Decision",
+    "Found",
     "Located",
     "PictureRecord",
     "QuarantineRow",
     "Space",
+    "Store",
+    "View",
 ]

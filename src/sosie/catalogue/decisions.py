@@ -8,7 +8,7 @@ from sosie.catalogue.database import Database
 from sosie.catalogue.records import Decision
 from sosie.errors import UsageError
 
-__all__ = ["DECISIONS", "Decisions"]
+__all__ = ["DECISIONS", "Decisions", "ordered_pair"]
 
 DECISIONS = ("not_a_copy", "same_picture", "keep_both")
 
@@ -23,13 +23,13 @@ class Decisions(Database):
         with self.transaction("storing a decision") as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)",
-                (*_pair(a, b), decision, note, time.time()),
+                (*ordered_pair(a, b), decision, note, time.time()),
             )
 
     def drop_decision(self, a: str, b: str) -> bool:
         """Take a decision back; tell whether there was one."""
         with self.transaction("undoing a decision") as connection:
-            cursor = connection.execute("DELETE FROM decisions WHERE a = ? AND b = ?", _pair(a, b))
+            cursor = connection.execute("DELETE FROM decisions WHERE a = ? AND b = ?", ordered_pair(a, b))
             return bool(cursor.rowcount)
 
     def decisions(self) -> list[Decision]:
@@ -38,7 +38,8 @@ class Decisions(Database):
         return [Decision(a.hex(), b.hex(), *rest) for a, b, *rest in rows]
 
 
-def _pair(a: str, b: str) -> tuple[bytes, bytes]:
+def ordered_pair(a: str, b: str) -> tuple[bytes, bytes]:
+    """Return two digests, given in hex, in their order; raise UsageError where they are one."""
     if a == b:
         raise UsageError("a decision is about two different pictures")
     low, high = sorted((bytes.fromhex(a), bytes.fromhex(b)))

@@ -27,10 +27,11 @@ from sosie.catalogue.records import (
     QuarantineRow,
     Space,
 )
+from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import DamagedError, UnknownName
-from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Preprocessing
+from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef
 
-__all__ = ["Catalogue", "spec_hash"]
+__all__ = ["Catalogue"]
 
 _VARIABLES = 500  # of one statement; SQLite allows more
 _LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.id)"
@@ -51,12 +52,21 @@ class Catalogue(Labels, Decisions, Database):
         rows = self.query("SELECT value FROM meta WHERE key = 'rewrites'")
         return int(rows[0][0]) if rows else 0
 
+    def condition(self, where: str) -> tuple[str, Sequence[Any]]:
+        """Compile a ``--where`` expression to SQL over ``contents``; raise FilterError."""
+        from sosie.catalogue.where import compile_sql, parse
+
+        return compile_sql(parse(where))
+
+    def view(self, space: Space) -> None:
+        """Return None: a library on SQLite is searched through indexes that are built beside it."""
+
     # -------------------------------------------------------------------------------------------- spaces
 
     def spaces(self) -> list[Space]:
         """Return every embedding space, oldest first."""
         rows = self.query("SELECT id, name, spec, spec_hash, head, dim, regions FROM spaces ORDER BY id")
-        return [Space(i, name, _spec(spec), h, head, dim, regions) for i, name, spec, h, head, dim, regions in rows]
+        return [Space(i, name, read_spec(spec), h, head, dim, regions) for i, name, spec, h, head, dim, regions in rows]
 
     def space(self, name: str) -> Space:
         """Return the space of that name; raise UnknownName."""
@@ -181,6 +191,13 @@ class Catalogue(Labels, Decisions, Database):
         sql, parameters = condition or ("1", ())
         rows = self.query(f"SELECT id FROM contents WHERE {_LIVE} AND ({sql}) ORDER BY id", parameters)
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def meeting(self, ids: Sequence[int], condition: tuple[str, Sequence[Any]] | None = None) -> set[int]:
+        """Return those of a few pictures that are live and meet a condition."""
+        sql, parameters = condition or ("1", ())
+        marks = ", ".join("?" * len(ids))
+        rows = self.query(f"SELECT id FROM contents WHERE id IN ({marks}) AND {_LIVE} AND ({sql})", [*ids, *parameters])
+        return {row[0] for row in rows}
 
     def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]:
         """Return ids (n,) and vectors (n, dim) of whole pictures with an id above ``after``, in order of id."""
@@ -380,18 +397,3 @@ def _row_digest(row: ContentRow) -> bytes:
 
 def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=8).digest()
-
-
-def spec_hash(spec: EmbedderSpec) -> str:
-    """Return a digest of what an embedder is; equal digests mean comparable vectors."""
-    fields = {k: v for k, v in asdict(spec).items() if k not in {"url", "licence", "tasks"}}
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _spec(text: str) -> EmbedderSpec:
-    raw = json.loads(text)
-    raw["heads"] = tuple(Head(**head) for head in raw["heads"])
-    how: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw["preprocessing"].items()}
-    raw["preprocessing"] = Preprocessing(**how)
-    raw["tasks"] = tuple(raw["tasks"])
-    return EmbedderSpec(**raw)

@@ -7,7 +7,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +15,9 @@ import sosie
 from sosie.cli.follow import follow
 from sosie.cli.options import JsonOption, LibraryOption, ModelOption
 from sosie.cli.output import emit_json, note, progress_bar
+from sosie.elastic import read_url
 from sosie.errors import UsageError
-from sosie.library import AddReport
+from sosie.library import AddReport, folder_of
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.folder import FolderSource
 from sosie.sources.keeping import KeepingOriginals
@@ -72,6 +72,9 @@ def add(
     Files that are known and unchanged cost nothing. One that cannot be used goes to the quarantine (`sosie
     quarantine`) and never stops the run. Interrupt it when you like: the same command goes on from there.
     """
+    if keep_originals and library and read_url(str(library)):
+        raise UsageError("--keep-originals keeps pictures in a library's folder, and a library on a cluster has none")
+    folder = folder_of(library or "sosie-library")
     options = SourceOptions(
         include=include or (),
         exclude=exclude or (),
@@ -81,11 +84,11 @@ def add(
         url_column=url_column,
         label_columns=label_column,
         allow_private=allow_private,
-        validators=str((library or Path("sosie-library")) / "downloads.jsonl"),
+        validators=str(folder / "downloads.jsonl"),
     )
     opened = [open_source(each, options) for each in sources]
     if keep_originals:
-        opened = [KeepingOriginals(source, (library or Path("sosie-library")) / "originals") for source in opened]
+        opened = [KeepingOriginals(source, folder / "originals") for source in opened]
     labels = _labels(label or [])
     report = AddReport()
     with sosie.open(library, model=model) as lib, _stop_on_interrupt() as stop:

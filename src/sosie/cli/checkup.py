@@ -68,7 +68,7 @@ def examine(lib: sosie.Library, *, deep: bool = False) -> Iterator[Finding]:
 def _catalogue(lib: sosie.Library) -> Iterator[Finding]:
     advice = "put a backup of catalogue.sqlite in its place, or move it away and add the sources again"
     try:
-        wrong = check.integrity(lib.catalogue)
+        wrong = check.integrity(lib.files)
     except DamagedError as error:
         wrong = [str(error)]
     for text in wrong:
@@ -76,42 +76,42 @@ def _catalogue(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _orphans(lib: sosie.Library) -> Iterator[Finding]:
-    for table, count in check.orphans(lib.catalogue).items():
+    for table, count in check.orphans(lib.files).items():
         yield Finding(
             "orphaned_rows",
             table,
             f"{count} rows belong to no picture",
             "sosie doctor --fix deletes them",
-            still=lambda table=table: table in check.orphans(lib.catalogue),  # type: ignore[misc]
-            mend=lambda table=table: check.drop_orphans(lib.catalogue, table),  # type: ignore[misc]
+            still=lambda table=table: table in check.orphans(lib.files),  # type: ignore[misc]
+            mend=lambda table=table: check.drop_orphans(lib.files, table),  # type: ignore[misc]
         )
 
 
 def _rows(lib: sosie.Library) -> Iterator[Finding]:
-    for content_id in check.damaged_rows(lib.catalogue):
+    for content_id in check.damaged_rows(lib.files):
         yield Finding(
             "damaged_row",
             f"picture {content_id}",
             "its row does not fit its digest",
             "bring its file back, so that it can be read again",
-            still=lambda i=content_id: i in set(check.damaged_rows(lib.catalogue)),  # type: ignore[misc]
+            still=lambda i=content_id: i in set(check.damaged_rows(lib.files)),  # type: ignore[misc]
             mend=lambda i=content_id: _read_anew(lib, i),  # type: ignore[misc]
         )
-    for content_id in check.damaged_features(lib.catalogue):
+    for content_id in check.damaged_features(lib.files):
         yield Finding(
             "damaged_features",
             f"picture {content_id}",
             "its local features do not fit their digest",
             "sosie doctor --fix drops them; they are computed when needed",
-            still=lambda i=content_id: i in set(check.damaged_features(lib.catalogue)),  # type: ignore[misc]
-            mend=lambda i=content_id: check.drop_features(lib.catalogue, i),  # type: ignore[misc]
+            still=lambda i=content_id: i in set(check.damaged_features(lib.files)),  # type: ignore[misc]
+            mend=lambda i=content_id: check.drop_features(lib.files, i),  # type: ignore[misc]
         )
 
 
 def _vectors(lib: sosie.Library) -> Iterator[Finding]:
     for space in lib.spaces:
-        damaged = set(check.damaged_vectors(lib.catalogue, space.id, space.dim))
-        lacking = set(check.lacking_vectors(lib.catalogue, space.id))
+        damaged = set(check.damaged_vectors(lib.files, space.id, space.dim))
+        lacking = set(check.lacking_vectors(lib.files, space.id))
         for kind, ids in (("damaged_vector", damaged), ("lacking_vector", lacking)):
             for content_id in sorted(ids):
                 yield Finding(
@@ -125,8 +125,8 @@ def _vectors(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _lacks(lib: sosie.Library, space: Any, content_id: int) -> bool:
-    return content_id in check.lacking_vectors(lib.catalogue, space.id) or content_id in set(
-        check.damaged_vectors(lib.catalogue, space.id, space.dim)
+    return content_id in check.lacking_vectors(lib.files, space.id) or content_id in set(
+        check.damaged_vectors(lib.files, space.id, space.dim)
     )
 
 
@@ -146,7 +146,7 @@ def _embed_anew(lib: sosie.Library, content_id: int) -> None:
     places = [(uri, root) for uri, root in lib.catalogue.uris(content_id) if _readable(uri)]
     if not places:
         return
-    check.drop_vectors(lib.catalogue, content_id)
+    check.drop_vectors(lib.files, content_id)
     uri, root = places[0]
     lib.add(KnownPlaces(root, [uri]), again=True, workers=1)
 
@@ -164,7 +164,7 @@ def _readable(uri: str) -> bool:
 
 def _files(lib: sosie.Library, *, deep: bool) -> Iterator[Finding]:
     away: set[str] = set()
-    for uri, root, _, sha256, stamp in check.places(lib.catalogue):
+    for uri, root, _, sha256, stamp in check.places(lib.files):
         path = _path(uri)
         if path is None or _root_away(root, away):
             continue

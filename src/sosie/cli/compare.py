@@ -13,6 +13,7 @@ from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.copies.compare import ANALYSE, PARAMS, Comparison, side_of
 from sosie.copies.compare import compare as compare_sides
+from sosie.elastic import read_url
 from sosie.errors import SosieError
 from sosie.questions import bytes_of
 from sosie.verify.calibration import shipped_calibration
@@ -54,7 +55,7 @@ def compare(
 def _compare(first: str, second: str, library: Path | None, max_false_rate: float) -> Comparison:
     pair = ((first, bytes_of(first)), (second, bytes_of(second)))
     folder = library or Path(os.environ.get("SOSIE_LIBRARY") or "sosie-library")
-    if library is not None or (folder / "catalogue.sqlite").exists():
+    if library is not None or read_url(str(folder)) or (folder / "catalogue.sqlite").exists():
         with sosie.open(folder, create=False, read_only=True) as lib:
             return next(lib.copies.compare_many([pair], max_false_rate=max_false_rate))
     from sosie.decode import DecodePool

@@ -89,7 +89,7 @@ def placeholders(
 ) -> int:
     """Show pictures that many web addresses gave: "no longer available" and the like. `sosie remove ID` forgets one."""
     with sosie.open(library, create=False, read_only=True) as lib:
-        rows = check.shared_by_many(lib.catalogue, at_least=at_least)
+        rows = check.shared_by_many(lib.files, at_least=at_least)
     if as_json:
         emit_json({"pictures": [{"id": i, "addresses": count, "uri": uri} for i, count, uri in rows]})
         return 0

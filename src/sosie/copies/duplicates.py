@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from sosie.catalogue import Catalogue, PictureRecord
+from sosie.catalogue import PictureRecord, Store
 from sosie.copies.finder import CopyFinder
 from sosie.types import SearchResult
 
@@ -84,7 +84,7 @@ class DuplicateReport:
 
 def find_duplicates(
     finder: CopyFinder,
-    catalogue: Catalogue,
+    catalogue: Store,
     *,
     max_false_rate: float,
     workers: int = 1,

@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from sosie.catalogue import Catalogue, PictureRecord
+from sosie.catalogue import PictureRecord, Store
 from sosie.copies.analysis import coarse_extractor, extractor
 from sosie.copies.candidates import Candidate, Hashes, Nearest, gather
 from sosie.copies.query import CopyQuery
@@ -69,7 +69,7 @@ class _State:
 class CopyFinder:
     """Finds what pictures are copies of. ``nearest`` searches copy vectors; None leaves that stage out. Thread-safe."""
 
-    def __init__(self, catalogue: Catalogue, library: Path, *, nearest: Nearest | None, model: str) -> None:
+    def __init__(self, catalogue: Store, library: Path, *, nearest: Nearest | None, model: str) -> None:
         self._catalogue = catalogue
         self._nearest = nearest
         self.model = model

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sosie.catalogue import Catalogue
+from sosie.catalogue import Store
 from sosie.copies.analysis import analyse_query
 from sosie.copies.calibrate import (
     ENOUGH_PICTURES,
@@ -51,7 +51,7 @@ class Host:
     ``embed`` gives the copy vectors of prepared pictures and ``nearest`` searches them; ``model`` names both.
     """
 
-    catalogue: Catalogue
+    catalogue: Store
     folder: Path
     model: str
     params: Mapping[str, Any]

@@ -1,0 +1,188 @@
+"""What the engine asks of a catalogue, whatever it is kept in. `sosie.testing.catalogues` checks that one does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sosie.catalogue.records import (
+    Change,
+    ContentRow,
+    Decision,
+    Located,
+    PictureRecord,
+    QuarantineRow,
+    Space,
+)
+from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef, LabelValue
+
+__all__ = ["Condition", "Found", "Store", "View"]
+
+Condition = Any
+"""A compiled ``--where``: made by a store's ``condition``, understood by that store alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The nearest pictures to some queries, and what is known of those that came along with the answer."""
+
+    ids: Ids  # (q, k), padded with -1
+    scores: FloatMatrix  # (q, k), padded with -inf
+    records: Mapping[int, PictureRecord] = field(default_factory=dict)
+
+
+class View(Protocol):
+    """All live vectors of a space, searchable. Thread-safe."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Say what kind of index answers, with what recall, and how much lies beside it (``tail``)."""
+        ...
+
+    @property
+    def unembedded(self) -> int:
+        """Return how many live pictures have no vector in this space, and so are never an answer."""
+        ...
+
+    def warm_up(self) -> None:
+        """Read what has to be read now rather than at the first question."""
+        ...
+
+    def forget(self) -> None:
+        """Look for the index anew at the next question."""
+        ...
+
+    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+        """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
+        ...
+
+    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
+        """Return the k nearest live pictures that meet a condition, applied before the k are taken."""
+        ...
+
+
+class Store(Protocol):
+    """What is known of each picture. A write is done, and seen by every later question, when its call returns.
+
+    Ids are not negative, fit in 53 bits and never name two pictures. Reading from several threads is safe.
+    """
+
+    @property
+    def read_only(self) -> bool: ...
+
+    def close(self) -> None: ...
+
+    def writing(self, what: str, *, wait: float = 10.0) -> AbstractContextManager[None]:
+        """Be a writer; a store that takes one at a time raises LibraryBusy after ``wait`` seconds."""
+        ...
+
+    def epoch(self) -> int:
+        """Return a number that grows with every commit."""
+        ...
+
+    def view(self, space: Space) -> View | None:
+        """Return the store's own search of a space; None where indexes are built beside the store."""
+        ...
+
+    def condition(self, where: str) -> Condition:
+        """Compile a ``--where`` expression; raise FilterError."""
+        ...
+
+    # -------------------------------------------------------------------------------------------- spaces
+
+    def spaces(self) -> list[Space]: ...
+
+    def space(self, name: str) -> Space: ...
+
+    def ensure_spaces(self, spec: EmbedderSpec, *, regions: str = "whole") -> list[Space]: ...
+
+    # -------------------------------------------------------------------------------------------- ingest
+
+    def located(self, uri: str) -> Located | None: ...
+
+    def quarantined(self, uri: str) -> tuple[tuple[int | None, int | None, int | None], str] | None: ...
+
+    def content_id(self, sha256: bytes) -> int | None: ...
+
+    def ids_with_pixels(self, digest: bytes) -> list[int]: ...
+
+    def has_vectors(self, content_id: int, spaces: Iterable[int]) -> bool: ...
+
+    def lacking(self, spaces: Sequence[int]) -> int: ...
+
+    def uris(self, content_id: int) -> list[tuple[str, str]]: ...
+
+    def apply(self, changes: Sequence[Change], *, root: str) -> None:
+        """Write what ingest found; writing the same once more changes nothing."""
+        ...
+
+    def locations_below(self, root: str) -> Iterable[str]: ...
+
+    def drop_locations(self, uris: Sequence[str]) -> int: ...
+
+    def remove(self, ids: Sequence[int]) -> int: ...
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def live_ids(self, condition: Condition | None = None) -> Ids: ...
+
+    def meeting(self, ids: Sequence[int], condition: Condition | None = None) -> set[int]:
+        """Return those of a few pictures that are live and meet a condition."""
+        ...
+
+    def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]: ...
+
+    def vector(self, space: Space, content_id: int) -> FloatMatrix | None: ...
+
+    def content(self, content_id: int) -> ContentRow: ...
+
+    def pictures(self, ids: Sequence[int]) -> list[PictureRecord]: ...
+
+    def fingerprints(self) -> tuple[Ids, Any, Any]: ...
+
+    def features(self, ids: Iterable[int], *, version: str) -> dict[int, bytes]: ...
+
+    def feature_ids(self, *, version: str) -> Ids: ...
+
+    def put_features(self, rows: Sequence[tuple[int, bytes]], *, version: str) -> None: ...
+
+    # -------------------------------------------------------------------------------------------- labels
+
+    def labels_of(self, content_id: int) -> dict[str, LabelValue]: ...
+
+    def all_labels(self) -> dict[int, dict[str, LabelValue]]: ...
+
+    def label_counts(self, condition: Condition | None = None) -> dict[str, dict[str, int]]: ...
+
+    def label_cross(
+        self, first: str, second: str, condition: Condition | None = None
+    ) -> dict[tuple[str, str], int]: ...
+
+    def label_kinds(self) -> dict[str, list[str]]: ...
+
+    def edit_labels(self, ids: Sequence[int], labels: Mapping[str, LabelValue | None]) -> None: ...
+
+    def set_labels(self, content_id: int, labels: Mapping[str, LabelValue | None]) -> None: ...
+
+    # -------------------------------------------------------------------------------------------- the rest
+
+    def put_decision(self, a: str, b: str, decision: str, *, note: str = "") -> None: ...
+
+    def drop_decision(self, a: str, b: str) -> bool: ...
+
+    def decisions(self) -> list[Decision]: ...
+
+    def quarantine(self, *, reason: str | None = None) -> list[QuarantineRow]: ...
+
+    def quarantined_refs(self, *, reason: str | None = None) -> list[tuple[str, ImageRef]]: ...
+
+    def counts(self) -> dict[str, int]: ...
+
+    def record(self, key: str) -> Any: ...
+
+    def put_record(self, key: str, value: Mapping[str, Any]) -> None: ...

@@ -1,0 +1,188 @@
+"""A library's indices on a cluster: made, opened, checked; and what every part of the catalogue does with them."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sosie.catalogue.elastic import mapping
+from sosie.catalogue.elastic.mapping import Names, index_body
+from sosie.elastic import Cluster, Connection
+from sosie.errors import DamagedError, LibraryReadOnly, NewerSchema, NotFound
+
+__all__ = ["Base", "Hit"]
+
+Hit = Mapping[str, Any]
+
+_BLOCK = 500  # ids of one request
+
+
+class Base:
+    """The indices of one library. Made where there are none and ``create`` allows it."""
+
+    def __init__(self, cluster: Cluster, *, create: bool = True, read_only: bool = False) -> None:
+        self.cluster = cluster
+        self.read_only = read_only
+        self.names = Names(cluster.name)
+        self.connection = Connection(cluster)
+        if not self._version():
+            if not create or read_only:
+                raise NotFound(f"there is no library at {cluster}: `sosie add FOLDER --library '{cluster}'` makes one")
+            self._create()
+        self._check()
+
+    def close(self) -> None:
+        """Close the connections to the cluster."""
+        self.connection.close()
+
+    def destroy(self) -> None:
+        """Delete the library with all that it knows."""
+        with self.writing("deleting the library"):
+            indices = [f"{self.names.pictures}-*", self.names.notes, self.names.quarantine, self.names.features]
+            for index in indices:
+                found = self.connection.wait_out(lambda client, index=index: client.indices.get(index=index))  # type: ignore[misc]
+                for name in found:
+                    self.connection.write(lambda client, name=name: client.indices.delete(index=name))  # type: ignore[misc]
+
+    @contextlib.contextmanager
+    def writing(self, what: str, *, wait: float = 10.0) -> Iterator[None]:
+        """Be a writer. Any number may write at once: ids follow from contents, and documents are compared and set."""
+        if self.read_only:
+            raise LibraryReadOnly(f"{self.cluster} was opened for reading only, so {what} cannot be done")
+        yield
+
+    @contextlib.contextmanager
+    def commit(self, what: str) -> Iterator[None]:
+        """Run a block that writes; then let every later question see it, and move the epoch on."""
+        with self.writing(what):
+            yield
+            indices = [self.names.pictures, self.names.notes, self.names.quarantine, self.names.features]
+            self.connection.write(
+                lambda client: client.index(index=self.names.notes, id="epoch", document={"what": "epoch"})
+            )
+            self.connection.write(lambda client: client.indices.refresh(index=indices))
+
+    def epoch(self) -> int:
+        """Return a number that grows with every commit."""
+        found = self.get(self.names.notes, "epoch")
+        return int(found["_version"]) if found else 0
+
+    # -------------------------------------------------------------------------------------------- indices
+
+    def _version(self) -> str | None:
+        """Return the name of the index that the alias stands for."""
+        try:
+            found = self.connection.wait_out(lambda client: client.indices.get_alias(name=self.names.pictures))
+        except NotFound:
+            return None
+        return str(max(found))
+
+    def _create(self) -> None:
+        names, cluster = self.names, self.cluster
+        for name, fields in (
+            (names.notes, mapping.NOTES),
+            (names.quarantine, mapping.QUARANTINE),
+            (names.features, mapping.FEATURES),
+        ):
+            self.make_index(name, index_body(cluster, fields))
+        body = index_body(
+            cluster, mapping.pictures([], kind=cluster.kind, oversample=cluster.oversample), kind=cluster.kind
+        )
+        self.make_index(names.version(1), {**body, "aliases": {names.pictures: {}}})
+
+    def make_index(self, name: str, body: Mapping[str, Any]) -> None:
+        """Make an index, unless it is there: another process may have been faster."""
+        self.connection.write(
+            lambda client: (
+                client.options(ignore_status=400).indices.create(
+                    index=name, **body, wait_for_active_shards="1", timeout="30s"
+                )
+                if not client.indices.exists(index=name)
+                else None
+            )
+        )
+
+    def _check(self) -> None:
+        """Read the mapping; raise NewerSchema, or DamagedError where it is none of ours."""
+        number = self.meta().get("schema")
+        if not isinstance(number, int):
+            raise DamagedError(f"the indices at {self.cluster} are not of Sosie: choose another name")
+        if number > mapping.SCHEMA:
+            raise NewerSchema(
+                f"{self.cluster} was written by a newer Sosie (schema {number}, this one knows {mapping.SCHEMA}): "
+                "upgrade Sosie"
+            )
+
+    def meta(self) -> dict[str, Any]:
+        """Return what the mapping of the pictures says of itself."""
+        found = self.connection.wait_out(lambda client: client.indices.get_mapping(index=self.names.pictures))
+        newest = found[max(found)]["mappings"]
+        return dict(newest.get("_meta", {}).get("sosie", {}))
+
+    # -------------------------------------------------------------------------------------------- reading
+
+    def get(self, index: str, key: str) -> Hit | None:
+        """Return one document as it is now, committed or not."""
+        found = self.connection.wait_out(lambda client: client.options(ignore_status=404).get(index=index, id=key))
+        if "error" in found:
+            raise NotFound(f"there is no library at {self.cluster} any more: `sosie add` makes one")
+        return dict(found) if found["found"] else None
+
+    def get_many(self, index: str, keys: Iterable[str], *, only: Sequence[str] | None = None) -> dict[str, Hit]:
+        """Return the documents of these keys that are there, as they are now."""
+        found: dict[str, Hit] = {}
+        for block in _blocks(keys):
+            answer = self.connection.wait_out(
+                lambda client, block=block: client.mget(index=index, ids=block, source_includes=only)  # type: ignore[misc]
+            )
+            found.update((hit["_id"], hit) for hit in answer["docs"] if hit.get("found"))
+        return found
+
+    def by_terms(self, index: str, field: str, values: Iterable[str]) -> list[Hit]:
+        """Return the committed documents whose ``field`` has one of these values."""
+        found: list[Hit] = []
+        for block in _blocks(values):
+            answer = self.connection.wait_out(
+                lambda client, block=block: client.search(  # type: ignore[misc]
+                    index=index,
+                    query={"terms": {field: block}},
+                    size=10_000,
+                    seq_no_primary_term=True,
+                    allow_partial_search_results=False,
+                )
+            )
+            found += answer["hits"]["hits"]
+        return found
+
+    def count(self, index: str, query: Mapping[str, Any]) -> int:
+        """Return how many committed documents meet a query."""
+        return int(self.connection.wait_out(lambda client: client.count(index=index, query=query))["count"])
+
+    def buckets(self, field: str, query: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+        """Yield every term of a field of the pictures that meet a query, in order, with how many have it."""
+        after: Mapping[str, Any] | None = None
+        while True:
+            sources = [{"term": {"terms": {"field": field}}}]
+            composite = {"size": 5_000, "sources": sources, **({"after": after} if after else {})}
+            answer = self.connection.wait_out(
+                lambda client, composite=composite: client.search(  # type: ignore[misc]
+                    index=self.names.pictures,
+                    query=query,
+                    size=0,
+                    aggs={"terms": {"composite": composite}},
+                    allow_partial_search_results=False,
+                )
+            )["aggregations"]["terms"]
+            for bucket in answer["buckets"]:
+                yield bucket["key"]["term"], int(bucket["doc_count"])
+            after = answer.get("after_key")
+            if after is None:
+                return
+
+
+def _blocks(values: Iterable[str]) -> Iterator[list[str]]:
+    left = iter(values)
+    while block := list(itertools.islice(left, _BLOCK)):
+        yield block

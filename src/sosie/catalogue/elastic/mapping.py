@@ -1,0 +1,157 @@
+"""The indices of a library on Elasticsearch: their names, fields and settings.
+
+    sosie-NAME-pictures        alias of the one version that counts, sosie-NAME-pictures-000001 …
+    sosie-NAME-notes           records, spaces, decisions, the epoch
+    sosie-NAME-quarantine      files that could not become pictures
+    sosie-NAME-features        local features, read by id alone
+
+A label becomes one term of three fields: ``name NUL text`` (``texts``), the same with A to Z lowered (``folded``, for
+``~``), or ``name NUL number`` (``numbers``, in 16 hexadecimal digits that sort as the numbers do). So any number of
+names and values costs no field of the mapping, and a range of terms is a range of values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sosie.catalogue.records import Space
+from sosie.elastic import Cluster
+
+__all__ = ["SCHEMA", "Names", "index_body", "vector_field", "vector_mapping"]
+
+SCHEMA = 1
+_QUANTIZED = ("int8_", "int4_", "bbq_")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the indices of one library are called."""
+
+    library: str
+
+    @property
+    def pictures(self) -> str:
+        return f"sosie-{self.library}-pictures"
+
+    @property
+    def notes(self) -> str:
+        return f"sosie-{self.library}-notes"
+
+    @property
+    def quarantine(self) -> str:
+        return f"sosie-{self.library}-quarantine"
+
+    @property
+    def features(self) -> str:
+        return f"sosie-{self.library}-features"
+
+    def version(self, number: int) -> str:
+        return f"{self.pictures}-{number:06d}"
+
+
+def vector_field(space_id: int) -> str:
+    """Return the name of the field that holds a space's vectors."""
+    return f"vector_{space_id}"
+
+
+def vector_mapping(space: Space, kind: str, oversample: float) -> dict[str, Any]:
+    """Return the field for a space's vectors.
+
+    The similarity is the inner product: our vectors have unit length but for the rounding to 16 bits, which
+    ``dot_product`` would refuse now and then.
+    """
+    options: dict[str, Any] = {"type": kind}
+    if kind.startswith(_QUANTIZED):
+        options["rescore_vector"] = {"oversample": oversample}
+    return {
+        "type": "dense_vector",
+        "dims": space.dim,
+        "index": True,
+        "similarity": "max_inner_product",
+        "index_options": options,
+    }
+
+
+def index_body(cluster: Cluster, properties: Mapping[str, Any], *, kind: str | None = None) -> dict[str, Any]:
+    """Return settings and mappings of an index with these fields, and nothing else ever."""
+    meta = {"sosie": {"schema": SCHEMA, **({"kind": kind} if kind else {})}}
+    return {
+        "settings": {
+            "number_of_shards": cluster.shards if kind else 1,
+            "auto_expand_replicas" if "-" in cluster.replicas else "number_of_replicas": cluster.replicas,
+        },
+        "mappings": {"dynamic": "strict", "_meta": meta, "properties": dict(properties)},
+    }
+
+
+def pictures(spaces: Sequence[Space], *, kind: str, oversample: float) -> dict[str, Any]:
+    """Return the fields of a picture's document."""
+    vectors = {vector_field(space.id): vector_mapping(space, kind, oversample) for space in spaces}
+    return {**_PICTURES, **vectors}
+
+
+_KEYWORD = {"type": "keyword"}
+_TERM = {"type": "keyword", "doc_values": False}
+_KEPT = {"type": "keyword", "index": False, "doc_values": False}  # in the source, and nowhere else
+_NUMBER = {"type": "long"}
+_KEPT_NUMBER = {"type": "long", "index": False, "doc_values": False}
+
+_PICTURES: dict[str, Any] = {
+    "id": _NUMBER,
+    "sha256": _KEYWORD,
+    "bytes": _NUMBER,
+    "format": _KEYWORD,
+    "format_folded": _TERM,
+    "width": _NUMBER,
+    "height": _NUMBER,
+    "pixels": _TERM,
+    "pdq": _KEPT,
+    "pdq_quality": _KEPT_NUMBER,
+    "added_at": {"type": "double"},
+    "added": _TERM,  # 2026-11-21T08:40:30Z, which --where compares as text
+    "live": {"type": "boolean"},
+    "spaces": _NUMBER,
+    "places": {
+        "properties": {
+            "uri": _KEYWORD,
+            "root": _KEYWORD,
+            "size": _KEPT_NUMBER,
+            "mtime_ns": _KEPT_NUMBER,
+            "inode": _KEPT_NUMBER,
+        }
+    },
+    "uris_folded": _TERM,
+    "labels": {"type": "object", "enabled": False},
+    "names": _KEYWORD,
+    "texts": _KEYWORD,
+    "folded": _TERM,
+    "numbers": _KEYWORD,
+}
+
+NOTES: dict[str, Any] = {
+    "what": _KEYWORD,  # record, space, decision, epoch
+    "name": _KEYWORD,
+    "value": {"type": "object", "enabled": False},
+    "at": {"type": "double"},
+}
+
+QUARANTINE: dict[str, Any] = {
+    "uri": _KEYWORD,
+    "reason": _KEYWORD,
+    "detail": _KEPT,
+    "root": _KEYWORD,
+    "size": _KEPT_NUMBER,
+    "mtime_ns": _KEPT_NUMBER,
+    "inode": _KEPT_NUMBER,
+    "tries": _KEPT_NUMBER,
+    "at": {"type": "double"},
+}
+
+FEATURES: dict[str, Any] = {
+    "id": _NUMBER,
+    "version": _KEYWORD,
+    "data": {"type": "binary"},
+    "digest": _KEPT,
+}

@@ -1,0 +1,112 @@
+"""Nearest neighbours on the cluster itself: the filter inside, several queries at once, records along with the ids."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sosie.catalogue.contract import Found
+from sosie.catalogue.elastic.base import Base
+from sosie.catalogue.elastic.documents import record_of
+from sosie.catalogue.elastic.mapping import vector_field
+from sosie.catalogue.elastic.query import LIVE, Query, live_and
+from sosie.catalogue.records import PictureRecord, Space
+from sosie.errors import UsageError
+from sosie.types import FloatMatrix, Ids
+
+__all__ = ["ClusterView", "Neighbours"]
+
+_MOST = 10_000  # answers of one query; the cluster's own bound
+_AT_ONCE = 32  # queries of one request
+_STALE = 30.0  # seconds for which the number of pictures without vectors may be out of date
+_RECORD = ["id", "sha256", "bytes", "format", "width", "height", "places", "labels", "added_at"]
+
+
+class Neighbours(Base):
+    """Answers queries from the vectors that the cluster holds."""
+
+    def view(self, space: Space) -> ClusterView:
+        """Return the cluster's own search of a space."""
+        return ClusterView(self, space)
+
+    def nearest(self, space: Space, queries: FloatMatrix, k: int, query: Query, *, records: bool) -> Found:
+        """Return the k nearest to each of ``queries`` (q, dim) among the pictures that meet ``query``."""
+        if k > _MOST:
+            raise UsageError(f"at most {_MOST:,} answers from Elasticsearch, one of them the picture itself, not {k:,}")
+        ids = np.full((len(queries), k), -1, np.int64)
+        scores = np.full((len(queries), k), -np.inf, np.float32)
+        known: dict[int, PictureRecord] = {}
+        for start in range(0, len(queries), _AT_ONCE):
+            part = queries[start : start + _AT_ONCE]
+            for row, hits in enumerate(self._ask([self._knn(space, one, k, query) for one in part], k, records), start):
+                ids[row, : len(hits)] = [int(hit["_id"]) for hit in hits]
+                scores[row, : len(hits)] = [_inner_product(hit["_score"]) for hit in hits]
+                known.update((int(hit["_id"]), record_of(hit["_source"])) for hit in hits if records)
+        return Found(ids, scores, known)
+
+    def _knn(self, space: Space, vector: FloatMatrix, k: int, query: Query) -> dict[str, Any]:
+        wanted = max(k, self.cluster.candidates or max(100, 10 * k))
+        return {
+            "field": vector_field(space.id),
+            "query_vector": np.asarray(vector, np.float32).tolist(),
+            "k": k,
+            "num_candidates": min(_MOST, wanted),
+            "filter": query,
+        }
+
+    def _ask(self, knns: Sequence[Mapping[str, Any]], k: int, records: bool) -> list[list[Mapping[str, Any]]]:
+        what = {"size": k, "_source": _RECORD if records else False, "track_total_hits": False}
+        answers = self.connection.search_each(self.names.pictures, [{**what, "knn": knn} for knn in knns])
+        return [answer["hits"]["hits"] for answer in answers]
+
+
+def _inner_product(score: float) -> float:
+    """Return the inner product that `max_inner_product` made this score of."""
+    return score - 1 if score >= 1 else 1 - 1 / score
+
+
+class ClusterView:
+    """All live vectors of a space on the cluster: nothing lies beside it, since a commit returns when it is seen."""
+
+    def __init__(self, neighbours: Neighbours, space: Space) -> None:
+        self.space = space
+        self._of = neighbours
+        self._unembedded: tuple[float, int] | None = None
+        self._about: dict[str, Any] | None = None
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Say of what type the vectors' index is, and what recall it was measured to have."""
+        if self._about is None:
+            meta = self._of.meta()
+            measured = meta.get("recall", {}).get(str(self.space.id))
+            self._about = {"kind": meta.get("kind"), "recall": measured, "generation": None, "tail": 0}
+        return dict(self._about)
+
+    @property
+    def unembedded(self) -> int:
+        """Return how many live pictures have no vector in this space, and so are never an answer."""
+        if self._unembedded is None or time.monotonic() - self._unembedded[0] > _STALE:
+            lacking = {"bool": {"filter": [LIVE], "must_not": [{"term": {"spaces": self.space.id}}]}}
+            self._unembedded = time.monotonic(), self._of.count(self._of.names.pictures, lacking)
+        return self._unembedded[1]
+
+    def warm_up(self) -> None:
+        """Do nothing: the cluster is warm."""
+
+    def forget(self) -> None:
+        """Ask anew how the cluster answers."""
+        self._about = self._unembedded = None
+
+    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+        """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
+        query = LIVE if allow is None else {"bool": {"filter": [LIVE, {"terms": {"id": allow.tolist()}}]}}
+        found = self._of.nearest(self.space, queries, k, query, records=False)
+        return found.ids, found.scores
+
+    def find(self, queries: FloatMatrix, k: int, condition: Query | None = None) -> Found:
+        """Return the k nearest live pictures that meet a condition, with their records."""
+        return self._of.nearest(self.space, queries, k, live_and(condition), records=True)

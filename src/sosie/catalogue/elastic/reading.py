@@ -1,0 +1,146 @@
+"""Reading pictures from Elasticsearch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sosie.catalogue.elastic.base import Base
+from sosie.catalogue.elastic.documents import content_of, ids_of, located_in, record_of, stack
+from sosie.catalogue.elastic.mapping import vector_field
+from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
+from sosie.catalogue.records import ContentRow, Located, PictureRecord, Space
+from sosie.errors import UnknownName
+from sosie.types import FloatMatrix, Ids
+
+__all__ = ["Reading"]
+
+
+class Reading(Base):
+    """Reads pictures, by id, place, bytes, or condition."""
+
+    def condition(self, where: str) -> Query:
+        """Compile a ``--where`` expression to a query; raise FilterError."""
+        from sosie.catalogue.where import parse
+
+        return compile_query(parse(where))
+
+    # -------------------------------------------------------------------------------------------- by place
+
+    def located(self, uri: str) -> Located | None:
+        """Return what is stored of a place; of two pictures there (a commit broke), neither, so it is read again."""
+        found = [located_in(hit["_source"], uri) for hit in self.by_terms(self.names.pictures, "places.uri", [uri])]
+        return found[0] if len(found) == 1 else None
+
+    def uris(self, content_id: int) -> list[tuple[str, str]]:
+        """Return (uri, root) of every place of a picture."""
+        source = self._source(content_id) or {"places": []}
+        return [(place["uri"], place["root"]) for place in source["places"]]
+
+    def locations_below(self, root: str) -> Iterable[str]:
+        """Return the URIs that were found below a source's root, in order."""
+        query = {"term": {"places.root": root}}
+        hits = self.connection.scan(self.names.pictures, key="id", query=query, source_includes=["places"])
+        return sorted(place["uri"] for hit in hits for place in hit["_source"]["places"] if place["root"] == root)
+
+    # -------------------------------------------------------------------------------------------- by content
+
+    def content_id(self, sha256: bytes) -> int | None:
+        """Return the id of the picture with these bytes."""
+        for hit in self.get_many(self.names.pictures, map(str, ids_of(sha256)), only=["id", "sha256"]).values():
+            if hit["_source"]["sha256"] == sha256.hex():
+                return int(hit["_source"]["id"])
+        return None
+
+    def ids_with_pixels(self, digest: bytes) -> list[int]:
+        """Return the live pictures that decode to the same pixels."""
+        hits = self.by_terms(self.names.pictures, "pixels", [digest.hex()])
+        return sorted(int(hit["_source"]["id"]) for hit in hits if hit["_source"]["live"])
+
+    def content(self, content_id: int) -> ContentRow:
+        """Return one picture's row; raise UnknownName."""
+        source = self._source(content_id)
+        if source is None:
+            raise UnknownName(f"the library has no picture {content_id}")
+        return content_of(source)
+
+    def pictures(self, ids: Sequence[int]) -> list[PictureRecord]:
+        """Return the records of these pictures, in the order asked; ids that are not there are left out."""
+        found = self.get_many(self.names.pictures, map(str, dict.fromkeys(ids)))
+        return [record_of(found[str(i)]["_source"]) for i in ids if str(i) in found]
+
+    def _source(self, content_id: int) -> Mapping[str, Any] | None:
+        found = self.get(self.names.pictures, str(content_id))
+        return None if found is None else found["_source"]
+
+    # -------------------------------------------------------------------------------------------- vectors
+
+    def has_vectors(self, content_id: int, spaces: Iterable[int]) -> bool:
+        """Tell whether a picture is embedded in all of these spaces."""
+        source = self._source(content_id) or {"spaces": []}
+        return set(spaces) <= set(source["spaces"])
+
+    def lacking(self, spaces: Sequence[int]) -> int:
+        """Return how many pictures are not embedded in all of these spaces."""
+        embedded = {"bool": {"filter": [{"term": {"spaces": space}} for space in spaces]}}
+        return self.count(self.names.pictures, {"bool": {"must_not": [embedded]}})
+
+    def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]:
+        """Return ids (n,) and vectors (n, dim) of whole pictures with an id above ``after``, in order of id."""
+        field = vector_field(space.id)
+        query = {"bool": {"filter": [{"term": {"spaces": space.id}}, {"range": {"id": {"gt": after}}}]}}
+        hits = list(
+            self.connection.scan(
+                self.names.pictures, key="id", query=query, source_includes=[field], source_exclude_vectors=False
+            )
+        )
+        ids = np.fromiter((hit["sort"][0] for hit in hits), np.int64, len(hits))
+        return ids, stack((hit["_source"][field] for hit in hits), space.dim)
+
+    def vector(self, space: Space, content_id: int) -> FloatMatrix | None:
+        """Return the vector (dim,) of one whole picture, or None."""
+        field = vector_field(space.id)
+        answer = self.connection.wait_out(
+            lambda client: client.options(ignore_status=404).get(
+                index=self.names.pictures, id=str(content_id), source_includes=[field], source_exclude_vectors=False
+            )
+        )
+        vector = answer.get("_source", {}).get(field)
+        return None if vector is None else np.asarray(vector, np.float32)
+
+    # -------------------------------------------------------------------------------------------- many
+
+    def live_ids(self, condition: Query | None = None) -> Ids:
+        """Return the sorted ids of pictures that have a place, and meet a condition."""
+        hits = self.connection.scan(self.names.pictures, key="id", query=live_and(condition), source=False)
+        found = [hit["sort"][0] for hit in hits]
+        return np.fromiter(found, np.int64, len(found))
+
+    def meeting(self, ids: Sequence[int], condition: Query | None = None) -> set[int]:
+        """Return those of a few pictures that are live and meet a condition."""
+        among = {"ids": {"values": [str(i) for i in ids]}}
+        query = {"bool": {"filter": [among, live_and(condition)]}}
+        return {
+            hit["sort"][0] for hit in self.connection.scan(self.names.pictures, key="id", query=query, source=False)
+        }
+
+    def counts(self) -> dict[str, int]:
+        """Return how many pictures, locations and quarantined files there are, and the pictures' bytes."""
+        answer = self.connection.wait_out(
+            lambda client: client.search(
+                index=self.names.pictures,
+                query=LIVE,
+                size=0,
+                track_total_hits=True,
+                aggs={"bytes": {"sum": {"field": "bytes"}}, "places": {"value_count": {"field": "places.uri"}}},
+                allow_partial_search_results=False,
+            )
+        )
+        return {
+            "pictures": answer["hits"]["total"]["value"],
+            "locations": answer["aggregations"]["places"]["value"],
+            "quarantined": self.count(self.names.quarantine, {"match_all": {}}),
+            "bytes": int(answer["aggregations"]["bytes"]["value"]),
+        }

@@ -1,0 +1,8 @@
+"""Elasticsearch: where a cluster is, and how one speaks to it. What is kept there is the catalogue's business."""
+
+from __future__ import annotations
+
+from sosie.elastic.address import SCHEMES, Cluster, read_url
+from sosie.elastic.connection import Connection
+
+__all__ = ["SCHEMES", "Cluster", "Connection", "read_url"]

@@ -1,0 +1,161 @@
+"""Speaking to a cluster: one client, patience with what passes, and foreign errors made ours."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sosie.elastic.address import Cluster
+from sosie.elastic.translation import PASSING, Refused, passing, translated
+from sosie.errors import MissingExtra, UsageError
+
+__all__ = ["Connection"]
+
+T = TypeVar("T")
+
+_WRITES = 3  # times the patience of a question: a write may wait for the election of a master
+_PAGE = 5_000
+_BLOCK_BYTES = 8 << 20  # of one bulk request
+
+
+class Connection:
+    """The client of one cluster. Every call waits out what passes and raises SosieErrors only. Thread-safe."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.patience = cluster.patience
+        try:
+            from elasticsearch import Elasticsearch
+        except ModuleNotFoundError as error:
+            raise MissingExtra("Elasticsearch needs its client: pip install 'sosie[elasticsearch]'") from error
+        try:
+            self.client = Elasticsearch(
+                list(cluster.hosts),
+                api_key=cluster.api_key,
+                basic_auth=(cluster.username, cluster.password or "") if cluster.username else None,
+                **_tls(cluster),
+                max_retries=0,  # ``wait_out`` does that, within the patience of the caller
+                retry_on_timeout=False,
+            )
+        except (ValueError, OSError) as error:
+            raise UsageError(f"these options cannot reach {cluster}: {' '.join(str(error).split())}") from error
+
+    def close(self) -> None:
+        """Close the client's connections."""
+        self.client.close()
+
+    def wait_out(self, call: Callable[[Any], T], *, patience: float | None = None) -> T:
+        """Return ``call(client)``, tried again while the cluster is away or busy, for at most ``patience`` seconds.
+
+        ``call`` must bear being run twice: a connection may break after the cluster has done its work.
+        """
+        import elasticsearch
+
+        deadline = time.monotonic() + (patience or self.patience)
+        pause = 0.05
+        while True:
+            left = max(0.05, deadline - time.monotonic())
+            try:
+                return call(self.client.options(request_timeout=left))
+            except (Refused, elasticsearch.ApiError, elasticsearch.TransportError) as error:
+                if not passing(error) or time.monotonic() + pause >= deadline:
+                    raise translated(self.cluster, error) from error
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that writers do not march in step
+            pause = min(2 * pause, 5.0)
+
+    def write(self, call: Callable[[Any], T]) -> T:
+        """Return ``call(client)``, with the patience of a write."""
+        return self.wait_out(call, patience=_WRITES * self.patience)
+
+    def bulk(self, operations: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any] | None]) -> list[Any]:
+        """Run bulk operations; return each one's result, in order.
+
+        An item that the cluster was too busy for is sent again, alone with its like, until it is taken; conflicts
+        (409) and what is not there (404) are the caller's to judge. Raises for anything else.
+        """
+        results: list[Any] = [None] * len(operations)
+        waiting = list(range(len(operations)))
+        deadline, pause = time.monotonic() + _WRITES * self.patience, 0.05
+        while waiting:
+            refused: list[int] = []
+            for block in _blocks(waiting, sources):
+                body = [part for at in block for part in (operations[at], sources[at]) if part is not None]
+                answer = self.write(lambda client, body=body: client.bulk(operations=body))  # type: ignore[misc]
+                for at, item in zip(block, answer["items"], strict=True):
+                    results[at] = next(iter(item.values()))
+                    if results[at]["status"] in PASSING:
+                        refused.append(at)
+            if refused and (time.monotonic() > deadline or not passing(Refused(results[refused[0]]))):
+                raise translated(self.cluster, Refused(results[refused[0]]))
+            waiting = refused
+            if waiting:
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+        if bad := next((one for one in results if one["status"] >= 400 and one["status"] not in (404, 409)), None):
+            raise translated(self.cluster, Refused(bad))
+        return results
+
+    def search_each(self, index: str, searches: Sequence[Mapping[str, Any]]) -> list[Any]:
+        """Run several searches at once; return their answers in order. All are asked again where one is refused."""
+        head = {"index": index, "allow_partial_search_results": False}
+        body = [part for search in searches for part in (head, search)]
+
+        def ask(client: Any) -> list[Any]:
+            answers = client.msearch(searches=body)["responses"]
+            if failed := next((answer for answer in answers if "error" in answer), None):
+                raise Refused(failed)
+            return list(answers)
+
+        return self.wait_out(ask)
+
+    def scan(self, index: str, *, key: str, query: Mapping[str, Any], **what: Any) -> Iterator[dict[str, Any]]:
+        """Yield every hit of a query in order of the unique field ``key``, page by page."""
+        after: list[Any] | None = None
+        while True:
+            page = self.wait_out(
+                lambda client, after=after: client.search(  # type: ignore[misc]
+                    index=index,
+                    query=query,
+                    size=_PAGE,
+                    sort=[{key: "asc"}],
+                    search_after=after,
+                    track_total_hits=False,
+                    allow_partial_search_results=False,
+                    **what,
+                )
+            )["hits"]["hits"]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1]["sort"]
+
+
+def _tls(cluster: Cluster) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if cluster.ca_certs:
+        options["ca_certs"] = cluster.ca_certs
+    if cluster.fingerprint:
+        options["ssl_assert_fingerprint"] = cluster.fingerprint
+    return options
+
+
+def _blocks(waiting: Sequence[int], sources: Sequence[Mapping[str, Any] | None]) -> Iterator[list[int]]:
+    """Cut a bulk into requests of a bounded size; an item's size is guessed from its longest texts."""
+    block: list[int] = []
+    size = 0
+    for at in waiting:
+        block.append(at)
+        size += _size(sources[at])
+        if size > _BLOCK_BYTES or len(block) == _PAGE:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def _size(source: Any) -> int:
+    if isinstance(source, Mapping):
+        return 64 + sum(_size(value) for value in source.values())
+    return len(source) if isinstance(source, str) else 32

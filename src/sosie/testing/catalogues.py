@@ -1,0 +1,250 @@
+"""The contract of a catalogue, as checks that any store can be put through.
+
+@pytest.mark.parametrize("check", CATALOGUE_CHECKS, ids=lambda check: check.__name__)
+def test_contract(check):
+    check(an_empty_store)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, ContentRow, Space, Store
+from sosie.embedders.histogram import HistogramEmbedder
+from sosie.errors import FilterError, UnknownName, UsageError
+from sosie.types import FloatMatrix, ImageRef, LabelValue
+
+__all__ = ["CATALOGUE_CHECKS", "ROOT", "add", "digest", "row"]
+
+ROOT = "file:///pictures/"
+
+
+def digest(n: int) -> bytes:
+    """Return the made-up SHA-256 of picture ``n``; its ids on stores that derive them ascend with n."""
+    return n.to_bytes(4) + bytes([n % 251]) * 28
+
+
+def row(n: int) -> ContentRow:
+    """Return what was read out of picture ``n``."""
+    return ContentRow(digest(n), 100 + n, "JPEG", 30 + n, 20, bytes([n % 251]) * 16, bytes([n % 251]) * 32, 80)
+
+
+def direction(n: int, dim: int) -> FloatMatrix:
+    """Return the unit vector of picture ``n``: neighbours in number are neighbours in direction."""
+    vector = np.zeros(dim, np.float32)
+    vector[0], vector[1] = np.cos(n / 10), np.sin(n / 10)
+    return vector
+
+
+def add(store: Store, *numbers: int, labels: dict[str, LabelValue] | None = None) -> Space:
+    """Add made-up pictures; return the space that their vectors are in."""
+    space = store.ensure_spaces(HistogramEmbedder.spec)[0]
+    changes = [
+        AddContent(row(n), ImageRef(f"{ROOT}{n}.jpg", labels or {}, 1, 2, 3), {space.id: direction(n, space.dim)})
+        for n in numbers
+    ]
+    store.apply(changes, root=ROOT)
+    return space
+
+
+def _id(store: Store, n: int) -> int:
+    found = store.content_id(digest(n))
+    assert found is not None
+    return found
+
+
+def check_a_picture_is_found_by_its_place_its_bytes_and_its_pixels(store: Store) -> None:
+    add(store, 7, labels={"label": "cat"})
+    content_id = _id(store, 7)
+    located = store.located(f"{ROOT}7.jpg")
+    assert located is not None
+    assert (located.content_id, located.sha256, located.root) == (content_id, digest(7), ROOT)
+    assert located.stamp == (1, 2, 3)
+    assert store.ids_with_pixels(row(7).pixels) == [content_id]
+    record = store.pictures([content_id])[0]
+    assert (record.labels, record.uris, record.width) == ({"label": "cat"}, (f"{ROOT}7.jpg",), 37)
+    assert store.content(content_id) == row(7)
+    assert store.located(f"{ROOT}8.jpg") is None and store.content_id(digest(8)) is None
+
+
+def check_what_is_not_there_is_said_so(store: Store) -> None:
+    assert store.pictures([12345]) == [] and store.uris(12345) == [] and store.labels_of(12345) == {}
+    for ask in (lambda: store.content(12345), lambda: store.space("none")):
+        _raises(UnknownName, ask)
+
+
+def check_writing_twice_is_writing_once(store: Store) -> None:
+    for _ in range(2):
+        add(store, 1, 2, labels={"tags": ("b", "a")})
+    assert store.counts()["pictures"] == 2 and store.counts()["locations"] == 2
+    assert store.labels_of(_id(store, 1)) == {"tags": ("a", "b")}
+
+
+def check_the_same_bytes_at_two_places_are_one_picture(store: Store) -> None:
+    add(store, 1)
+    store.apply([AddLocation(digest(1), ImageRef(f"{ROOT}copy.jpg"))], root=ROOT)
+    assert store.counts()["pictures"] == 1 and store.counts()["locations"] == 2
+    assert store.uris(_id(store, 1)) == [(f"{ROOT}1.jpg", ROOT), (f"{ROOT}copy.jpg", ROOT)]
+
+
+def check_a_place_holds_one_picture(store: Store) -> None:
+    space = add(store, 1)
+    change = AddContent(row(2), ImageRef(f"{ROOT}1.jpg"), {space.id: direction(2, space.dim)})
+    store.apply([change], root=ROOT)
+    located = store.located(f"{ROOT}1.jpg")
+    assert located is not None and located.content_id == _id(store, 2)
+    assert store.live_ids().tolist() == [_id(store, 2)]
+
+
+def check_a_move_leaves_the_old_place(store: Store) -> None:
+    add(store, 1)
+    store.apply([AddLocation(digest(1), ImageRef(f"{ROOT}new.jpg"), gone=(f"{ROOT}1.jpg",))], root=ROOT)
+    assert list(store.locations_below(ROOT)) == [f"{ROOT}new.jpg"]
+
+
+def check_a_picture_without_a_place_is_not_found_but_kept(store: Store) -> None:
+    space = add(store, 1, 2)
+    store.drop_locations([f"{ROOT}1.jpg"])
+    assert store.live_ids().tolist() == [_id(store, 2)]
+    assert store.has_vectors(_id(store, 1), [space.id])
+    assert store.counts()["pictures"] == 1
+
+
+def check_what_is_removed_is_gone(store: Store) -> None:
+    space = add(store, 1, 2)
+    first = _id(store, 1)
+    store.put_features([(first, b"abc")], version="v")
+    assert store.remove([first]) > 0
+    assert store.content_id(digest(1)) is None and store.vector(space, first) is None
+    assert store.features([first], version="v") == {}
+    assert store.counts()["pictures"] == 1
+
+
+def check_vectors_come_back_in_the_order_of_their_ids(store: Store) -> None:
+    space = add(store, 1, 2, 3)
+    ids, vectors = store.vectors(space)
+    assert ids.tolist() == sorted(_id(store, n) for n in (1, 2, 3))
+    expected = {_id(store, n): direction(n, space.dim) for n in (1, 2, 3)}
+    np.testing.assert_allclose(vectors, [expected[i] for i in ids.tolist()], atol=1e-3)
+    assert store.vectors(space, after=int(ids[0]))[0].tolist() == ids[1:].tolist()
+    one = store.vector(space, int(ids[1]))
+    assert one is not None and np.array_equal(one, vectors[1])
+
+
+def check_pictures_that_lack_vectors_are_counted(store: Store) -> None:
+    space = add(store, 1)
+    store.apply([AddContent(row(2), ImageRef(f"{ROOT}2.jpg"), {})], root=ROOT)
+    assert store.lacking([space.id]) == 1
+    assert not store.has_vectors(_id(store, 2), [space.id])
+    add(store, 2)
+    assert store.lacking([space.id]) == 0
+
+
+def check_spaces_are_made_once(store: Store) -> None:
+    first = store.ensure_spaces(HistogramEmbedder.spec)
+    assert store.ensure_spaces(HistogramEmbedder.spec) == first == store.spaces()
+    assert store.space(first[0].name) == first[0]
+
+
+def check_quarantine_counts_tries_and_ends_when_the_picture_is_indexed(store: Store) -> None:
+    ref = ImageRef(f"{ROOT}5.jpg", {}, 1, 2, 3)
+    for _ in range(2):
+        store.apply([AddQuarantine(ref, "truncated", "why")], root=ROOT)
+    found = store.quarantine()
+    assert [(one.uri, one.reason, one.detail, one.tries) for one in found] == [(ref.uri, "truncated", "why", 2)]
+    assert store.quarantined(ref.uri) == ((1, 2, 3), "truncated")
+    assert store.quarantine(reason="other") == []
+    assert [(root, one.uri) for root, one in store.quarantined_refs()] == [(ROOT, ref.uri)]
+    add(store, 5)
+    assert store.quarantine() == [] and store.quarantined(ref.uri) is None
+
+
+def check_a_refused_file_is_no_picture_any_more(store: Store) -> None:
+    add(store, 5)
+    store.apply([AddQuarantine(ImageRef(f"{ROOT}5.jpg"), "truncated", "")], root=ROOT)
+    assert store.located(f"{ROOT}5.jpg") is None and len(store.live_ids()) == 0
+
+
+def check_every_commit_moves_the_epoch_on(store: Store) -> None:
+    before = store.epoch()
+    add(store, 1)
+    between = store.epoch()
+    store.set_labels(_id(store, 1), {"label": "cat"})
+    assert before < between < store.epoch()
+
+
+def check_labels_are_set_kept_and_taken_away(store: Store) -> None:
+    add(store, 1, labels={"label": "cat", "year": 1999.0, "tags": ("x", "y")})
+    store.edit_labels([_id(store, 1)], {"label": None, "year": 2001.5})
+    assert store.labels_of(_id(store, 1)) == {"year": 2001.5, "tags": ("x", "y")}
+    assert store.all_labels() == {_id(store, 1): {"year": 2001.5, "tags": ("x", "y")}}
+
+
+def check_labels_are_counted(store: Store) -> None:
+    add(store, 1, 2, labels={"label": "cat", "year": 1999.0})
+    add(store, 3, labels={"label": "dog", "tags": ("x", "y")})
+    assert store.label_counts() == {"label": {"cat": 2, "dog": 1}, "tags": {"x": 1, "y": 1}, "year": {"1999": 2}}
+    assert store.label_counts(store.condition("label = 'dog'")) == {"label": {"dog": 1}, "tags": {"x": 1, "y": 1}}
+    assert store.label_cross("label", "tags") == {("dog", "x"): 1, ("dog", "y"): 1}
+    assert store.label_kinds() == {"label": ["single"], "tags": ["multi"], "year": ["number"]}
+
+
+def check_conditions_pick_pictures(store: Store) -> None:
+    add(store, 1, labels={"label": "cat", "year": 1999.0})
+    add(store, 2, labels={"label": "dog"})
+    condition = store.condition("label = 'cat' or width > 31")
+    ids = [_id(store, 1), _id(store, 2)]
+    assert store.live_ids(condition).tolist() == sorted(ids)
+    assert store.meeting(ids, store.condition("year < 2000")) == {ids[0]}
+    _raises(FilterError, lambda: store.condition("label = "))
+
+
+def check_decisions_are_kept_by_content_and_can_be_undone(store: Store) -> None:
+    store.put_decision("02" * 32, "01" * 32, "not_a_copy", note="two sunsets")
+    found = [(one.a, one.b, one.decision, one.note) for one in store.decisions()]
+    assert found == [("01" * 32, "02" * 32, "not_a_copy", "two sunsets")]
+    assert store.drop_decision("01" * 32, "02" * 32) and not store.drop_decision("01" * 32, "02" * 32)
+    assert store.decisions() == []
+    _raises(UsageError, lambda: store.put_decision("02" * 32, "01" * 32, "perhaps"))
+    _raises(UsageError, lambda: store.put_decision("02" * 32, "02" * 32, "not_a_copy"))
+
+
+def check_fingerprints_and_features_come_back(store: Store) -> None:
+    add(store, 1, 2)
+    ids, codes, qualities = store.fingerprints()
+    assert ids.tolist() == sorted(_id(store, n) for n in (1, 2))
+    assert codes.shape == (2, 32) and set(codes[:, 0].tolist()) == {1, 2} and qualities.tolist() == [80, 80]
+    store.put_features([(int(ids[0]), b"\0features")], version="v1")
+    assert store.features(ids.tolist(), version="v1") == {int(ids[0]): b"\0features"}
+    assert store.feature_ids(version="v1").tolist() == ids[:1].tolist()
+    assert store.feature_ids(version="v2").tolist() == []
+
+
+def check_records_are_kept(store: Store) -> None:
+    assert store.record("tuned/1") is None
+    store.put_record("tuned/1", {"kind": "hnsw", "odd": [1, 2.5, None, {"a b": True}]})
+    assert store.record("tuned/1") == {"kind": "hnsw", "odd": [1, 2.5, None, {"a b": True}]}
+
+
+def check_ten_thousand_values_of_one_label(store: Store) -> None:
+    space = store.ensure_spaces(HistogramEmbedder.spec)[0]
+    values = tuple(f"value {n}" for n in range(10_000))
+    ref = ImageRef(f"{ROOT}1.jpg", {"tags": values})
+    store.apply([AddContent(row(1), ref, {space.id: direction(1, space.dim)})], root=ROOT)
+    assert len(store.label_counts()["tags"]) == 10_000
+    assert len(store.live_ids(store.condition("tags = 'value 9876'"))) == 1
+
+
+def _raises(kind: type[Exception], call: Callable[[], object]) -> None:
+    try:
+        call()
+    except kind:
+        return
+    raise AssertionError(f"no {kind.__name__}")
+
+
+CATALOGUE_CHECKS: tuple[Callable[[Store], None], ...] = tuple(
+    value for name, value in sorted(globals().items()) if name.startswith("check_")
+)
