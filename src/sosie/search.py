@@ -94,7 +94,7 @@ def _hits(query: Query, ids: Ids, scores: FloatMatrix, asked: _Asked) -> tuple[H
             rank=position,
             id=i,
             uri=records[i].uris[0],
-            score=float(score),
+            score=min(float(score), 1.0),  # stored vectors are rounded, and so not quite of unit length
             verdict=same.get(i, Verdict.SIMILAR),
             labels=records[i].labels,
             evidence=_evidence(same.get(i, Verdict.SIMILAR), records[i].uris),

@@ -126,7 +126,7 @@ def test_remove_forgets_and_leaves_the_file(tmp_path: Path, capsys: pytest.Captu
         (["add", "{tmp}", "-L", "{tmp}/new", "--label", "cat"], 2, "name=value"),
         (["add", "{tmp}", "-L", "{q}"], 2, "is a file"),
         (["add", "{tmp}", "-L", "{tmp}/new", "--model", "bundeld"], 2, "did you mean 'bundled'"),
-        (["serch"], 2, "serch"),
+        (["serch"], 2, "did you mean 'search'"),
         (["run", "{tmp}/nothing.yaml"], 3, "--schema"),
     ],
 )

@@ -9,6 +9,8 @@ from typer.core import TyperGroup
 
 from sosie import __version__
 from sosie.cli import COMMANDS, load
+from sosie.errors import UnknownName
+from sosie.registry import nearest
 
 __all__ = ["build_app"]
 
@@ -22,6 +24,11 @@ class LazyGroup(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise UnknownName(f"there is no command {args[0]!r}; {nearest(args[0], COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
