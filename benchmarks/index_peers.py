@@ -141,7 +141,7 @@ _symqg, _hnsw = _sosie("symqg", "ef"), _sosie("hnsw", "ef")
 _symqg8 = _sosie("symqg", "ef", bits=8)
 _ivf, _annoy = _sosie("ivf", "probes"), _sosie("annoy", "search_k")
 _lsh = _sosie("lsh", "probes", bits=14, tables=20)
-_exact = _sosie("exact", "none")
+_binary = _sosie("binary", "rerank", bits=256)
 
 PEERS = {
     peer.name: peer
@@ -158,5 +158,6 @@ PEERS = {
         Peer("sosie annoy", "annoy", _annoy[1], SEARCH_K, _annoy[0]),
         Peer("annoy", "annoy", _open_annoy, SEARCH_K),
         Peer("sosie lsh", "lsh", _lsh[1], (1, 4, 16, 64), _lsh[0]),
+        Peer("sosie binary", "binary", _binary[1], (2, 5, 10, 20, 50, 100, 200), _binary[0]),
     )
 }

@@ -81,6 +81,10 @@ class Client:
         found = self._json("POST", "pictures", files=_upload(picture), data={"labels": json.dumps(values)})
         return int(found["id"])
 
+    def info(self) -> dict[str, Any]:
+        """Return what the library holds, how it answers, and the recall of its searches."""
+        return self._json("GET", "info")
+
     def picture(self, content_id: int) -> dict[str, Any]:
         """Return what is known of a picture."""
         return self._json("GET", f"pictures/{content_id}")

@@ -25,6 +25,7 @@ from sosie.errors import BadPicture, DamagedIndex, NotFound, UnknownName, UsageE
 from sosie.indexes import store
 from sosie.indexes.base import RowIndex
 from sosie.indexes.manifest import Manifest
+from sosie.indexes.monitor import Running
 from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.questions import Asked, Questions, bytes_of
@@ -51,18 +52,27 @@ def open(
     create: bool = True,
     read_only: bool = False,
     patience: float | None = None,
+    check_recall: float = 0.0,
 ) -> Library:
     """Open the library at ``path`` (default: $SOSIE_LIBRARY, else ./sosie-library), making it where there is none.
 
     ``path`` is a folder, or ``elasticsearch://host:9200/name``. ``model`` names an embedder, or the JSON description of
     an ONNX file; None takes what the library was made with. ``patience`` is how many seconds a question may wait for a
-    cluster. Raises NotFound, NewerSchema, DamagedError, ServiceAway.
+    cluster. ``check_recall`` is the share of searches whose recall is checked in the background
+    (`Library.recall_in_service`). Raises NotFound, NewerSchema, DamagedError, ServiceAway, UsageError.
     """
     place = path or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
     cluster = read_url(os.fspath(place))
     if cluster and patience:
         cluster = replace(cluster, patience=patience)
-    return Library(folder_of(place), model=model, create=create, read_only=read_only, cluster=cluster)
+    return Library(
+        folder_of(place),
+        model=model,
+        create=create,
+        read_only=read_only,
+        cluster=cluster,
+        check_recall=check_recall,
+    )
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:
@@ -91,8 +101,10 @@ class Library:
         create: bool = True,
         read_only: bool = False,
         cluster: Cluster | None = None,
+        check_recall: float = 0.0,
     ) -> None:
         self.path = path
+        self._check_recall = check_recall
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; a library is a folder")
         if create and not read_only:
@@ -121,6 +133,9 @@ class Library:
             if self._query_pool is not None:
                 self._query_pool.close()
                 self._query_pool = None
+            for view in self._views.values():
+                if isinstance(view, SpaceView):
+                    view.close()
         self.catalogue.close()
 
     def __enter__(self) -> Self:
@@ -277,8 +292,16 @@ class Library:
         with self._lock:
             if space.id not in self._views:
                 own = self.catalogue.view(space)
-                self._views[space.id] = own or SpaceView(self.files, space, lambda: self._open_index(space))
+                self._views[space.id] = own or SpaceView(
+                    self.files, space, lambda: self._open_index(space), check_recall=self._check_recall
+                )
             return self._views[space.id]
+
+    @property
+    def recall_in_service(self) -> Running | None:
+        """Return the running recall of the searches that were checked; None unless opened with ``check_recall``."""
+        view = self.view()
+        return view.recall_in_service if isinstance(view, SpaceView) else None
 
     def analyse(self, data: bytes) -> dict[str, Any]:
         """Decode one picture in a worker and return all that is made of it; raise BadPicture."""
@@ -393,6 +416,7 @@ class Library:
             **self.catalogue.counts(),
             "spaces": [{"name": s.name, "dim": s.dim} for s in self.catalogue.spaces()],
             "index": self.view().description,
+            "recall_in_service": (running := self.recall_in_service) and running.to_json(),
         }
 
     # -------------------------------------------------------------------------------------------- copies

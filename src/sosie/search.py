@@ -10,14 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sosie import rank
 from sosie.catalogue import Catalogue, Condition, Found, PictureRecord, Space, Store, View
+from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
 from sosie.indexes.manifest import Manifest
+from sosie.indexes.monitor import RecallMonitor, Running
 from sosie.types import FloatMatrix, Hit, Ids, Index, SearchResult, Verdict
 
 __all__ = ["Query", "SpaceView", "answer"]
@@ -137,18 +140,40 @@ class _Snapshot:
     tail: ExactIndex  # those of them that are live
     unembedded: int  # live pictures without a vector in this space
 
+    def search(
+        self, queries: FloatMatrix, k: int, allow: Ids | None = None, *, exactly: bool = False
+    ) -> tuple[Ids, FloatMatrix]:
+        """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
+        parts = []
+        if self.main is not None:
+            main_allow = self.main_live if allow is None else _common(allow, self.main_live)
+            ask = self.main.search_exactly if exactly and isinstance(self.main, RowIndex) else self.main.search
+            parts.append(ask(queries, k, main_allow))
+        if len(self.tail):
+            parts.append(self.tail.search(queries, k, allow))
+        if not parts:
+            return np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
+        return rank.merge(parts, k)
+
 
 class SpaceView:
     """All live vectors of a space, searchable: main index + exact tail - what is gone. Thread-safe.
 
     ``open_main`` returns the current main index and its manifest, or None; it is asked again when ``forget`` was
-    called, because an index was built or dropped.
+    called, because an index was built or dropped. ``check_recall`` is the share of searches that are checked against
+    exact search in the background; 0 checks none.
     """
 
     def __init__(
-        self, catalogue: Catalogue, space: Space, open_main: Callable[[], tuple[Index, Manifest] | None]
+        self,
+        catalogue: Catalogue,
+        space: Space,
+        open_main: Callable[[], tuple[Index, Manifest] | None],
+        *,
+        check_recall: float = 0.0,
     ) -> None:
         self.space = space
+        self._monitor = RecallMonitor(share=check_recall) if check_recall else None
         self._catalogue = catalogue
         self._open_main = open_main
         self._snapshot: _Snapshot | None = None
@@ -167,6 +192,16 @@ class SpaceView:
         }
 
     @property
+    def recall_in_service(self) -> Running | None:
+        """Return what the checked share of searches reached; None where none are checked."""
+        return None if self._monitor is None else self._monitor.running()
+
+    def close(self) -> None:
+        """Finish the checks that wait."""
+        if self._monitor is not None:
+            self._monitor.close()
+
+    @property
     def unembedded(self) -> int:
         """Return how many live pictures have no vector in this space, and so are never an answer."""
         return self._current().unembedded
@@ -179,19 +214,16 @@ class SpaceView:
         """Look for the main index anew at the next question."""
         with self._lock:
             self._snapshot = None
+        if self._monitor is not None:
+            self._monitor.forget()
 
     def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         now = self._current()
-        parts = []
-        if now.main is not None:
-            main_allow = now.main_live if allow is None else _common(allow, now.main_live)
-            parts.append(now.main.search(queries, k, main_allow))
-        if len(now.tail):
-            parts.append(now.tail.search(queries, k, allow))
-        if not parts:
-            return np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
-        return rank.merge(parts, k)
+        ids, scores = now.search(queries, k, allow)
+        if self._monitor is not None and isinstance(now.main, RowIndex):  # others cannot be gone through exactly
+            self._monitor.offer(queries, k, allow, scores, exact=partial(now.search, exactly=True))
+        return ids, scores
 
     def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
         """Return the k nearest live pictures that meet a condition."""

@@ -32,6 +32,9 @@ PathsOption = Annotated[
     bool, typer.Option("--paths/--no-paths", help="Let the page add folders of this machine by their path.")
 ]
 UrlsOption = Annotated[bool, typer.Option("--urls/--no-urls", help="Let people search by the address of a picture.")]
+CheckRecallOption = Annotated[
+    float, typer.Option("--check-recall", help="The share of searches checked against exact search.", min=0, max=1)
+]
 ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Serve without ever writing to the library.")]
 
 
@@ -46,6 +49,7 @@ def serve(
     workers: WorkersOption = 2,
     paths: PathsOption = True,
     urls: UrlsOption = True,
+    check_recall: CheckRecallOption = 0.01,
     read_only: ReadOnlyOption = False,
 ) -> int:
     """Serve the library as a web page and a REST API, until Ctrl-C."""
@@ -66,7 +70,7 @@ def serve(
         paths=paths,
         urls=urls,
     )
-    with sosie.open(library, create=not read_only, read_only=read_only) as lib:
+    with sosie.open(library, create=not read_only, read_only=read_only, check_recall=check_recall) as lib:
         server.serve(lib, settings=settings, announce=_announce)
     return 0
 

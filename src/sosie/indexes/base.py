@@ -111,6 +111,15 @@ class RowIndex(ABC):
             return self._answer(*top_k_of(self._vectors, queries, k, allowed.rows, self.metric), k)
         return self._answer(*self._search_among(queries, k, allowed), k)
 
+    def search_exactly(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+        """Return what ``search`` would, had it looked at every vector: the truth that recall is measured against."""
+        queries, k = check_queries(queries, self.dim), check_k(k)
+        if len(self) == 0 or len(queries) == 0:
+            return pad(np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32), k)
+        if allow is None:
+            return self._answer(*top_k(self._vectors, queries, k, self.metric), k)
+        return self._answer(*top_k_of(self._vectors, queries, k, self._allowed(allow).rows, self.metric), k)
+
     def save(self, folder: str) -> None:
         """Write ids.npy, vectors.npy and the kind's own files into an existing folder."""
         target = Path(folder)

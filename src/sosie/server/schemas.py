@@ -16,6 +16,7 @@ __all__ = [
     "DuplicatesOut",
     "FolderJob",
     "HitOut",
+    "InfoOut",
     "JobOut",
     "JobRequest",
     "JobsOut",
@@ -101,6 +102,29 @@ class QueryOut(_Out):
     query: str = Field(description="give it as `query` to /search")
     width: int
     height: int
+
+
+class RecallOut(_Out):
+    """What the checked share of searches reached, over the last 1,000 checked."""
+
+    recall: float | None = Field(description="null before the first check")
+    checked: int
+    dropped: int = Field(description="samples let go because too many waited")
+    failed: int
+    last_error: str
+
+
+class InfoOut(_Out):
+    """What the library holds and how it answers."""
+
+    model: str
+    pictures: int
+    locations: int
+    quarantined: int
+    bytes: int
+    spaces: list[dict[str, Any]]
+    index: dict[str, Any] = Field(description="kind, recall measured when it was built, length of the exact tail")
+    recall_in_service: RecallOut | None = Field(description="null where no searches are checked")
 
 
 class UrlBody(_In):

@@ -11,6 +11,7 @@ from sosie.server.answers import json_response
 from sosie.server.auth import Reader
 from sosie.server.metrics import CONTENT_TYPE
 from sosie.server.problems import Problem, responses
+from sosie.server.schemas import InfoOut
 from sosie.server.state import State, state_of
 
 router = APIRouter(tags=["health"])
@@ -32,6 +33,13 @@ async def readyz(request: Request) -> Response:
     return json_response({"status": "ready", "pictures": stats["pictures"]})
 
 
+@router.get("/api/v1/info", responses=responses())
+async def info(state: Reader) -> InfoOut:
+    """Say what the library holds, how it answers, and what recall its searches reach."""
+    stats = await state.light.run(state.library.stats)
+    return InfoOut(**{name: stats[name] for name in InfoOut.model_fields})
+
+
 @router.get(
     "/metrics",
     response_class=Response,
@@ -45,11 +53,16 @@ async def metrics(state: Reader) -> Response:
 
 def _gauges(state: State, stats: Mapping[str, Any]) -> dict[str, float]:
     index = stats.get("index") or {}
+    checked = stats.get("recall_in_service") or {}
     gauges: dict[str, Any] = {
         "sosie_pictures": stats["pictures"],
         "sosie_quarantined": stats["quarantined"],
         "sosie_queue_depth": state.work.depth,
         "sosie_jobs_open": sum(not job.state.over for job in state.jobs.list()),
         "sosie_index_recall": index.get("recall"),
+        "sosie_recall_in_service": checked.get("recall"),
+        "sosie_recall_checked": checked.get("checked"),
+        "sosie_recall_dropped": checked.get("dropped"),
+        "sosie_recall_failed": checked.get("failed"),
     }
     return {name: float(value) for name, value in gauges.items() if isinstance(value, int | float)}
