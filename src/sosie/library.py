@@ -9,18 +9,17 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sosie.analysis import analysis_params
 from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, Space, Store, View
 from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
-from sosie.embedders.onnx import OnnxEmbedder, read_description
+from sosie.embedders.choose import embedder_of, full_name
+from sosie.embedders.shelf import Shelf
 from sosie.errors import BadPicture, DamagedIndex, NotFound, UnknownName, UsageError
 from sosie.indexes import store
 from sosie.indexes.base import RowIndex
@@ -28,14 +27,28 @@ from sosie.indexes.manifest import Manifest
 from sosie.indexes.monitor import Running
 from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
 from sosie.ingest import AddReport, Progress, ingest
-from sosie.questions import Asked, Questions, bytes_of
+from sosie.models.engine import Engine
+from sosie.models.service import Models
+from sosie.questions import Asked, bytes_of
 from sosie.registry import resolve
 from sosie.search import SpaceView, answer
 from sosie.sources import SourceOptions, open_source
-from sosie.sources.again import KnownPlaces
+from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of
 from sosie.sources.reading import read_uri
-from sosie.types import Box, Embedder, FloatMatrix, Ids, Index, LabelValue, Picture, Pixels, SearchResult, Source
+from sosie.types import (
+    Box,
+    Embedder,
+    FloatMatrix,
+    Ids,
+    ImageRef,
+    Index,
+    LabelValue,
+    Picture,
+    Pixels,
+    SearchResult,
+    Source,
+)
 
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
@@ -57,9 +70,10 @@ def open(
     """Open the library at ``path`` (default: $SOSIE_LIBRARY, else ./sosie-library), making it where there is none.
 
     ``path`` is a folder, or ``elasticsearch://host:9200/name``. ``model`` names an embedder, or the JSON description of
-    an ONNX file; None takes what the library was made with. ``patience`` is how many seconds a question may wait for a
-    cluster. ``check_recall`` is the share of searches whose recall is checked in the background
-    (`Library.recall_in_service`). Raises NotFound, NewerSchema, DamagedError, ServiceAway, UsageError.
+    an ONNX file: a new library is made with it; one that uses another is seen through it without being changed
+    (`lib.models.use` does that). None takes the model in use. ``patience`` is how many seconds a question may wait for
+    a cluster. ``check_recall`` is the share of searches whose recall is checked in the background
+    (`Library.recall_in_service`). Raises NotFound, NewerSchema, DamagedError, UnknownName, ServiceAway, UsageError.
     """
     place = path or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
     cluster = read_url(os.fspath(place))
@@ -110,10 +124,13 @@ class Library:
         if create and not read_only:
             path.mkdir(parents=True, exist_ok=True)
         self.catalogue = _open_catalogue(path, cluster, create=create, read_only=read_only)
-        self.model = self._remember_model(model)
+        self._cluster = cluster
+        self.shelf = Shelf(path / "models")
         self._lock = threading.RLock()
-        self._query_pool: DecodePool | None = None
         self._views: dict[int, View] = {}
+        self._engines: list[Engine] = []  # the one in use last; the one before it may be answering still
+        self._epoch = -1
+        self._pinned = None if model is None else self._choose(full_name(model))
 
     @property
     def on_cluster(self) -> bool:
@@ -130,9 +147,8 @@ class Library:
     def close(self) -> None:
         """End the workers and close the catalogue."""
         with self._lock:
-            if self._query_pool is not None:
-                self._query_pool.close()
-                self._query_pool = None
+            while self._engines:
+                self._engines.pop().close()
             for view in self._views.values():
                 if isinstance(view, SpaceView):
                     view.close()
@@ -146,30 +162,103 @@ class Library:
     ) -> None:
         self.close()
 
-    def _remember_model(self, model: str | None) -> str:
-        known = self.catalogue.record("library") or {}
-        chosen = str(model or known.get("model") or "bundled")
-        if known.get("model") != chosen and not self.catalogue.read_only:
-            self.catalogue.put_record("library", {**known, "model": chosen})
-        return chosen
+    # -------------------------------------------------------------------------------------------- the model in use
 
-    @cached_property
+    def _choose(self, model: str) -> str:
+        """Make a new library with ``model``; return its name."""
+        embedder_of(model, self.shelf)  # an unknown name is not remembered
+        known = self.catalogue.record("library") or {}
+        if "model" not in known and not self.catalogue.read_only:
+            self.catalogue.put_record("library", {**known, "model": model})
+        return model
+
+    @property
+    def model_in_use(self) -> str:
+        """The name of the model that the library answers with, whatever this object was opened with."""
+        return str((self.catalogue.record("library") or {}).get("model") or "bundled")
+
+    @property
+    def engine(self) -> Engine:
+        """What answers: the model that this was opened with, else the one in use, which another process may change."""
+        epoch = self.catalogue.epoch()
+        with self._lock:
+            if not self._engines or (self._pinned is None and epoch != self._epoch):
+                self._engage(self._pinned or self.model_in_use)
+                self._epoch = epoch
+            return self._engines[-1]
+
+    def _engage(self, name: str) -> None:
+        kept = [engine for engine in self._engines if engine.name != name]
+        same = [engine for engine in self._engines if engine.name == name]
+        while len(kept) > 1:  # a question lives shorter than two swaps
+            kept.pop(0).close()
+        self._engines = kept + (same or [self._make_engine(name)])
+
+    def _make_engine(self, name: str) -> Engine:
+        return Engine(
+            name,
+            embedder_of(name, self.shelf),
+            catalogue=self.catalogue,
+            folder=self.path,
+            view=self.view,
+            read=self.read,
+        )
+
+    @property
+    def model(self) -> str:
+        """The name of the model that answers."""
+        return self.engine.name
+
+    @property
     def embedder(self) -> Embedder:
         """The network that this library embeds with."""
-        if self.model.endswith(".json"):
-            return OnnxEmbedder(read_description(Path(self.model)))
-        embedder: Embedder = resolve("embedders", self.model)()
-        return embedder
+        return self.engine.embedder
 
     @property
     def space(self) -> Space:
         """The space that searches go to: the embedder's first head over whole pictures."""
         return self.spaces[0]
 
-    @cached_property
+    @property
     def spaces(self) -> list[Space]:
         """The spaces of this library's embedder over whole pictures, one a head."""
-        return self.catalogue.ensure_spaces(self.embedder.spec)
+        return self.engine.spaces
+
+    # -------------------------------------------------------------------------------------------- other models
+
+    @property
+    def models(self) -> Models:
+        """The models of this library: what there is, adding and removing one, and the swap."""
+        return Models(self)
+
+    def with_model(self, name: str) -> Library:
+        """Return this library seen through another model, to be closed by the caller; raise UnknownName."""
+        read_only = self.catalogue.read_only
+        return Library(self.path, model=name, create=False, read_only=read_only, cluster=self._cluster)
+
+    def lacking(self) -> int:
+        """Return how many pictures the model has not embedded yet."""
+        return len(self.catalogue.places_lacking([space.id for space in self.spaces]))
+
+    def catch_up(
+        self,
+        *,
+        workers: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> AddReport:
+        """Embed the pictures that the model has not seen; those that are away count as missing and stay as they are.
+
+        A run that was stopped goes on where it ended.
+        """
+        by_root: defaultdict[str, list[tuple[int, ImageRef]]] = defaultdict(list)
+        for root, content_id, ref in self.catalogue.places_lacking([space.id for space in self.spaces]):
+            by_root[root].append((content_id, ref))
+        report = AddReport()
+        for root, pictures in sorted(by_root.items()):
+            source = OwnPictures(root, pictures, read=self.read)
+            report += self.add(source, workers=workers, progress=_onwards(progress, report.seen), stop=stop)
+        return report
 
     # -------------------------------------------------------------------------------------------- adding
 
@@ -194,21 +283,17 @@ class Library:
         opened = source if isinstance(source, Source) else _open_source(source, label_from_folders=label_from_folders)
         pools: list[DecodePool] = []
 
+        engine = self.engine
+
         def pool() -> DecodePool:
-            pools.append(
-                DecodePool(
-                    workers or os.cpu_count() or 1,
-                    analyse="sosie.analysis:analyse",
-                    params=analysis_params(self.embedder.spec.preprocessing),
-                )
-            )
+            pools.append(engine.start_pool("sosie.analysis:analyse", workers or os.cpu_count() or 1))
             return pools[0]
 
         try:
             return ingest(
                 opened,
                 catalogue=self.catalogue,
-                embedder=self.embedder,
+                embedder=engine.embedder,
                 pool=pool,
                 sync=sync,
                 labels=labels,
@@ -229,7 +314,8 @@ class Library:
             raise UsageError(
                 "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
             )
-        analysed = self.analyse(data)
+        engine = self.engine
+        analysed = engine.queries.submit(data).result()
         sha256 = hashlib.sha256(data).digest()
         known = self.catalogue.content_id(sha256) is not None
         path = self.path / "uploads" / f"{sha256.hex()}.{analysed['format'].lower()}"
@@ -238,7 +324,7 @@ class Library:
         draft.write_bytes(data)
         draft.replace(path)
         source = _open_source(path, label_from_folders=False)
-        ingest(source, catalogue=self.catalogue, embedder=self.embedder, pool=lambda: self.queries, labels=labels)
+        ingest(source, catalogue=self.catalogue, embedder=engine.embedder, pool=lambda: engine.queries, labels=labels)
         content_id = self.catalogue.content_id(sha256)
         assert content_id is not None
         return content_id, "known" if known else "indexed"
@@ -269,18 +355,15 @@ class Library:
         if not queries:
             return []
         condition = self.condition(where)
-        if lacking := self.view().unembedded:
+        engine = self.engine
+        view = self.view(engine.spaces[0])
+        if lacking := view.unembedded:
             warnings.warn(
-                f"{lacking} pictures have no vectors of {self.space.name} yet: `sosie add` their folders again",
+                f"{lacking} pictures have no vectors of {view.space.name} yet: `sosie add` their folders again",
                 stacklevel=2,
             )
-        return answer(
-            self._questions.understand(queries, box),
-            view=self.view(),
-            catalogue=self.catalogue,
-            k=k,
-            condition=condition,
-        )
+        asked = engine.questions.understand(queries, box)
+        return answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
 
     def condition(self, where: str | None) -> Condition | None:
         """Compile a ``--where`` expression; raise FilterError."""
@@ -310,24 +393,7 @@ class Library:
     @property
     def queries(self) -> DecodePool:
         """The decode workers that serve queries. They start at once; asking early hides their start."""
-        with self._lock:
-            if self._query_pool is None:
-                self._query_pool = DecodePool(
-                    1,
-                    analyse="sosie.analysis:analyse_query",
-                    params=analysis_params(self.embedder.spec.preprocessing),
-                )
-            return self._query_pool
-
-    @cached_property
-    def _questions(self) -> Questions:
-        return Questions(
-            catalogue=self.catalogue,
-            view=self.view(),
-            embedder=self.embedder,
-            pool=lambda: self.queries,
-            read=self.read,
-        )
+        return self.engine.queries
 
     def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return the vectors (n, dim) of all heads, side by side."""
@@ -421,28 +487,10 @@ class Library:
 
     # -------------------------------------------------------------------------------------------- copies
 
-    @cached_property
+    @property
     def copies(self) -> Copies:
         """Everything about altered copies: finding and proving them, comparing two, duplicates, calibration."""
-        from sosie.copies.service import Copies, Host
-
-        copy_space = self.spaces[-1]  # the head trained for copies, where the network has one
-        first = sum(space.dim for space in self.spaces[:-1])
-        return Copies(
-            Host(
-                catalogue=self.catalogue,
-                folder=self.path,
-                model=copy_space.name,
-                params=analysis_params(self.embedder.spec.preprocessing),
-                read=self.read,
-                pool=self._start_pool,
-                embed=lambda pictures: self.embed(pictures)[:, first:],
-                nearest=lambda queries, k: self.view(copy_space).search(queries, k),
-            )
-        )
-
-    def _start_pool(self, analyse: str, workers: int) -> DecodePool:
-        return DecodePool(workers, analyse=analyse, params=analysis_params(self.embedder.spec.preprocessing))
+        return self.engine.copies
 
     # -------------------------------------------------------------------------------------------- indexes
 
@@ -454,7 +502,7 @@ class Library:
         ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
         reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
         """
-        rewrites = self.files.rewrites()
+        rewrites = self.files.rewrites(self.space)
         ids, vectors = self.vectors()
         if kind == "auto":
             kind, params = self._best_kind(len(ids), params)
@@ -490,9 +538,15 @@ class Library:
             self.catalogue.put_record(self._tuned_key, report.to_json())
         return report
 
-    def keep_indexed(self) -> Manifest | None:
-        """Build the main index where the tail has grown too long for exact search; return what was built, if any."""
-        tail = int(self.view().description["tail"])
+    def keep_indexed(self, *, like: Library | None = None) -> Manifest | None:
+        """Build the main index where the tail has grown too long for exact search; return what was built, if any.
+
+        One is built, too, where ``like``, the library seen through another model, has one and this has not.
+        """
+        now = self.view().description
+        if like is not None and like.view().description["generation"] and not now["generation"]:
+            return self.build_index("auto")
+        tail = int(now["tail"])
         covered = int(self.catalogue.counts()["pictures"]) - tail
         if tail < EXACT_UNTIL or 4 * tail < covered:
             return None
@@ -507,10 +561,11 @@ class Library:
         kind, chosen = (tuned["winner"]["kind"], tuned["winner"]["params"]) if tuned else choose(count)
         return kind, {**chosen, **(params or {})}
 
-    def drop_index(self) -> None:
-        """Forget the main index; searches are exact until one is built."""
-        store.drop(self._index_root(self.space))
-        self.view().forget()
+    def drop_index(self, space: Space | None = None) -> None:
+        """Forget the main index of a space, the library's own by default; searches are exact until one is built."""
+        space = space or self.space
+        store.drop(self._index_root(space))
+        self.view(space).forget()
 
     def _index_root(self, space: Space) -> Path:
         return self.path / "indexes" / f"{space.id}-{space.head}"
@@ -531,6 +586,11 @@ def _open_catalogue(path: Path, cluster: Cluster | None, *, create: bool, read_o
     from sosie.catalogue.elastic import ElasticCatalogue
 
     return ElasticCatalogue(cluster, create=create, read_only=read_only)
+
+
+def _onwards(show: Callable[[Progress], None] | None, seen: int) -> Callable[[Progress], None] | None:
+    """Show the progress of a run that comes after others, which saw so many files."""
+    return show and (lambda now: show(replace(now, seen=seen + now.seen)))
 
 
 def _open_source(source: str | os.PathLike[str], *, label_from_folders: bool) -> Source:

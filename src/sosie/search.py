@@ -243,7 +243,7 @@ class SpaceView:
     def _take(self, epoch: int, before: _Snapshot | None) -> _Snapshot:
         """Read what has come since the last snapshot; everything, where an older picture got vectors late."""
         main, manifest = (before.main, before.manifest) if before else (self._open_main() or (None, None))
-        rewrites = self._catalogue.rewrites()
+        rewrites = self._catalogue.rewrites(self.space)
         if before and before.rewrites == rewrites:
             after = int(before.ids[-1]) if len(before.ids) else (manifest.covers if manifest else 0)
             more_ids, more_vectors = self._catalogue.vectors(self.space, after=after)

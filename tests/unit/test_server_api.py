@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sosie
 from sosie.library import Library
 from tests.serving import running, small_library
 
@@ -237,3 +238,16 @@ def test_unknown_paths_and_methods_are_problems(web: httpx.Client) -> None:
     refused = web.delete("/api/v1/search")
     assert (refused.status_code, refused.json()["code"]) == (405, "method_not_allowed")
     assert refused.headers["allow"]
+
+
+def test_a_model_that_is_swapped_in_elsewhere_answers_at_once(web: httpx.Client, library: Library) -> None:
+    picture = library.read(3)
+    with sosie.open(library.path) as elsewhere:
+        elsewhere.models.use("histogram", force=True)
+        by_colour = elsewhere.search(picture, k=5).to_json()["hits"]
+        answer = web.post(f"{API}/search", files=upload(picture), data={"k": "5"}).json()
+        elsewhere.models.use("bundled")
+    assert answer["hits"] == by_colour
+    again = web.post(f"{API}/search", files=upload(picture), data={"k": "5"}).json()["hits"]
+    assert [hit["score"] for hit in again] != [hit["score"] for hit in by_colour]
+    assert web.get(f"{API}/copies", params={"id": 3}).status_code == 200

@@ -47,10 +47,14 @@ class Catalogue(Labels, Decisions, Database):
         """Return a number that grows with every commit."""
         return int(self.query("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
 
-    def rewrites(self) -> int:
-        """Return how often a picture that was there got vectors later: what grows only at its end did not notice."""
-        rows = self.query("SELECT value FROM meta WHERE key = 'rewrites'")
-        return int(rows[0][0]) if rows else 0
+    def rewrites(self, space: Space) -> int:
+        """Return how often a picture that was there got a vector of a space later.
+
+        What grows only at its end did not notice.
+        """
+        # libraries of before there were several spaces counted for all of them together
+        rows = self.query("SELECT value FROM meta WHERE key IN ('rewrites', ?)", (f"rewrites/{space.id}",))
+        return sum(int(value) for (value,) in rows)
 
     def condition(self, where: str) -> tuple[str, Sequence[Any]]:
         """Compile a ``--where`` expression to SQL over ``contents``; raise FilterError."""
@@ -86,6 +90,8 @@ class Catalogue(Labels, Decisions, Database):
                     if (fingerprint, head.name, regions) in known:
                         continue
                     name = f"{spec.name}@{spec.version}/{head.name}/{regions}"
+                    if any(name == space.name for space in known.values()):  # another network under that name
+                        name = f"{name}#{fingerprint}"
                     connection.execute(
                         "INSERT INTO spaces (name, spec, spec_hash, head, dim, regions, created_at)"
                         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -101,6 +107,16 @@ class Catalogue(Labels, Decisions, Database):
                     )
             known = {(s.spec_hash, s.head, s.regions): s for s in self.spaces()}
         return [known[key] for key in wanted]
+
+    def embedded(self, space: Space) -> int:
+        """Return how many whole pictures have a vector in a space."""
+        return int(self.query("SELECT count(*) FROM vectors WHERE space_id = ? AND region_id = 0", (space.id,))[0][0])
+
+    def drop_space(self, space: Space) -> None:
+        """Forget a space and all its vectors."""
+        with self.transaction("dropping a space") as connection:
+            connection.execute("DELETE FROM spaces WHERE id = ?", (space.id,))
+            connection.execute("DELETE FROM meta WHERE key = ?", (f"rewrites/{space.id}",))
 
     # -------------------------------------------------------------------------------------------- ingest
 
@@ -142,6 +158,17 @@ class Catalogue(Labels, Decisions, Database):
             (*spaces, len(spaces)),
         )
         return int(rows[0][0])
+
+    def places_lacking(self, spaces: Sequence[int]) -> list[tuple[str, int, ImageRef]]:
+        """Return (root, id, one place with its stamp) of live pictures that are not embedded in all of these spaces."""
+        marks = ", ".join("?" * len(spaces))
+        rows = self.query(
+            "SELECT root, content_id, min(uri), size, mtime_ns, inode FROM locations"
+            " WHERE (SELECT count(DISTINCT space_id) FROM vectors WHERE vectors.content_id = locations.content_id"
+            f" AND space_id IN ({marks})) < ? GROUP BY content_id ORDER BY content_id",
+            (*spaces, len(spaces)),
+        )
+        return [(root, content_id, ImageRef(uri, {}, *stamp)) for root, content_id, uri, *stamp in rows]
 
     def uris(self, content_id: int) -> list[tuple[str, str]]:
         """Return (uri, root) of every place of a picture."""
@@ -347,8 +374,9 @@ def _put_content(connection: Any, change: AddContent) -> int:
         (*_fields(row), time.time(), _row_digest(row)),
     )
     if not cursor.rowcount:  # a known picture gets the vectors that it lacks
-        connection.execute(
-            "INSERT INTO meta VALUES ('rewrites', 1) ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+        connection.executemany(
+            "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+            [(f"rewrites/{space_id}",) for space_id in change.vectors],
         )
     content_id = _content_id(connection, row.sha256)
     for space_id, vector in change.vectors.items():

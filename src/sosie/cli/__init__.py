@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "decisions": ("decisions", "Say of two pictures: not a copy, the same picture, keep both."),
     "evaluate": ("evaluate", "Measure on your own pictures: labels, copies, indexes, comparisons."),
     "index": ("index", "Build, tune, list and drop the indexes that make search fast."),
+    "models": ("models", "List models, try one on your own pictures, and swap."),
     "run": ("run", "Run the whole pipeline from an application.yaml."),
     "crawl": ("crawl", "Add the pictures of a website, politely."),
     "labels": ("labels", "Explore the library by its labels, and edit them."),

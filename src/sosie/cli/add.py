@@ -13,7 +13,7 @@ import typer
 
 import sosie
 from sosie.cli.follow import follow
-from sosie.cli.options import JsonOption, LibraryOption, ModelOption
+from sosie.cli.options import JsonOption, LibraryOption, ModelOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.elastic import read_url
 from sosie.errors import UsageError
@@ -91,7 +91,7 @@ def add(
         opened = [KeepingOriginals(source, folder / "originals") for source in opened]
     labels = _labels(label or [])
     report = AddReport()
-    with sosie.open(library, model=model) as lib, _stop_on_interrupt() as stop:
+    with open_to_add(library, model) as lib, _stop_on_interrupt() as stop:
         for spec, source in zip(sources, opened, strict=True):
             with progress_bar(f"adding {spec}", quiet=as_json) as bar:
                 _count_beside(source, bar)

@@ -391,4 +391,4 @@ def _model(lib: sosie.Library) -> Iterator[Finding]:
     try:
         lib.embed([grey])
     except SosieError as error:
-        yield Finding("unusable_model", lib.model, str(error), "install or fetch the model again")
+        yield Finding("unusable_model", lib.model_in_use, str(error), "install or fetch the model again")

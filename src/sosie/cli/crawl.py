@@ -9,7 +9,7 @@ import typer
 
 import sosie
 from sosie.cli.add import _stop_on_interrupt
-from sosie.cli.options import JsonOption, LibraryOption, ModelOption
+from sosie.cli.options import JsonOption, LibraryOption, ModelOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.sources.addresses import Internet
 from sosie.sources.crawl import CrawlSource, Policy
@@ -44,7 +44,7 @@ def crawl(
     was. Each picture is labelled with its page, title, alternative text and caption. Pictures are compared with the
     watch list at once (`sosie watch`).
     """
-    with sosie.open(library, model=model) as lib, _stop_on_interrupt() as stop:
+    with open_to_add(library, model) as lib, _stop_on_interrupt() as stop:
         name = hashlib.sha256(url.encode()).hexdigest()[:16]
         source = CrawlSource(
             url,

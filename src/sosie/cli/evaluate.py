@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 import webbrowser
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
 import sosie
-from sosie.cli.options import JsonOption, LibraryOption
+from sosie.cli.options import JsonOption, LibraryOption, SeenOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import UsageError
 from sosie.types import ImageRef
+
+if TYPE_CHECKING:
+    from sosie.evaluation.runs import Run
 
 __all__ = ["app"]
 
@@ -35,6 +41,7 @@ SeedOption: TypeAlias = Annotated[int, typer.Option("--seed", help="Equal seeds 
 @app.command("labels")
 def labels(
     library: LibraryOption = None,
+    model: SeenOption = None,
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -56,11 +63,11 @@ def labels(
     as_json: JsonOption = False,
 ) -> int:
     """Do lookalikes carry the same label? mAP, recall@k, precision@k, R-precision, nDCG@k."""
-    from sosie.evaluation.collection import from_library, from_source, through_view
+    from sosie.evaluation.collection import from_library, from_source, setting_of, through_view
     from sosie.evaluation.labels import predict_labels
     from sosie.sources import SourceOptions, open_source
 
-    with sosie.open(library, create=False) as lib:
+    with sosie.open(library, model=model, create=False) as lib:
         asked = None
         if queries is not None:
             options = SourceOptions(manifest=query_labels, label_from_folders=query_labels is None)
@@ -75,7 +82,7 @@ def labels(
             search=through_view(lib, vectors) if through_index else None,
             keys=tuple(label or ()),
             seed=seed,
-            setting={**_setting(lib), "index": {name: index.get(name) for name in ("kind", "generation", "tail")}},
+            setting={**setting_of(lib), "index": {name: index.get(name) for name in ("kind", "generation", "tail")}},
         )
     return _finish(done, show=show, as_json=as_json)
 
@@ -83,6 +90,7 @@ def labels(
 @app.command("copies")
 def copies(
     library: LibraryOption = None,
+    model: SeenOption = None,
     sample: Annotated[int, typer.Option(help="How many pictures to alter.", min=1)] = 100,
     per_picture: Annotated[int, typer.Option("--per-picture", help="In how many ways each.", min=1)] = 8,
     negatives: Annotated[int, typer.Option(help="Altered pictures without a source to ask.", min=0)] = 200,
@@ -106,12 +114,12 @@ def copies(
     """Are altered copies found, and other pictures left alone? micro-AP, recall at 90 % precision, per alteration."""
     import numpy as np
 
-    from sosie.evaluation.collection import from_library
+    from sosie.evaluation.collection import from_library, setting_of
     from sosie.evaluation.copies import CopySettings, Sources, predict_copies
     from sosie.evaluation.methods import library_methods
 
     settings = CopySettings(sample, per_picture, negatives, tuple(alteration or ()), seed=seed)
-    with sosie.open(library, create=False) as lib:
+    with sosie.open(library, model=model, create=False) as lib:
         references = from_library(lib)
         ids = lib.vectors()[0]
         fitting = None if where is None else np.flatnonzero(np.isin(ids, [r.id for r in lib.pictures(where=where)]))
@@ -125,7 +133,7 @@ def copies(
                 fitting,
             ),
             settings=settings,
-            setting={**_setting(lib), "where": where or ""},
+            setting={**setting_of(lib), "where": where or ""},
             note=note,
         )
     return _finish(done, show=show, as_json=as_json)
@@ -134,6 +142,7 @@ def copies(
 @app.command("index")
 def index(
     library: LibraryOption = None,
+    model: SeenOption = None,
     kind: Annotated[
         list[str] | None, typer.Option("--kind", help="Only these index kinds; repeatable.", show_default="all")
     ] = None,
@@ -145,10 +154,10 @@ def index(
     as_json: JsonOption = False,
 ) -> int:
     """What does each kind of index give for its cost? recall@k against exact search, rate, build time, size."""
-    from sosie.evaluation.collection import from_library
+    from sosie.evaluation.collection import from_library, setting_of
     from sosie.evaluation.index_runs import measure_indexes
 
-    with sosie.open(library, create=False) as lib:
+    with sosie.open(library, model=model, create=False) as lib:
         done = measure_indexes(
             _folder(run, "index"),
             from_library(lib),
@@ -156,7 +165,7 @@ def index(
             k=k,
             queries=queries,
             seed=seed,
-            setting=_setting(lib),
+            setting=setting_of(lib),
             note=note,
         )
     return _finish(done, show=show, as_json=as_json)
@@ -176,19 +185,30 @@ def score(
 
 @app.command("compare")
 def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", help="Run folders of one kind; the first is the base.")],
+    runs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[RUN…]", help="Run folders of one kind; the first is the base.")
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option("--model", help="Measure these models of the library, by its labels; repeatable."),
+    ] = None,
+    library: LibraryOption = None,
+    seed: SeedOption = 0,
     report: Annotated[Path | None, typer.Option("--html", help="Write the page here.")] = None,
     show: OpenOption = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Compare set-ups over the same queries: which differences are clear? Paired bootstrap intervals."""
+    """Compare set-ups over the same queries: which differences are clear? Paired bootstrap intervals.
+
+    Set-ups are stored runs, or models that the library was tried with (`--model bundled --model NAME`).
+    """
     from sosie.evaluation.compare import compare_runs
     from sosie.evaluation.report import comparison_page
-    from sosie.evaluation.runs import plain, require_run
+    from sosie.evaluation.runs import plain
 
-    if len({path.name for path in runs}) < len(runs):
-        raise UsageError("give run folders of different names: the names tell the set-ups apart")
-    comparison = compare_runs({path.name: require_run(path) for path in runs})
+    with tempfile.TemporaryDirectory() as scratch:
+        compared = _stored(runs or ()) if runs or not models else _seen(models, library, Path(scratch), seed)
+        comparison = compare_runs(compared)
     path = report or (Path("comparison.html") if show else None)
     if path is not None:
         path.write_text(comparison_page(comparison), encoding="utf-8")
@@ -209,15 +229,26 @@ def compare(
 # ------------------------------------------------------------------------------------------------ helpers
 
 
+def _stored(runs: Sequence[Path]) -> dict[str, Run]:
+    """Open the runs to compare."""
+    from sosie.evaluation.runs import require_run
+
+    if len({path.name for path in runs}) < max(len(runs), 1):
+        raise UsageError("give run folders of different names: the names tell the set-ups apart")
+    return {path.name: require_run(path) for path in runs}
+
+
+def _seen(models: Sequence[str], library: Path | None, folder: Path, seed: int) -> Mapping[str, Run]:
+    """Judge the library seen through each of these models."""
+    from sosie.evaluation.trial import compare_spaces
+
+    with ExitStack() as stack:
+        opened = [stack.enter_context(sosie.open(library, model=name, create=False)) for name in models]
+        return compare_spaces(opened, folder, seed=seed)
+
+
 def _folder(run: Path | None, what: str) -> Path:
     return run or Path("runs") / f"{what}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def _setting(lib: sosie.Library) -> dict[str, Any]:
-    """Return what the answers depend on besides the pictures."""
-    spec = lib.embedder.spec
-    model = {"name": spec.name, "version": spec.version, "space": lib.space.name, "spec": lib.space.spec_hash}
-    return {"model": model, "sosie": sosie.__version__}
 
 
 def _outside(lib: sosie.Library, place: str | None, most: int) -> list[Any]:

@@ -7,7 +7,19 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["JsonOption", "KOption", "LibraryOption", "ModelOption", "WhereOption", "parse_box"]
+import sosie
+from sosie.errors import UsageError
+
+__all__ = [
+    "JsonOption",
+    "KOption",
+    "LibraryOption",
+    "ModelOption",
+    "SeenOption",
+    "WhereOption",
+    "open_to_add",
+    "parse_box",
+]
 
 LibraryOption: TypeAlias = Annotated[
     Path | None,
@@ -28,10 +40,23 @@ ModelOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--model",
-        help="An embedder (bundled, histogram) or the JSON description of an ONNX file.",
-        show_default="what the library uses",
+        help="Make a new library with this model (`sosie models`), or the JSON description of an ONNX file.",
+        show_default="bundled",
     ),
 ]
+SeenOption: TypeAlias = Annotated[
+    str | None, typer.Option("--model", help="See the library through this model.", show_default="the one in use")
+]
+
+
+def open_to_add(library: Path | None, model: str | None) -> sosie.Library:
+    """Open a library to add pictures to; raise UsageError where it uses another model than ``model``."""
+    lib = sosie.open(library, model=model)
+    now = lib.model_in_use
+    if model is not None and lib.model != now:
+        lib.close()
+        raise UsageError(f"{lib.path} uses {now}: add without --model, then `sosie models try {model}`")
+    return lib
 
 
 def parse_box(text: str | None) -> tuple[float, float, float, float] | None:

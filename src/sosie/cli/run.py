@@ -11,7 +11,7 @@ import typer
 
 import sosie
 from sosie.cli.add import _stop_on_interrupt
-from sosie.cli.options import JsonOption
+from sosie.cli.options import JsonOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.search import write_sheet
 from sosie.settings import Application, SearchSection, json_schema, read_application
@@ -32,7 +32,7 @@ def run(
         return 0
     application = read_application(path)
     here = path.resolve().parent
-    with sosie.open(here / application.library, model=application.model) as lib:
+    with open_to_add(here / application.library, application.model) as lib:
         done: dict[str, Any] = {"add": _add(application, lib, here, quiet=as_json)}
         done["index"] = _index(application, lib)
         done["search"] = _search(application.search, lib, here)

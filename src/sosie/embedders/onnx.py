@@ -92,6 +92,11 @@ class OnnxEmbedder:
     def spec(self) -> EmbedderSpec:
         return self._description.spec
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it runs from."""
+        return (self._description.path,)
+
     def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return (n, dim) float32: each head's vectors of unit length, side by side."""
         if not pictures:

@@ -11,13 +11,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from PIL import Image
 
+from sosie import __version__
 from sosie.catalogue import Space
 from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.evaluation.metrics import Ints
 from sosie.library import Library
 from sosie.types import FloatMatrix, ImageRef, LabelValue, Picture, Pixels, Source
 
-__all__ = ["Collection", "Search", "from_library", "from_source", "shrunk", "through_view"]
+__all__ = ["Collection", "Search", "from_library", "from_source", "setting_of", "shrunk", "through_view"]
 
 SIDE = 144  # of the small pictures in reports
 
@@ -52,6 +53,18 @@ class Collection:
         """Return for each picture of ``other`` its row here, or -1."""
         place = {key: row for row, key in enumerate(self.keys)}
         return np.array([place.get(key, -1) for key in other.keys], dtype=np.int64)
+
+    def take(self, keys: Sequence[str]) -> Collection:
+        """Return the pictures of these keys, in this order; every key must be here."""
+        place = {key: row for row, key in enumerate(self.keys)}
+        rows = [place[key] for key in keys]
+        return Collection(
+            keys=tuple(keys),
+            uris=tuple(self.uris[row] for row in rows),
+            labels=tuple(self.labels[row] for row in rows),
+            vectors=self.vectors[rows],
+            picture=lambda row: self.picture(rows[row]),
+        )
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row for each picture, for a run folder."""
@@ -104,6 +117,13 @@ def from_source(library: Library, source: Source, *, note: Callable[[str], None]
         vectors=np.concatenate([empty, *vectors]),
         picture=lambda row: small[row],
     )
+
+
+def setting_of(library: Library) -> dict[str, Any]:
+    """Return what answers depend on besides the pictures, for a stored run."""
+    spec = library.embedder.spec
+    model = {"name": spec.name, "version": spec.version, "space": library.space.name, "spec": library.space.spec_hash}
+    return {"model": model, "sosie": __version__}
 
 
 def through_view(library: Library, queries: FloatMatrix) -> Search:

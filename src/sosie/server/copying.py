@@ -49,13 +49,10 @@ class CopyDesk:
             stored = self._library.copies.finder.stored_query(asked)
             if stored is not None:
                 return stored
-        from sosie.analysis import analysis_params
-
-        data = self._bytes(asked)
-        params = analysis_params(self._library.embedder.spec.preprocessing)
-        analysed = self._workers("sosie.copies.analysis:analyse_query", params).submit(data).result()
+        data, engine = self._bytes(asked), self._library.engine
+        analysed = self._workers("sosie.copies.analysis:analyse_query", engine.params).submit(data).result()
         sha256 = hashlib.sha256(data).hexdigest()
-        return self._library.copies.query(sha256, sha256, analysed)
+        return engine.copies.query(sha256, sha256, analysed)
 
     def find(self, asked: bytes | int, *, k: int) -> SearchResult:
         """Return what a picture is a copy of, surest first."""
@@ -118,9 +115,10 @@ class CopyDesk:
         from sosie.decode import DecodePool
 
         with self._lock:
-            if analyse not in self._pools:
-                self._pools[analyse] = DecodePool(1, analyse=analyse, params=params)
-            return self._pools[analyse]
+            key = f"{analyse} {sorted(params.items())}"  # another model wants other workers
+            if key not in self._pools:
+                self._pools[key] = DecodePool(1, analyse=analyse, params=params)
+            return self._pools[key]
 
 
 def _name(asked: bytes | int) -> str:

@@ -1,4 +1,4 @@
-"""Places that were looked at before and are to be looked at again, such as those of the quarantine."""
+"""Places that were looked at before: those of the quarantine, and pictures that another model is to see."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sosie.errors import BadPicture, SosieError
+from sosie.errors import BadPicture, NotFound, SosieError
 from sosie.sources.reading import read_uri
 from sosie.sources.uris import MEMBER, path_of_uri
 from sosie.types import ImageRef
@@ -14,7 +14,7 @@ from sosie.types import ImageRef
 if TYPE_CHECKING:
     from sosie.sources.download import Download, Outcome
 
-__all__ = ["KnownPlaces"]
+__all__ = ["KnownPlaces", "OwnPictures"]
 
 
 class KnownPlaces:
@@ -42,6 +42,31 @@ class KnownPlaces:
     ) -> Iterator[tuple[ImageRef, Outcome | None]]:
         """Yield every place once, as it comes; those of the web are fetched many at a time."""
         yield from self._download.stream(iter(self), wanted=wanted, known=known, read_file=_read)
+
+
+class OwnPictures:
+    """Iterates pictures of a library, each at one place below ``root`` with the stamp that is stored.
+
+    ``read`` gives the bytes of an id from wherever they lie, unchanged; a picture that is away is *missing*, which
+    changes nothing.
+    """
+
+    def __init__(self, root: str, pictures: Sequence[tuple[int, ImageRef]], *, read: Callable[[int], bytes]) -> None:
+        self._root, self._pictures, self._read = root, pictures, read
+        self._ids = {ref.uri: content_id for content_id, ref in pictures}
+
+    @property
+    def root(self) -> str:
+        return self._root
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        return (ref for _, ref in self._pictures)
+
+    def read(self, ref: ImageRef) -> bytes:
+        try:
+            return self._read(self._ids[ref.uri])
+        except NotFound as error:
+            raise BadPicture("missing", str(error)) from error
 
 
 def _read(ref: ImageRef) -> Outcome:

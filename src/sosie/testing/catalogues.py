@@ -135,11 +135,14 @@ def check_vectors_come_back_in_the_order_of_their_ids(store: Store) -> None:
 
 def check_pictures_that_lack_vectors_are_counted(store: Store) -> None:
     space = add(store, 1)
-    store.apply([AddContent(row(2), ImageRef(f"{ROOT}2.jpg"), {})], root=ROOT)
-    assert store.lacking([space.id]) == 1
+    ref = ImageRef(f"{ROOT}2.jpg", {}, 7, 8, 9)
+    store.apply([AddContent(row(2), ref, {})], root=ROOT)
+    assert (store.lacking([space.id]), store.embedded(space)) == (1, 1)
+    assert store.places_lacking([space.id]) == [(ROOT, _id(store, 2), ref)]
     assert not store.has_vectors(_id(store, 2), [space.id])
     add(store, 2)
-    assert store.lacking([space.id]) == 0
+    assert (store.lacking([space.id]), store.embedded(space)) == (0, 2)
+    assert store.places_lacking([space.id]) == []
 
 
 def check_spaces_are_made_once(store: Store) -> None:

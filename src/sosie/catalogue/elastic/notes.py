@@ -79,6 +79,8 @@ class Notes(Base):
                     if (digest, head.name, regions) in known:
                         continue
                     name = f"{spec.name}@{spec.version}/{head.name}/{regions}"
+                    if any(name == space.name for space in known.values()):  # another network under that name
+                        name = f"{name}#{digest}"
                     space = Space(
                         _space_id(digest, head.name, regions), name, spec, digest, head.name, head.dim, regions
                     )

@@ -13,7 +13,7 @@ from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
 from sosie.catalogue.records import ContentRow, Located, PictureRecord, Space
 from sosie.errors import UnknownName
-from sosie.types import FloatMatrix, Ids
+from sosie.types import FloatMatrix, Ids, ImageRef
 
 __all__ = ["Reading"]
 
@@ -86,6 +86,21 @@ class Reading(Base):
         """Return how many pictures are not embedded in all of these spaces."""
         embedded = {"bool": {"filter": [{"term": {"spaces": space}} for space in spaces]}}
         return self.count(self.names.pictures, {"bool": {"must_not": [embedded]}})
+
+    def places_lacking(self, spaces: Sequence[int]) -> list[tuple[str, int, ImageRef]]:
+        """Return (root, id, one place with its stamp) of live pictures that are not embedded in all of these spaces."""
+        embedded = {"bool": {"filter": [{"term": {"spaces": space}} for space in spaces]}}
+        query = {"bool": {"filter": [LIVE], "must_not": [embedded]}}
+        hits = self.connection.scan(self.names.pictures, key="id", query=query, source_includes=["id", "places"])
+        return [
+            (one["root"], hit["_source"]["id"], ImageRef(one["uri"], {}, one["size"], one["mtime_ns"], one["inode"]))
+            for hit in hits
+            for one in hit["_source"]["places"][:1]
+        ]
+
+    def embedded(self, space: Space) -> int:
+        """Return how many whole pictures have a vector in a space."""
+        return self.count(self.names.pictures, {"term": {"spaces": space.id}})
 
     def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]:
         """Return ids (n,) and vectors (n, dim) of whole pictures with an id above ``after``, in order of id."""

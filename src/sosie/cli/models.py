@@ -1,0 +1,167 @@
+"""``sosie models``: the networks that a library can see with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import sosie
+from sosie.cli.add import _stop_on_interrupt
+from sosie.cli.options import JsonOption, LibraryOption
+from sosie.cli.output import emit_json, note, progress_bar
+from sosie.models.listing import ModelRow
+from sosie.models.trial import Trial
+
+__all__ = ["app"]
+
+app = typer.Typer(help="List models, try one on your own pictures, and swap.", add_completion=False)
+
+_RIGHT = {"pixels", "MB", "ms", "embedded"}
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name that `sosie models` lists.")]
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, library: LibraryOption = None, as_json: JsonOption = False) -> int:
+    """List the models: tasks, dimension, resolution, licence, size, and what they measured on this library."""
+    if context.invoked_subcommand is not None:
+        return 0
+    with sosie.open(library, create=False) as lib:
+        rows = lib.models.list()
+    if as_json:
+        emit_json({"models": [row.to_json() for row in rows]})
+    else:
+        _table(rows)
+        note("* is in use; measured by `sosie models try`")
+    return 0
+
+
+@app.command("add")
+def add(
+    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A folder or a JSON description with its ONNX.")],
+    name: Annotated[str | None, typer.Option("--name", help="Call it so.", show_default="its own name")] = None,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Copy a model into the library, once its digest is checked and it has run."""
+    with sosie.open(library, create=False) as lib:
+        added = lib.models.add(package, name=name)
+        row = next(row for row in lib.models.list() if row.name == added)
+    if as_json:
+        emit_json(row.to_json())
+    else:
+        print(f"{added}: try it on your own pictures with `sosie models try {added}`")
+    return 0
+
+
+@app.command("remove")
+def remove(name: NameArgument, library: LibraryOption = None) -> int:
+    """Forget one of the library's own models, with its vectors."""
+    with sosie.open(library, create=False) as lib:
+        lib.models.remove(name)
+    print(f"removed {name}")
+    return 0
+
+
+@app.command("try")
+def try_(
+    name: NameArgument,
+    library: LibraryOption = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="The labels to judge by.", show_default="the library's own")
+    ] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Keep the answers of both here.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Equal seeds draw equal samples.")] = 0,
+    as_json: JsonOption = False,
+) -> int:
+    """Embed the library with another model beside its own, and measure both.
+
+    Nothing changes for those who search. Interrupt it when you like: the same command goes on from there. The measure
+    is mAP by the library's labels, or micro-AP over altered copies of its pictures where it has none.
+    """
+    from sosie.evaluation.trial import try_model
+
+    with (
+        sosie.open(library, create=False) as lib,
+        _stop_on_interrupt() as stop,
+        progress_bar(f"embedding with {name}", quiet=as_json) as bar,
+    ):
+        with lib.with_model(name) as other:
+            bar.set_total(other.lacking())
+        trial = try_model(lib, name, run=run, keys=label or (), seed=seed, progress=bar, stop=stop, note=note)
+    if trial is None:
+        note("interrupted: run the same command to go on")
+        return 130
+    if as_json:
+        emit_json(trial.to_json())
+    else:
+        _tell(trial)
+    return 0
+
+
+@app.command("use")
+def use(
+    name: NameArgument,
+    force: Annotated[bool, typer.Option("--force", help="Even if it did not measure better here.")] = False,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Answer with this model from now on; running servers follow.
+
+    It must have measured better on this library (`sosie models try`), or have been in use before. Vectors that lack are
+    computed and the index is built before the swap. The calibration of copies is kept for each model.
+    """
+    with (
+        sosie.open(library, create=False) as lib,
+        progress_bar(f"embedding with {name}", quiet=as_json) as bar,
+    ):
+        report = lib.models.use(name, force=force, progress=bar)
+        now = lib.model
+    if as_json:
+        emit_json({"model": now, "embedded": report.indexed, "away": report.missing})
+    else:
+        print(f"the library answers with {now}; {report.indexed} pictures were embedded for it")
+    return 0
+
+
+# ------------------------------------------------------------------------------------------------ helpers
+
+
+def _table(rows: list[ModelRow]) -> None:
+    """Print columns of text; rich would cut names in narrow terminals."""
+    head = ("model", "tasks", "numbers", "pixels", "licence", "MB", "ms", "embedded", "measured here")
+    table = [head, *map(_cells, rows)]
+    widths = [max(len(line[at]) for line in table) for at in range(len(head))]
+    for line in table:
+        cells = [
+            cell.rjust(w) if name in _RIGHT else cell.ljust(w) for name, cell, w in zip(head, line, widths, strict=True)
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _cells(row: ModelRow) -> tuple[str, ...]:
+    figure: Any = row.measured
+    by = "" if figure is None else f" ({', '.join(figure['by']) or 'altered copies'})"
+    return (
+        f"{'*' if row.in_use else ' '} {row.name}",
+        ",".join(row.tasks),
+        "+".join(str(dim) for dim in row.dims.values()),
+        str(row.side),
+        row.licence,
+        f"{row.bytes / 1e6:.1f}" if row.bytes else "–",
+        "–" if figure is None else f"{figure['ms']:.1f}",
+        str(row.pictures),
+        "–" if figure is None else f"{figure['measure']} {figure['value']:.3f}{by}",
+    )
+
+
+def _tell(trial: Trial) -> None:
+    for figure in (trial.in_use, trial.candidate):
+        print(f"{figure.model:<24}{figure.measure} {figure.value:.4f}   {figure.ms:.1f} ms a picture")
+    clear = "" if trial.clear else ", which may be chance"
+    print(f"difference {trial.difference:+.4f} [{trial.low:+.4f}, {trial.high:+.4f}]{clear}")
+    if trial.away:
+        note(f"{trial.away} pictures are away and were left out")
+    if trial.better:
+        note(f"to answer with it from now on: `sosie models use {trial.candidate.model}`")

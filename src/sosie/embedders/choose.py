@@ -1,0 +1,37 @@
+"""From the name of a model to its embedder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sosie.embedders.onnx import OnnxEmbedder, read_description
+from sosie.embedders.shelf import Shelf
+from sosie.errors import UnknownName, UsageError
+from sosie.registry import EMBEDDERS, nearest, resolve
+from sosie.types import Embedder
+
+__all__ = ["embedder_of", "full_name"]
+
+
+def embedder_of(name: str, shelf: Shelf) -> Embedder:
+    """Return the embedder of a name: a description's path, a model of the library's own, or one of Sosie's.
+
+    Raises UnknownName with the nearest known name, NotFound, UntrustedModel.
+    """
+    if name.endswith(".json"):
+        return OnnxEmbedder(read_description(Path(name)))
+    own = shelf.find(name)
+    if own is not None:
+        return OnnxEmbedder(own)
+    if name == "onnx":
+        raise UsageError("an ONNX file is used by its description: give the path of the JSON file beside it")
+    try:
+        embedder: Embedder = resolve("embedders", name)()
+    except UnknownName:
+        raise UnknownName(f"no model is called {name!r}; {nearest(name, [*EMBEDDERS, *shelf.names()])}") from None
+    return embedder
+
+
+def full_name(name: str) -> str:
+    """Return what a library remembers of a name: the whole path of a description, any other name as it is."""
+    return str(Path(name).absolute()) if name.endswith(".json") else name

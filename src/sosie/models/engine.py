@@ -1,0 +1,106 @@
+"""One model of a library, with all that hangs on it: its spaces, its decode workers, its questions, its copies."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sosie.analysis import analysis_params
+from sosie.catalogue import Space, Store, View
+from sosie.decode import DecodePool
+from sosie.questions import Questions
+from sosie.types import Embedder, FloatMatrix, Picture
+
+if TYPE_CHECKING:
+    from sosie.copies.service import Copies
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """What answers with one model. A swap is another engine: a question that has begun is answered by its own.
+
+    ``view`` gives the searchable view of a space, ``read`` the bytes of a picture of the library. Thread-safe;
+    constructing it starts nothing.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        embedder: Embedder,
+        *,
+        catalogue: Store,
+        folder: Path,
+        view: Callable[[Space], View],
+        read: Callable[[int], bytes],
+    ) -> None:
+        self.name, self.embedder = name, embedder
+        self._catalogue, self._folder, self._view, self._read = catalogue, folder, view, read
+        self._lock = threading.RLock()
+        self._pool: DecodePool | None = None
+
+    def close(self) -> None:
+        """End the decode workers."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    @cached_property
+    def spaces(self) -> list[Space]:
+        """The model's spaces over whole pictures, one a head; searches go to the first."""
+        return self._catalogue.ensure_spaces(self.embedder.spec)
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """What the decode workers have to know of the model."""
+        return analysis_params(self.embedder.spec.preprocessing)
+
+    @property
+    def queries(self) -> DecodePool:
+        """The decode workers that serve queries. They start at once; asking early hides their start."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = self.start_pool("sosie.analysis:analyse_query", 1)
+            return self._pool
+
+    def start_pool(self, analyse: str, workers: int) -> DecodePool:
+        """Start workers that see pictures as this model does; the caller closes them."""
+        return DecodePool(workers, analyse=analyse, params=self.params)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """Turns what people ask into vectors of the first space."""
+        return Questions(
+            catalogue=self._catalogue,
+            view=self._view(self.spaces[0]),
+            embedder=self.embedder,
+            pool=lambda: self.queries,
+            read=self._read,
+        )
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Everything about altered copies, by the model's last space: the head trained for copies, where it has one."""
+        from sosie.copies.service import Copies, Host
+
+        space = self.spaces[-1]
+        return Copies(
+            Host(
+                catalogue=self._catalogue,
+                folder=self._folder,
+                model=space.name,
+                params=self.params,
+                read=self._read,
+                pool=self.start_pool,
+                embed=self._copy_vectors,
+                nearest=lambda queries, k: self._view(space).search(queries, k),
+            )
+        )
+
+    def _copy_vectors(self, pictures: Sequence[Picture]) -> FloatMatrix:
+        first = sum(space.dim for space in self.spaces[:-1])
+        return self.embedder.embed(pictures)[:, first:]

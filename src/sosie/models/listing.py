@@ -1,0 +1,57 @@
+"""What `sosie models` says of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sosie.catalogue import Store
+from sosie.catalogue.specs import spec_hash
+from sosie.models.trial import read_figure
+from sosie.types import Embedder
+
+__all__ = ["ModelRow", "row_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """A model as its users see it. ``pictures`` are embedded with it; ``measured`` is its figure on this library.
+
+    ``side`` is in pixels, ``bytes`` what its files take; ``dims`` are the lengths of its vectors, by head.
+    """
+
+    name: str
+    version: str
+    tasks: Sequence[str]
+    dims: Mapping[str, int]
+    side: int
+    licence: str
+    bytes: int
+    pictures: int
+    in_use: bool
+    measured: Mapping[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "tasks": list(self.tasks)}
+
+
+def row_of(name: str, embedder: Embedder, *, catalogue: Store, in_use: bool) -> ModelRow:
+    """Return the row of one model."""
+    spec = embedder.spec
+    digest = spec_hash(spec)
+    spaces = [space for space in catalogue.spaces() if space.spec_hash == digest]
+    files: Sequence[Path] = getattr(embedder, "files", ())
+    return ModelRow(
+        name=name,
+        version=spec.version,
+        tasks=spec.tasks,
+        dims={head.name: head.dim for head in spec.heads},
+        side=spec.preprocessing.side,
+        licence=spec.licence,
+        bytes=sum(path.stat().st_size for path in files if path.exists()),
+        pictures=catalogue.embedded(spaces[0]) if spaces else 0,
+        in_use=in_use,
+        measured=read_figure(catalogue, digest),
+    )

@@ -1,0 +1,119 @@
+"""The models of one library: what there is, adding and removing one, and the swap."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from sosie.catalogue import Catalogue, Space, Store
+from sosie.catalogue.specs import spec_hash
+from sosie.embedders.choose import embedder_of, full_name
+from sosie.embedders.shelf import Shelf
+from sosie.errors import SosieError, UsageError
+from sosie.ingest import AddReport, Progress
+from sosie.models.listing import ModelRow, row_of
+from sosie.models.trial import read_trial, require_better
+from sosie.registry import EMBEDDERS
+
+__all__ = ["Models"]
+
+_NO_MODELS = {"onnx"}  # of the registry: needs a description
+
+
+class _Seen(Protocol):
+    """A library seen through one model."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def space(self) -> Space: ...
+    def catch_up(self, *, progress: Callable[[Progress], None] | None = None) -> AddReport: ...
+    def keep_indexed(self, *, like: Any = None) -> object: ...
+
+
+class _Library(Protocol):
+    @property
+    def catalogue(self) -> Store: ...
+    @property
+    def files(self) -> Catalogue: ...
+    @property
+    def shelf(self) -> Shelf: ...
+    @property
+    def model_in_use(self) -> str: ...
+    def with_model(self, name: str) -> AbstractContextManager[_Seen]: ...
+    def drop_index(self, space: Space | None = None) -> None: ...
+
+
+class Models:
+    """Everything that a library does about its models."""
+
+    def __init__(self, library: _Library) -> None:
+        self._library = library
+
+    def list(self) -> list[ModelRow]:
+        """Return the models that can be used here, those that come with Sosie first, then the library's own."""
+        library = self._library
+        names = [*(name for name in EMBEDDERS if name not in _NO_MODELS), *library.shelf.names()]
+        if library.model_in_use not in names:
+            names.append(library.model_in_use)
+        return [row for row in map(self._row, names) if row is not None]
+
+    def _row(self, name: str) -> ModelRow | None:
+        try:
+            embedder = embedder_of(name, self._library.shelf)
+        except SosieError:  # a description that was moved away; `sosie doctor` tells
+            return None
+        return row_of(
+            name,
+            embedder,
+            catalogue=self._library.catalogue,
+            in_use=name == self._library.model_in_use,
+        )
+
+    def add(self, package: str | os.PathLike[str], *, name: str | None = None) -> str:
+        """Copy a model package into the library and return its name; see `Shelf.add` for what it raises.
+
+        A package is a folder with a JSON description and the ONNX file that it names, or that description.
+        """
+        with self._library.catalogue.writing("sosie models add"):
+            return self._library.shelf.add(Path(package), name=name).spec.name
+
+    def remove(self, name: str) -> None:
+        """Forget one of the library's own models, its vectors and indexes; raise UsageError for the one in use."""
+        if name == self._library.model_in_use:
+            raise UsageError(f"{name} is in use: `sosie models use bundled` first")
+        catalogue = self._library.files
+        with catalogue.writing("sosie models remove"):
+            described = self._library.shelf.find(name)
+            self._library.shelf.remove(name)
+            gone = described and spec_hash(described.spec)
+            for space in (each for each in catalogue.spaces() if each.spec_hash == gone):
+                self._library.drop_index(space)
+                catalogue.drop_space(space)
+
+    def use(self, name: str, *, force: bool = False, progress: Callable[[Progress], None] | None = None) -> AddReport:
+        """Answer with another model from now on; running servers follow. Return what had to be embedded for it.
+
+        It must have measured better on this library than the one in use (`sosie models try`), or have been in use
+        before; ``force`` takes it all the same. Its vectors are completed and its index is built before the swap.
+        Raises UsageError, UnknownName.
+        """
+        library, now = self._library, self._library.model_in_use
+        with library.with_model(full_name(name)) as other, library.with_model(now) as before:
+            used = [now, *(library.catalogue.record("library") or {}).get("used", [])]
+            if not force and other.model not in used:
+                trial = read_trial(library.catalogue, other.space.spec_hash)
+                require_better(trial, name=name, in_use=now, spec_hash=before.space.spec_hash)
+            report = other.catch_up(progress=progress)
+            if report.missing and not force:
+                raise UsageError(
+                    f"{report.missing} pictures are away and would not be found by {name}: "
+                    "bring their folders back, or add --force"
+                )
+            other.keep_indexed(like=before)
+            known = library.catalogue.record("library") or {}
+            library.catalogue.put_record("library", {**known, "model": other.model, "used": list(dict.fromkeys(used))})
+        return report
