@@ -52,6 +52,7 @@ from sosie.types import (
 
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
+    from sosie.indexes.annoy import AnnoyMetric
 
 __all__ = ["AddReport", "Asked", "Library", "Progress", "folder_of", "open"]
 
@@ -566,6 +567,22 @@ class Library:
         space = space or self.space
         store.drop(self._index_root(space))
         self.view(space).forget()
+
+    def export_annoy(
+        self, folder: str | os.PathLike[str], *, metric: AnnoyMetric = "angular", n_trees: int = 50
+    ) -> Path:
+        """Write ``{dim}-{metric}-{trees}.ann`` for plain Annoy, with ids.npy and vectors.npy; return its path.
+
+        Annoy's item i is row i of both arrays; ids are the library's. Raises MissingExtra, UsageError.
+        """
+        from sosie.indexes.annoy import AnnoyIndex
+
+        ids, vectors = self.vectors()
+        if not len(ids):
+            raise UsageError("the library holds no pictures yet, so there is nothing to export: `sosie add FOLDER`")
+        index = AnnoyIndex(metric=metric, n_trees=n_trees)
+        index.build(ids, vectors)
+        return index.export(Path(folder))
 
     def _index_root(self, space: Space) -> Path:
         return self.path / "indexes" / f"{space.id}-{space.head}"

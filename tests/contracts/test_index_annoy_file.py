@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import sosie
+from sosie.errors import UsageError
 from sosie.indexes.annoy import AnnoyIndex
+from sosie.testing.fakes import fill_with_vectors
 from sosie.testing.indexes import clustered
 
 annoy = pytest.importorskip("annoy")
@@ -32,6 +38,52 @@ def test_plain_annoy_finds_equal_neighbours(tmp_path: Path, metric: str) -> None
             np.testing.assert_allclose(-scores[0], far, rtol=1e-4, atol=1e-4)
         if metric != "hamming":  # so many signs tie
             assert set(beside[theirs]) == set(ours[0])
+
+
+@pytest.mark.parametrize("metric", ["angular", "euclidean", "dot"])
+def test_the_command_writes_what_plain_annoy_answers_as_the_library_does(tmp_path: Path, metric: str) -> None:
+    with sosie.open(tmp_path / "library", model="histogram") as library:
+        fill_with_vectors(library, clustered(500, 320))
+        library.remove([3, 4])
+        searched = library.view().search(library.vectors()[1][:20], 10)[0]
+    arguments = ["index", "export", str(tmp_path / "out"), "--metric", metric, "--trees", "20", "--json"]
+    told = json.loads(sosie_command(*arguments, "--library", str(tmp_path / "library")))
+    assert told == {
+        "path": str(tmp_path / "out" / f"320-{metric}-20.ann"),
+        "metric": metric,
+        "trees": 20,
+        "vectors": 498,
+    }
+    plain = annoy.AnnoyIndex(320, metric)
+    plain.load(told["path"])
+    ids, vectors = (np.load(tmp_path / "out" / name) for name in ("ids.npy", "vectors.npy"))
+    assert plain.get_n_items() == len(ids) == len(vectors) == 498
+    for at in range(20):
+        assert set(ids[plain.get_nns_by_vector(vectors[at], 10, 10_000)]) == set(searched[at])
+
+
+def test_an_unknown_metric_is_one_line(tmp_path: Path) -> None:
+    with sosie.open(tmp_path / "library", model="histogram") as library:
+        fill_with_vectors(library, clustered(10, 320))
+    done = run_sosie("index", "export", str(tmp_path), "--metric", "jaccard", "--library", str(tmp_path / "library"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "annoy knows angular, euclidean, dot, manhattan, hamming, not 'jaccard'" in done.stderr
+
+
+def test_an_empty_library_has_nothing_to_export(tmp_path: Path) -> None:
+    with sosie.open(tmp_path, model="histogram") as library, pytest.raises(UsageError, match="sosie add"):
+        library.export_annoy(tmp_path / "out")
+
+
+def run_sosie(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sosie", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def sosie_command(*arguments: str) -> str:
+    done = run_sosie(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_metrics_are_the_distances_they_are_named_after() -> None:

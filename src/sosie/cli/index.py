@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 import yaml
@@ -15,6 +16,9 @@ from sosie.errors import UsageError
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.tune import Trial, TuneReport
 from sosie.registry import INDEXES
+
+if TYPE_CHECKING:
+    from sosie.indexes.annoy import AnnoyMetric
 
 __all__ = ["app"]
 
@@ -47,6 +51,25 @@ def list_(library: LibraryOption = None, as_json: JsonOption = False) -> int:
         emit_json(found)
     else:
         print(f"{found['kind']}, recall {found['recall']}, {found['tail']} pictures in the exact tail")
+    return 0
+
+
+@app.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write; made where it is missing.")],
+    library: LibraryOption = None,
+    metric: Annotated[str, typer.Option(help="angular, euclidean, dot, manhattan or hamming.")] = "angular",
+    trees: Annotated[int, typer.Option(help="More trees find more and take more room.", min=1)] = 50,
+    as_json: JsonOption = False,
+) -> int:
+    """Write an ordinary Annoy file of the library's vectors, with ids.npy and vectors.npy beside it."""
+    with sosie.open(library, create=False) as lib:
+        path = lib.export_annoy(folder, metric=cast("AnnoyMetric", metric), n_trees=trees)
+        count = lib.stats()["pictures"]
+    if as_json:
+        emit_json({"path": str(path), "metric": metric, "trees": trees, "vectors": count})
+    else:
+        print(f"{path}: {count} vectors; item i is row i of ids.npy and vectors.npy beside it")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from sosie.indexes.base import RowIndex, Space
 from sosie.indexes.flat import Metric, Rows, rerank
 from sosie.types import FloatMatrix
 
-__all__ = ["AnnoyIndex"]
+__all__ = ["METRICS", "AnnoyIndex", "AnnoyMetric"]
 
 _FILE = "annoy.ann"
-_METRICS = ("angular", "euclidean", "dot", "manhattan", "hamming")
+AnnoyMetric: TypeAlias = Literal["angular", "euclidean", "dot", "manhattan", "hamming"]
+METRICS: tuple[str, ...] = get_args(AnnoyMetric)
 
 
 class AnnoyIndex(RowIndex):
@@ -36,13 +37,13 @@ class AnnoyIndex(RowIndex):
     def __init__(
         self,
         *,
-        metric: Literal["angular", "euclidean", "dot", "manhattan", "hamming"] = "angular",
+        metric: AnnoyMetric = "angular",
         n_trees: int = 50,
         search_k: int = -1,
         seed: int = 0,
     ) -> None:
-        if metric not in _METRICS:
-            raise UsageError(f"annoy knows {', '.join(_METRICS)}, not {metric!r}")
+        if metric not in METRICS:
+            raise UsageError(f"annoy knows {', '.join(METRICS)}, not {metric!r}")
         if n_trees < 1:
             raise UsageError(f"annoy needs at least one tree, not {n_trees}")
         super().__init__({"metric": metric, "n_trees": n_trees, "search_k": search_k, "seed": seed})
