@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import queue
 import threading
 import time
@@ -21,11 +22,11 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, Located, Space, Store
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
 from sosie.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.errors import BadPicture, UsageError
 from sosie.sources.uris import MEMBER
-from sosie.types import Embedder, FloatMatrix, ImageRef, Source
+from sosie.types import Embedder, FloatMatrix, ImageRef, LabelValue, Source
 
 __all__ = ["AddReport", "Arrival", "Progress", "ingest"]
 
@@ -34,6 +35,7 @@ __all__ = ["AddReport", "Arrival", "Progress", "ingest"]
 Arrival: TypeAlias = bytes | Embedded | Recognised | BadPicture | None
 
 BATCH = 32  # pictures per call of the network
+LOOK_UP = 64  # files whose places are looked up at once
 COMMIT = 512  # changes per transaction where nothing has to be embedded
 
 
@@ -177,6 +179,7 @@ class _Run:
         self._refused: dict[bytes, BadPicture] = {}  # those of them that did not decode
         self._seen: set[str] = set()
         self._again = again
+        self._known: dict[str, KnownPlace] = {}  # what was looked up ahead
         self._settled: dict[str, AddLocation | None] = {}  # what needs no reading, until the source hands it over
 
     def progress(self, seconds: float) -> Progress:
@@ -252,8 +255,11 @@ class _Run:
             known = self.catalogue.located
             yield from stream(wanted=self._is_wanted, known=lambda ref: known(ref.uri) is not None)
             return
-        for ref in self.source:
-            yield ref, self._read(ref) if self._is_wanted(ref) else None
+        refs = iter(self.source)
+        while ahead := list(itertools.islice(refs, LOOK_UP)):
+            self._known = self.catalogue.look_up([ref.uri for ref in ahead])
+            for ref in ahead:
+                yield ref, self._read(ref) if self._is_wanted(ref) else None
 
     def _read(self, ref: ImageRef) -> bytes | BadPicture:
         try:
@@ -266,12 +272,12 @@ class _Run:
         self.report.seen += 1
         self._seen.add(ref.uri)
         stamp = (ref.size, ref.mtime_ns, ref.inode)
-        located = self.catalogue.located(ref.uri)
+        known = self._known.pop(ref.uri, None) or self.catalogue.look_up([ref.uri])[ref.uri]
+        located, refused = known.located, known.refused
         if located and located.stamp == stamp and not self._again and not self._lacks_vectors(located.content_id):
-            self._settled[ref.uri] = self._relabel(self._labelled(ref), located)
+            self._settled[ref.uri] = self._relabel(self._labelled(ref), located, known.labels)
             self.report.unchanged += 1
             return False
-        refused = self.catalogue.quarantined(ref.uri)
         if refused and refused[0] == stamp and not self._again:
             self._settled[ref.uri] = None
             self.report.quarantined[refused[1]] += 1
@@ -292,9 +298,9 @@ class _Run:
             return None
         return self._quarantine(ref, outcome)
 
-    def _relabel(self, ref: ImageRef, located: Located) -> AddLocation | None:
+    def _relabel(self, ref: ImageRef, located: Located, labels: Mapping[str, LabelValue] | None) -> AddLocation | None:
         """Give an unchanged file the labels that it comes with this time, where it has not got them."""
-        have = self.catalogue.labels_of(located.content_id) if ref.labels else {}
+        have = labels or (self.catalogue.labels_of(located.content_id) if ref.labels and labels is None else {})
         return None if ref.labels.items() <= have.items() else AddLocation(located.sha256, ref)
 
     def _recognise(self, ref: ImageRef, arrived: bytes | Embedded | Recognised) -> _Found | None:

@@ -11,6 +11,7 @@ from sosie.catalogue.records import (
     Change,
     ContentRow,
     Decision,
+    KnownPlace,
     Located,
     PictureRecord,
     QuarantineRow,
@@ -106,6 +107,10 @@ class Store(Protocol):
         ...
 
     # -------------------------------------------------------------------------------------------- ingest
+
+    def look_up(self, uris: Sequence[str]) -> dict[str, KnownPlace]:
+        """Return what is known of each of some places, at most a few hundred, with as few questions as can be."""
+        ...
 
     def located(self, uri: str) -> Located | None: ...
 

@@ -15,6 +15,7 @@ __all__ = [
     "Change",
     "ContentRow",
     "Decision",
+    "KnownPlace",
     "Located",
     "PictureRecord",
     "QuarantineRow",
@@ -74,6 +75,15 @@ class Located:
     sha256: bytes
     root: str
     stamp: tuple[int | None, int | None, int | None]  # size, mtime_ns, inode
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlace:
+    """What a catalogue knows of a place: the picture there, or why there is none; both None: nothing."""
+
+    located: Located | None = None
+    refused: tuple[tuple[int | None, int | None, int | None], str] | None = None  # stamp, reason
+    labels: Mapping[str, LabelValue] | None = None  # of the picture; None: they have to be asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from sosie.catalogue.records import (
     AddQuarantine,
     Change,
     ContentRow,
+    KnownPlace,
     Located,
     PictureRecord,
     QuarantineRow,
@@ -119,6 +120,14 @@ class Catalogue(Labels, Decisions, Database):
             connection.execute("DELETE FROM meta WHERE key = ?", (f"rewrites/{space.id}",))
 
     # -------------------------------------------------------------------------------------------- ingest
+
+    def look_up(self, uris: Sequence[str]) -> dict[str, KnownPlace]:
+        """Return what is known of each of some places."""
+        found = {}
+        for uri in uris:
+            located = self.located(uri)
+            found[uri] = KnownPlace(located, None if located else self.quarantined(uri))
+        return found
 
     def located(self, uri: str) -> Located | None:
         """Return what is stored of a place."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, ContentRow, Space, Store
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, ContentRow, KnownPlace, Space, Store
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import FilterError, UnknownName, UsageError
 from sosie.types import FloatMatrix, ImageRef, LabelValue
@@ -66,6 +66,8 @@ def check_a_picture_is_found_by_its_place_its_bytes_and_its_pixels(store: Store)
     record = store.pictures([content_id])[0]
     assert (record.labels, record.uris, record.width) == ({"label": "cat"}, (f"{ROOT}7.jpg",), 37)
     assert store.content(content_id) == row(7)
+    known = store.look_up([f"{ROOT}7.jpg", f"{ROOT}8.jpg"])
+    assert known[f"{ROOT}7.jpg"].located == located and known[f"{ROOT}8.jpg"] == KnownPlace()
     assert store.located(f"{ROOT}8.jpg") is None and store.content_id(digest(8)) is None
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,13 +22,15 @@ __all__ = [
     "ids_of",
     "label_fields",
     "labels_of",
-    "located_in",
     "number_key",
     "number_of",
     "packed",
     "place",
     "place_fields",
+    "place_key",
+    "places_in",
     "record_of",
+    "refusal_of",
     "stack",
     "text_key",
 ]
@@ -149,13 +152,21 @@ def content_of(source: Source) -> ContentRow:
     )
 
 
-def located_in(source: Source, uri: str) -> Located | None:
-    """Return what a document knows of one of its places."""
+def places_in(source: Source) -> Iterator[tuple[str, Located]]:
+    """Yield every place of a document, and what is stored of it."""
     for at in source["places"]:
-        if at["uri"] == uri:
-            stamp = (at["size"], at["mtime_ns"], at["inode"])
-            return Located(int(source["id"]), bytes.fromhex(source["sha256"]), at["root"], stamp)
-    return None
+        stamp = (at["size"], at["mtime_ns"], at["inode"])
+        yield at["uri"], Located(int(source["id"]), bytes.fromhex(source["sha256"]), at["root"], stamp)
+
+
+def place_key(uri: str) -> str:
+    """Return the key of a refused place's document; addresses may be longer than keys."""
+    return hashlib.sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def refusal_of(source: Source) -> tuple[tuple[int | None, int | None, int | None], str]:
+    """Return the stamp and the reason of a refused place's document."""
+    return (source["size"], source["mtime_ns"], source["inode"]), source["reason"]
 
 
 # ------------------------------------------------------------------------------------------------ terms

@@ -17,12 +17,7 @@ from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import UnknownName, UsageError
 from sosie.types import EmbedderSpec, ImageRef
 
-__all__ = ["Notes", "place_key"]
-
-
-def place_key(uri: str) -> str:
-    """Return the key of a place's document; addresses may be longer than keys."""
-    return hashlib.sha256(uri.encode("utf-8", "surrogatepass")).hexdigest()
+__all__ = ["Notes"]
 
 
 class Notes(Base):
@@ -121,14 +116,6 @@ class Notes(Base):
         return sorted(found, key=lambda one: (one.at, one.a, one.b))
 
     # -------------------------------------------------------------------------------------------- quarantine
-
-    def quarantined(self, uri: str) -> tuple[tuple[int | None, int | None, int | None], str] | None:
-        """Return the stamp and the reason of a quarantined place."""
-        found = self.get(self.names.quarantine, place_key(uri))
-        if found is None:
-            return None
-        source = found["_source"]
-        return (source["size"], source["mtime_ns"], source["inode"]), source["reason"]
 
     def quarantine(self, *, reason: str | None = None) -> list[QuarantineRow]:
         """Return the files that could not become pictures."""

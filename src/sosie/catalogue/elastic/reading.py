@@ -8,10 +8,19 @@ from typing import Any
 import numpy as np
 
 from sosie.catalogue.elastic.base import Base
-from sosie.catalogue.elastic.documents import content_of, ids_of, located_in, record_of, stack
+from sosie.catalogue.elastic.documents import (
+    content_of,
+    ids_of,
+    labels_of,
+    place_key,
+    places_in,
+    record_of,
+    refusal_of,
+    stack,
+)
 from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
-from sosie.catalogue.records import ContentRow, Located, PictureRecord, Space
+from sosie.catalogue.records import ContentRow, KnownPlace, Located, PictureRecord, Space
 from sosie.errors import UnknownName
 from sosie.types import FloatMatrix, Ids, ImageRef
 
@@ -29,10 +38,32 @@ class Reading(Base):
 
     # -------------------------------------------------------------------------------------------- by place
 
+    def look_up(self, uris: Sequence[str]) -> dict[str, KnownPlace]:
+        """Return what is known of each of some places; of two pictures at one (a commit broke), neither."""
+        keys = {uri: place_key(uri) for uri in uris}
+        refused = self.get_many(self.names.quarantine, keys.values())
+        known = {
+            uri: KnownPlace(refused=refusal_of(refused[key]["_source"])) if key in refused else KnownPlace()
+            for uri, key in keys.items()
+        }
+        twice: set[str] = set()
+        for hit in self.by_terms(self.names.pictures, "places.uri", uris):
+            labels = labels_of(hit["_source"])
+            for uri, located in places_in(hit["_source"]):
+                if uri in known and uri not in twice:
+                    again = known[uri].located is not None
+                    known[uri] = KnownPlace() if again else KnownPlace(located, labels=labels)
+                    twice |= {uri} if again else set()
+        return known
+
     def located(self, uri: str) -> Located | None:
-        """Return what is stored of a place; of two pictures there (a commit broke), neither, so it is read again."""
-        found = [located_in(hit["_source"], uri) for hit in self.by_terms(self.names.pictures, "places.uri", [uri])]
-        return found[0] if len(found) == 1 else None
+        """Return what is stored of a place."""
+        return self.look_up([uri])[uri].located
+
+    def quarantined(self, uri: str) -> tuple[tuple[int | None, int | None, int | None], str] | None:
+        """Return the stamp and the reason of a quarantined place."""
+        found = self.get(self.names.quarantine, place_key(uri))
+        return None if found is None else refusal_of(found["_source"])
 
     def uris(self, content_id: int) -> list[tuple[str, str]]:
         """Return (uri, root) of every place of a picture."""

@@ -8,8 +8,7 @@ from typing import Any
 
 from sosie.catalogue.elastic.base import Base
 from sosie.catalogue.elastic.batch import Batch
-from sosie.catalogue.elastic.documents import ids_of
-from sosie.catalogue.elastic.notes import place_key
+from sosie.catalogue.elastic.documents import ids_of, place_key
 from sosie.catalogue.records import AddContent, AddLocation, AddQuarantine, Change
 from sosie.errors import LibraryBusy
 from sosie.types import LabelValue
