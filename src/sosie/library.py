@@ -67,17 +67,19 @@ def open(
     read_only: bool = False,
     patience: float | None = None,
     check_recall: float = 0.0,
+    cluster: Cluster | None = None,
 ) -> Library:
     """Open the library at ``path`` (default: $SOSIE_LIBRARY, else ./sosie-library), making it where there is none.
 
     ``path`` is a folder, or ``elasticsearch://host:9200/name``. ``model`` names an embedder, or the JSON description of
     an ONNX file: a new library is made with it; one that uses another is seen through it without being changed
-    (`lib.models.use` does that). None takes the model in use. ``patience`` is how many seconds a question may wait for
-    a cluster. ``check_recall`` is the share of searches whose recall is checked in the background
-    (`Library.recall_in_service`). Raises NotFound, NewerSchema, DamagedError, UnknownName, ServiceAway, UsageError.
+    (`lib.models.use` does that). None takes the model in use. ``cluster`` holds the library where ``path`` does not say
+    so; ``patience`` is how many seconds a question may wait for it. ``check_recall`` is the share of searches whose
+    recall is checked in the background (`Library.recall_in_service`). Raises NotFound, NewerSchema, DamagedError,
+    UnknownName, ServiceAway, UsageError.
     """
     place = path or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
-    cluster = read_url(os.fspath(place))
+    cluster = cluster or read_url(os.fspath(place))
     if cluster and patience:
         cluster = replace(cluster, patience=patience)
     return Library(

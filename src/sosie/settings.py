@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
+from sosie.elastic import KINDS
 from sosie.errors import NotFound, SettingsError
 from sosie.registry import nearest
 
@@ -73,6 +74,26 @@ class ServingSection(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(6868, description="The port to listen on.")
 
 
+class ElasticsearchSection(_Section):
+    """The cluster that holds the library, where ``store`` is elasticsearch. Secrets belong into the environment."""
+
+    hosts: tuple[str, ...] = Field(("http://127.0.0.1:9200",), description="Its nodes: http://… or https://…")
+    name: str = Field("sosie", description="The library's name there; its indices begin with it.")
+    kind: str = Field("int8_hnsw", description=f"How vectors are indexed: {', '.join(KINDS)}.")
+    oversample: Annotated[float, Field(ge=1)] = Field(
+        3.0, description="So many times k are looked at in full precision."
+    )
+    candidates: int | None = Field(None, description="So many are looked at on each shard; none: ten times k.")
+    shards: Annotated[int, Field(ge=1)] = Field(1, description="Primary shards of a new index.")
+    replicas: str = Field("0-1", description="Copies of each shard: a number, or a range to suit the nodes.")
+    api_key: str | None = Field(None, description="An API key; better SOSIE_ELASTICSEARCH__API_KEY.")
+    username: str | None = Field(None, description="A user, where there is no API key.")
+    password: str | None = Field(None, description="The user's password; better SOSIE_ELASTICSEARCH__PASSWORD.")
+    ca_certs: str | None = Field(None, description="The file of the authority that signed the cluster's certificate.")
+    fingerprint: str | None = Field(None, description="SHA-256 of that certificate, in place of its authority.")
+    patience: Annotated[float, Field(gt=0)] = Field(20.0, description="Seconds that a question may wait.")
+
+
 class Application(BaseSettings):
     """The whole pipeline: sources → library → index → searches → evaluation → serving."""
 
@@ -82,7 +103,8 @@ class Application(BaseSettings):
 
     library: str = Field("sosie-library", description="The library's folder.")
     model: str | None = Field(None, description="An embedder, or the JSON description of an ONNX file.")
-    store: Literal["sqlite"] = Field("sqlite", description="Where the catalogue lives.")
+    store: Literal["sqlite", "elasticsearch"] = Field("sqlite", description="Where the catalogue lives.")
+    elasticsearch: ElasticsearchSection = ElasticsearchSection.model_validate({})
     sources: tuple[SourceSection, ...] = Field((), description="Where pictures come from.")
     index: IndexSection = IndexSection.model_validate({})
     search: SearchSection = SearchSection.model_validate({})

@@ -203,6 +203,11 @@ class Cluster:
         self.pids.clear()
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    return _free_ports(1)[0]
+
+
 def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

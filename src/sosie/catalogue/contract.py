@@ -86,6 +86,10 @@ class Store(Protocol):
         """Return a number that grows with every commit."""
         ...
 
+    def health(self) -> dict[str, Any]:
+        """Say how the service under the store is, where there is one; raise ServiceAway where it cannot answer."""
+        ...
+
     def view(self, space: Space) -> View | None:
         """Return the store's own search of a space; None where indexes are built beside the store."""
         ...

@@ -63,6 +63,10 @@ class Catalogue(Labels, Decisions, Database):
 
         return compile_sql(parse(where))
 
+    def health(self) -> dict[str, Any]:
+        """Return nothing: a file needs no service."""
+        return {}
+
     def view(self, space: Space) -> None:
         """Return None: a library on SQLite is searched through indexes that are built beside it."""
 

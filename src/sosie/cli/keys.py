@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import Annotated, Any
@@ -34,7 +36,8 @@ def create(
         chosen = keys.Scope(scope)
     except ValueError:
         raise UsageError(f"a scope is read, write or admin, not {scope!r}") from None
-    key, token = _store(library).create(name, chosen)
+    with _store(library) as store:
+        key, token = store.create(name, chosen)
     if as_json:
         emit_json({**_shown(key), "key": token})
     else:
@@ -46,7 +49,8 @@ def create(
 @app.command("list")
 def list_keys(library: LibraryOption = None, as_json: JsonOption = False) -> int:
     """List the keys, without what is secret."""
-    keys = [_shown(key) for key in _store(library).list()]
+    with _store(library) as store:
+        keys = [_shown(key) for key in store.list()]
     if as_json:
         emit_json({"keys": keys})
         return 0
@@ -60,15 +64,17 @@ def list_keys(library: LibraryOption = None, as_json: JsonOption = False) -> int
 @app.command("revoke")
 def revoke(key_id: IdArgument, library: LibraryOption = None) -> int:
     """Make a key useless, at once."""
-    gone = _store(library).revoke(key_id)
+    with _store(library) as store:
+        gone = store.revoke(key_id)
     typer.echo(f"Revoked {gone.id} ({gone.name}).", err=True)
     return 0
 
 
-def _store(library: LibraryOption) -> Any:
+@contextmanager
+def _store(library: LibraryOption) -> Iterator[Any]:
     with sosie.open(library, create=False) as lib:
         # By name: cli and server stand on one row and know nothing of each other.
-        return import_module("sosie.server.keys").KeyStore(lib.path / "keys.json")
+        yield import_module("sosie.server.keys").keys_of(lib)
 
 
 def _shown(key: Any) -> dict[str, str]:

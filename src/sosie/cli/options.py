@@ -8,6 +8,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 import sosie
+from sosie.elastic import Cluster
 from sosie.errors import UsageError
 
 __all__ = [
@@ -27,7 +28,7 @@ LibraryOption: TypeAlias = Annotated[
         "--library",
         "-L",
         envvar="SOSIE_LIBRARY",
-        help="The library's folder.",
+        help="The library's folder, or elasticsearch://HOST:9200/NAME.",
         show_default="./sosie-library",
     ),
 ]
@@ -49,9 +50,9 @@ SeenOption: TypeAlias = Annotated[
 ]
 
 
-def open_to_add(library: Path | None, model: str | None) -> sosie.Library:
+def open_to_add(library: Path | None, model: str | None, *, cluster: Cluster | None = None) -> sosie.Library:
     """Open a library to add pictures to; raise UsageError where it uses another model than ``model``."""
-    lib = sosie.open(library, model=model)
+    lib = sosie.open(library, model=model, cluster=cluster)
     now = lib.model_in_use
     if model is not None and lib.model != now:
         lib.close()

@@ -14,6 +14,7 @@ from sosie.cli.add import _stop_on_interrupt
 from sosie.cli.options import JsonOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.search import write_sheet
+from sosie.elastic import Cluster
 from sosie.settings import Application, SearchSection, json_schema, read_application
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.dataset import PRESETS
@@ -32,7 +33,7 @@ def run(
         return 0
     application = read_application(path)
     here = path.resolve().parent
-    with open_to_add(here / application.library, application.model) as lib:
+    with open_to_add(here / application.library, application.model, cluster=_cluster(application)) as lib:
         done: dict[str, Any] = {"add": _add(application, lib, here, quiet=as_json)}
         done["index"] = _index(application, lib)
         done["search"] = _search(application.search, lib, here)
@@ -43,6 +44,11 @@ def run(
     else:
         print(f"the library at {lib.path} holds {done['library']['pictures']} pictures")
     return _serve(application, here) if application.serving.enabled else 0
+
+
+def _cluster(application: Application) -> Cluster | None:
+    """Return where the library lies, if not in a folder."""
+    return Cluster(**application.elasticsearch.model_dump()) if application.store == "elasticsearch" else None
 
 
 def _resolve(here: Path, path: str) -> str:
@@ -132,6 +138,9 @@ def _scored(run: Any) -> dict[str, Any]:
 
 
 def _serve(application: Application, here: Path) -> int:
-    from sosie.cli.serve import serve
+    from sosie.cli.serve import PATIENCE, serve_library, server_settings
 
-    return serve(here / application.library, host=application.serving.host, port=application.serving.port)
+    settings = server_settings(host=application.serving.host, port=application.serving.port)
+    with sosie.open(here / application.library, cluster=_cluster(application), patience=PATIENCE) as lib:
+        serve_library(lib, settings)
+    return 0

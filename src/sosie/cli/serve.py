@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import sosie
 from sosie.cli.options import LibraryOption
 
-__all__ = ["serve"]
+__all__ = ["PATIENCE", "serve", "serve_library", "server_settings"]
+
+PATIENCE = 1.5  # seconds that a request waits for a cluster; then it is told that the cluster is away
 
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on; others than loopback need a key.")]
 PortOption = Annotated[int, typer.Option("--port", help="The port to listen on.", min=0, max=65535)]
@@ -53,26 +55,37 @@ def serve(
     read_only: ReadOnlyOption = False,
 ) -> int:
     """Serve the library as a web page and a REST API, until Ctrl-C."""
-    # Searches run side by side already; BLAS threads of their own would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-    # By name: cli and server stand on one row and know nothing of each other.
-    config = import_module("sosie.server.config")
-    server = import_module("sosie.server.run")
-    local = config.is_loopback(host)
-    settings = config.ServerSettings(
+    settings = server_settings(
         host=host,
         port=port,
         hosts=tuple(allow_host or ()),
         origins=tuple(allow_origin or ()),
-        rate=rate if rate is not None or local else 50.0,
-        max_body=max_body * config.MIB,
+        rate=rate,
+        max_body=max_body * 2**20,
         workers=workers,
         paths=paths,
         urls=urls,
     )
-    with sosie.open(library, create=not read_only, read_only=read_only, check_recall=check_recall) as lib:
-        server.serve(lib, settings=settings, announce=_announce)
+    with sosie.open(
+        library, create=not read_only, read_only=read_only, patience=PATIENCE, check_recall=check_recall
+    ) as lib:
+        serve_library(lib, settings)
     return 0
+
+
+def server_settings(*, host: str, workers: int = 2, rate: float | None = None, **others: Any) -> Any:
+    """Return the settings of a server; one that others can reach has a limit of its rate."""
+    # Searches run side by side already; BLAS threads of their own would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    # By name: cli and server stand on one row and know nothing of each other.
+    config = import_module("sosie.server.config")
+    limit = rate if rate is not None or config.is_loopback(host) else 50.0
+    return config.ServerSettings(host=host, workers=workers, rate=limit, **others)
+
+
+def serve_library(lib: sosie.Library, settings: Any) -> None:
+    """Serve an open library until Ctrl-C."""
+    import_module("sosie.server.run").serve(lib, settings=settings, announce=_announce)
 
 
 def _announce(address: str) -> None:

@@ -46,6 +46,8 @@ class Cluster:
     def __post_init__(self) -> None:
         if not self.hosts:
             raise UsageError("which Elasticsearch? Write elasticsearch://host:9200/name")
+        if odd := next((host for host in self.hosts if not re.match(r"https?://[^/@]+$", host)), None):
+            raise UsageError(f"a host of Elasticsearch is http://name:port or https://name:port, not {odd!r}")
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"{self.name!r} cannot name a library there: a to z, 0 to 9, '_', '.' and '-'")
         if self.kind not in KINDS:

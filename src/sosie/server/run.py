@@ -16,7 +16,7 @@ import uvicorn
 from sosie.errors import UsageError
 from sosie.server.app import create_app
 from sosie.server.config import ServerSettings, is_loopback
-from sosie.server.keys import KeyStore
+from sosie.server.keys import keys_of
 from sosie.server.protocol import protocol_of
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def check_exposure(library: Library, settings: ServerSettings) -> None:
     """Raise UsageError where the server could be reached from elsewhere without a key, or by no name."""
     if is_loopback(settings.host):
         return
-    if not KeyStore(library.path / "keys.json").list():
+    if not keys_of(library).list():
         raise UsageError(
             f"{settings.host} can be reached from other machines, and the library has no key: "
             "make one with `sosie keys create NAME`, or serve on 127.0.0.1"

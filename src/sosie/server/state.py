@@ -11,7 +11,7 @@ from fastapi import Request
 from sosie.server.config import Guard, ServerSettings
 from sosie.server.copying import CopyDesk
 from sosie.server.jobs import Jobs
-from sosie.server.keys import KeyStore
+from sosie.server.keys import KeyStore, keys_of
 from sosie.server.metrics import Metrics
 from sosie.server.previews import Previews
 from sosie.server.queries import KeptQueries
@@ -67,7 +67,7 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
     return State(
         library=library,
         settings=settings,
-        keys=KeyStore(library.path / "keys.json"),
+        keys=keys_of(library),
         work=WorkQueue(threads=settings.workers, waiting=waiting, name="work"),
         light=WorkQueue(threads=4, waiting=None, name="light"),
         kept=KeptQueries(settings.kept_queries),

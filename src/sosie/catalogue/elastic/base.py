@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sosie.catalogue.elastic import mapping
 from sosie.catalogue.elastic.mapping import Names, index_body
 from sosie.elastic import Cluster, Connection
-from sosie.errors import DamagedError, LibraryReadOnly, NewerSchema, NotFound
+from sosie.errors import DamagedError, LibraryReadOnly, NewerSchema, NotFound, ServiceAway
 
 __all__ = ["Base", "Hit"]
 
@@ -41,10 +42,11 @@ class Base:
         """Delete the library with all that it knows."""
         with self.writing("deleting the library"):
             indices = [f"{self.names.pictures}-*", self.names.notes, self.names.quarantine, self.names.features]
-            for index in indices:
-                found = self.connection.wait_out(lambda client, index=index: client.indices.get(index=index))  # type: ignore[misc]
-                for name in found:
-                    self.connection.write(lambda client, name=name: client.indices.delete(index=name))  # type: ignore[misc]
+            found = self.connection.wait_out(
+                lambda client: client.indices.get(index=indices, ignore_unavailable=True, features="aliases")
+            )
+            if found:  # by their own names: clusters refuse to delete what is named by a pattern
+                self.connection.write(lambda client: client.indices.delete(index=list(found), ignore_unavailable=True))
 
     @contextlib.contextmanager
     def writing(self, what: str, *, wait: float = 10.0) -> Iterator[None]:
@@ -64,6 +66,17 @@ class Base:
             )
             self.connection.write(lambda client: client.indices.refresh(index=indices))
 
+    def health(self) -> dict[str, Any]:
+        """Say of what colour the library's indices are, and how many nodes there are; raise ServiceAway for red.
+
+        Yellow: everything answers, but a shard lacks a copy that it should have.
+        """
+        names = [self.names.pictures, self.names.notes, self.names.quarantine, self.names.features]
+        found = self.connection.wait_out(lambda client: client.cluster.health(index=names, timeout="1s"))
+        if found["status"] == "red":
+            raise ServiceAway(f"an index at {self.cluster} is red: a shard has no copy left; bring its node back")
+        return {"cluster": found["status"], "nodes": found["number_of_nodes"]}
+
     def epoch(self) -> int:
         """Return a number that grows with every commit."""
         found = self.get(self.names.notes, "epoch")
@@ -81,16 +94,16 @@ class Base:
 
     def _create(self) -> None:
         names, cluster = self.names, self.cluster
-        for name, fields in (
-            (names.notes, mapping.NOTES),
-            (names.quarantine, mapping.QUARANTINE),
-            (names.features, mapping.FEATURES),
-        ):
-            self.make_index(name, index_body(cluster, fields))
-        body = index_body(
-            cluster, mapping.pictures([], kind=cluster.kind, oversample=cluster.oversample), kind=cluster.kind
-        )
-        self.make_index(names.version(1), {**body, "aliases": {names.pictures: {}}})
+        fields = mapping.pictures([], kind=cluster.kind, oversample=cluster.oversample)
+        first = {**index_body(cluster, fields, kind=cluster.kind), "aliases": {names.pictures: {}}}
+        bodies = {
+            names.notes: index_body(cluster, mapping.NOTES),
+            names.quarantine: index_body(cluster, mapping.QUARANTINE),
+            names.features: index_body(cluster, mapping.FEATURES),
+        }
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            list(pool.map(self.make_index, bodies, bodies.values()))
+        self.make_index(names.version(1), first)  # the last one: only with its alias is the library there
 
     def make_index(self, name: str, body: Mapping[str, Any]) -> None:
         """Make an index, unless it is there: another process may have been faster."""

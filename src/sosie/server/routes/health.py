@@ -25,12 +25,13 @@ async def healthz() -> Response:
 
 @router.get("/readyz", response_class=Response, responses={200: {"content": {"application/json": {}}}, **responses()})
 async def readyz(request: Request) -> Response:
-    """Say that the library answers."""
+    """Say that the library answers; one on a cluster says of what colour that is, too."""
     state = state_of(request)
     if state.closing.is_set():
         raise Problem(503, "closing", "the server is closing")
+    health = await state.light.run(state.library.catalogue.health)
     stats = await state.light.run(state.library.stats)
-    return json_response({"status": "ready", "pictures": stats["pictures"]})
+    return json_response({"status": "ready", "pictures": stats["pictures"], **health})
 
 
 @router.get("/api/v1/info", responses=responses())
