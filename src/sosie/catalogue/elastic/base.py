@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,6 +20,7 @@ __all__ = ["Base", "Hit"]
 Hit = Mapping[str, Any]
 
 _BLOCK = 500  # ids of one request
+_EPOCH_KEPT = 0.5  # seconds
 
 
 class Base:
@@ -28,6 +31,7 @@ class Base:
         self.read_only = read_only
         self.names = Names(cluster.name)
         self.connection = Connection(cluster)
+        self._epoch = (-math.inf, 0)  # when it was read, and what it was
         if not self._version():
             if not create or read_only:
                 raise NotFound(f"there is no library at {cluster}: `sosie add FOLDER --library '{cluster}'` makes one")
@@ -61,10 +65,11 @@ class Base:
         with self.writing(what):
             yield
             indices = [self.names.pictures, self.names.notes, self.names.quarantine, self.names.features]
-            self.connection.write(
+            written = self.connection.write(
                 lambda client: client.index(index=self.names.notes, id="epoch", document={"what": "epoch"})
             )
             self.connection.write(lambda client: client.indices.refresh(index=indices))
+            self._epoch = time.monotonic(), int(written["_version"])
 
     def health(self) -> dict[str, Any]:
         """Say of what colour the library's indices are, and how many nodes there are; raise ServiceAway for red.
@@ -78,9 +83,16 @@ class Base:
         return {"cluster": found["status"], "nodes": found["number_of_nodes"]}
 
     def epoch(self) -> int:
-        """Return a number that grows with every commit."""
+        """Return a number that grows with every commit; one of another process is noticed within half a second.
+
+        Every question asks for it; searches themselves see every commit, whatever is known here.
+        """
+        read_at, known = self._epoch
+        if time.monotonic() - read_at < _EPOCH_KEPT:
+            return known
         found = self.get(self.names.notes, "epoch")
-        return int(found["_version"]) if found else 0
+        self._epoch = time.monotonic(), int(found["_version"]) if found else 0
+        return self._epoch[1]
 
     # -------------------------------------------------------------------------------------------- indices
 
