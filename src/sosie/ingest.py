@@ -25,6 +25,7 @@ import numpy as np
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
 from sosie.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.errors import BadPicture, UsageError
+from sosie.sight import Stage
 from sosie.sources.uris import MEMBER
 from sosie.types import Embedder, FloatMatrix, ImageRef, LabelValue, Source
 
@@ -97,6 +98,7 @@ def ingest(
     catalogue: Store,
     embedder: Embedder,
     pool: Callable[[], Pool],
+    stages: Sequence[Stage] = (),
     sync: bool = False,
     labels: Mapping[str, Any] | None = None,
     again: bool = False,
@@ -105,14 +107,15 @@ def ingest(
 ) -> AddReport:
     """Bring the catalogue up to date with a source and report what became of each of its files.
 
-    ``pool`` is called when the first picture has to be decoded. ``sync`` forgets places below the source's root
+    ``pool`` is called when the first picture has to be decoded. ``stages`` find regions, which are embedded beside the
+    whole pictures; a picture that lacks some is looked at again. ``sync`` forgets places below the source's root
     that are gone. ``labels`` are given to every picture. ``again`` looks once more at what seems unchanged or was
     refused. Setting ``stop`` ends the run cleanly after what is in flight.
     """
     if sync and getattr(source, "partial", False):
         raise UsageError("a website is never seen whole, so nothing is known to be gone: leave out --sync")
     stop = stop or threading.Event()
-    run = _Run(source, catalogue, embedder, pool=pool, labels=dict(labels or {}), again=again, stop=stop)
+    run = _Run(source, catalogue, embedder, pool=pool, stages=stages, labels=dict(labels or {}), again=again, stop=stop)
     started = time.monotonic()
     with catalogue.writing("sosie add"), ThreadPoolExecutor(1, "sosie-writer") as writer:
         written: Future[None] | None = None
@@ -163,6 +166,7 @@ class _Run:
         embedder: Embedder,
         *,
         pool: Callable[[], Pool],
+        stages: Sequence[Stage],
         labels: dict[str, Any],
         again: bool,
         stop: threading.Event,
@@ -173,7 +177,9 @@ class _Run:
         self._pool: Pool | None = None
         self._abandoned = threading.Event()
         self._spaces: list[Space] = catalogue.ensure_spaces(embedder.spec)
-        self._some_lack = catalogue.lacking([space.id for space in self._spaces]) > 0
+        self._stages = stages
+        self._wanted = [*(space.id for space in self._spaces), *(stage.space.id for stage in stages)]
+        self._some_lack = catalogue.lacking(self._wanted) > 0
         self._found: queue.Queue[_Found | BaseException | None] = queue.Queue(maxsize=4 * BATCH)
         self._in_flight: set[bytes] = set()  # digests not yet committed; few, because the queue is short
         self._refused: dict[bytes, BadPicture] = {}  # those of them that did not decode
@@ -325,7 +331,7 @@ class _Run:
         return Decoding(sha256, len(data), self._pool.submit(data))
 
     def _lacks_vectors(self, content_id: int) -> bool:
-        return self._some_lack and not self.catalogue.has_vectors(content_id, [s.id for s in self._spaces])
+        return self._some_lack and not self.catalogue.has_vectors(content_id, self._wanted)
 
     def _places_left(self, content_id: int, ref: ImageRef) -> tuple[str, ...]:
         """Return places that the picture is no longer at; an unreachable root proves nothing."""
@@ -350,7 +356,7 @@ class _Run:
         """Say what to write, once the pictures of a batch are embedded."""
         new = [found.picture for found in batch if isinstance(found, _New)]
         made: dict[bytes, Embedded | BadPicture] = {each.sha256: each for each in new if isinstance(each, Embedded)}
-        made |= embed([each for each in new if isinstance(each, Decoding)], self.embedder)
+        made |= embed([each for each in new if isinstance(each, Decoding)], self.embedder, self._stages)
         self._refused |= {sha256: each for sha256, each in made.items() if isinstance(each, BadPicture)}
         return [self._change(found, made) for found in batch]
 
@@ -366,7 +372,7 @@ class _Run:
         self.report.indexed += 1
         embedded = made[sha256]
         assert isinstance(embedded, Embedded)  # or it would be among the refused
-        return AddContent(embedded.row, found.ref, self._by_space(embedded.vector))
+        return AddContent(embedded.row, found.ref, self._by_space(embedded.vector), embedded.regions)
 
     def _by_space(self, vector: FloatMatrix) -> dict[int, FloatMatrix]:
         edges = np.cumsum([space.dim for space in self._spaces])[:-1]

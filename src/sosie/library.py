@@ -30,8 +30,11 @@ from sosie.ingest import AddReport, Progress, ingest
 from sosie.models.engine import Engine
 from sosie.models.service import Models
 from sosie.questions import Asked, bytes_of
+from sosie.region_search import KindView, answer_by_regions
+from sosie.regions.fusion import weights_of
 from sosie.registry import resolve
 from sosie.search import SpaceView, answer
+from sosie.sight import Parts, Sight, shown
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of
@@ -46,6 +49,7 @@ from sosie.types import (
     LabelValue,
     Picture,
     Pixels,
+    Region,
     SearchResult,
     Source,
 )
@@ -263,6 +267,11 @@ class Library:
             report += self.add(source, workers=workers, progress=_onwards(progress, report.seen), stop=stop)
         return report
 
+    @property
+    def sight(self) -> Sight:
+        """What the library sees in pictures: its detector, its segmenter, the kinds of regions that it keeps."""
+        return self.engine.sight
+
     # -------------------------------------------------------------------------------------------- adding
 
     def add(
@@ -273,6 +282,7 @@ class Library:
         label_from_folders: bool = False,
         labels: Mapping[str, LabelValue] | None = None,
         again: bool = False,
+        regions: Sequence[str] = (),
         workers: int | None = None,
         progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
@@ -281,15 +291,21 @@ class Library:
 
         ``sync`` forgets pictures below the source that are gone; ``again`` looks once more at files that seem unchanged
         or were refused, and asks servers whether theirs have changed. A file that cannot become a picture goes to the
-        quarantine and never stops a run. Raises SourceUnreachable, LibraryBusy, LibraryReadOnly, DiskFull.
+        quarantine and never stops a run. ``regions`` (objects, pooled, mask:CLASS) are found and embedded, too, from
+        now on, and in those pictures of the source that lack them. Raises SourceUnreachable, LibraryBusy,
+        LibraryReadOnly, DiskFull.
         """
         opened = source if isinstance(source, Source) else _open_source(source, label_from_folders=label_from_folders)
         pools: list[DecodePool] = []
-
         engine = self.engine
+        if regions:
+            engine.sight.keep(regions)
+        stages = engine.sight.stages()
 
         def pool() -> DecodePool:
-            pools.append(engine.start_pool("sosie.analysis:analyse", workers or os.cpu_count() or 1))
+            # regions are cut from more pixels than the network's input has
+            analyse = "analyse_query" if any(stage.wants_pixels for stage in stages) else "analyse"
+            pools.append(engine.start_pool(f"sosie.analysis:{analyse}", workers or os.cpu_count() or 1))
             return pools[0]
 
         try:
@@ -298,6 +314,7 @@ class Library:
                 catalogue=self.catalogue,
                 embedder=engine.embedder,
                 pool=pool,
+                stages=stages,
                 sync=sync,
                 labels=labels,
                 again=again,
@@ -327,7 +344,14 @@ class Library:
         draft.write_bytes(data)
         draft.replace(path)
         source = _open_source(path, label_from_folders=False)
-        ingest(source, catalogue=self.catalogue, embedder=engine.embedder, pool=lambda: engine.queries, labels=labels)
+        ingest(
+            source,
+            catalogue=self.catalogue,
+            embedder=engine.embedder,
+            pool=lambda: engine.queries,
+            stages=engine.sight.stages(),
+            labels=labels,
+        )
         content_id = self.catalogue.content_id(sha256)
         assert content_id is not None
         return content_id, "known" if known else "indexed"
@@ -341,16 +365,34 @@ class Library:
 
     # -------------------------------------------------------------------------------------------- searching
 
-    def search(self, query: Asked, *, k: int = 10, where: str | None = None, box: Box | None = None) -> SearchResult:
+    def search(
+        self,
+        query: Asked,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        box: Box | None = None,
+        parts: Parts | None = None,
+        regions: Sequence[str] | None = None,
+    ) -> SearchResult:
         """Return the ``k`` pictures most like ``query``, best first.
 
         ``where`` filters by labels (docs/reference/where.md) before the top k are taken. ``box`` (x, y, width, height,
-        each 0..1) searches for a part of the query. Raises NotFound, BadPicture, FilterError, UsageError.
+        each 0..1) searches for a part of the query, ``parts`` for objects and what a mask keeps. ``regions`` are the
+        kinds that whole pictures are searched along with; None takes what fits. Raises NotFound, BadPicture,
+        FilterError, UsageError.
         """
-        return self.search_many([query], k=k, where=where, box=box)[0]
+        return self.search_many([query], k=k, where=where, box=box, parts=parts, regions=regions)[0]
 
     def search_many(
-        self, queries: Sequence[Asked], *, k: int = 10, where: str | None = None, box: Box | None = None
+        self,
+        queries: Sequence[Asked],
+        *,
+        k: int = 10,
+        where: str | None = None,
+        box: Box | None = None,
+        parts: Parts | None = None,
+        regions: Sequence[str] | None = None,
     ) -> list[SearchResult]:
         """Answer several queries at once, in their order."""
         if k < 1:
@@ -365,8 +407,26 @@ class Library:
                 f"{lacking} pictures have no vectors of {view.space.name} yet: `sosie add` their folders again",
                 stacklevel=2,
             )
-        asked = engine.questions.understand(queries, box)
+        meant = replace(parts or Parts(), box=box or (parts.box if parts else None))
+        kinds = self._kinds(meant, regions, view)
+        asked = engine.questions.understand(queries, meant, {each.name: each.view.space for each in kinds})
+        if kinds or (any(len(each.terms) > 1 for each in asked) and not self.on_cluster):
+            return answer_by_regions(asked, whole=view, kinds=kinds, catalogue=self.files, k=k, condition=condition)
         return answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
+
+    def _kinds(self, parts: Parts, regions: Sequence[str] | None, whole: View) -> list[KindView]:
+        """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts."""
+        names = self.sight.fitting(parts) if regions is None else regions
+        fitted = self.catalogue.record("fusion")
+        kinds = [KindView(n, self.view(self.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
+        if parts.objects and not any(each.name == "objects" for each in kinds):
+            kinds.append(KindView("objects", whole, weights_of("objects", fitted)))
+        return kinds
+
+    def detect(self, asked: str | os.PathLike[str] | bytes | int) -> list[Region]:
+        """Return the objects in a picture, in the order by which `Parts.object` counts them; raise UsageError."""
+        data = self.read(asked) if isinstance(asked, int) else bytes_of(asked)
+        return shown(self.sight.detector.detect(self.analyse(data)["working"]))
 
     def condition(self, where: str | None) -> Condition | None:
         """Compile a ``--where`` expression; raise FilterError."""
@@ -419,7 +479,9 @@ class Library:
     def vectors(self, space: Space | None = None) -> tuple[Ids, FloatMatrix]:
         """Return ids (n,) and vectors (n, dim) of all live pictures, in order of id."""
         ids, vectors = self.catalogue.vectors(space or self.space)
-        alive = np.isin(ids, self.catalogue.live_ids(), assume_unique=True)
+        whole = space is None or space.regions == "whole"
+        live = self.catalogue.live_ids() if whole else self.files.live_rows(space or self.space)
+        alive = np.isin(ids, live, assume_unique=True)
         return ids[alive], vectors[alive]
 
     def read(self, content_id: int) -> bytes:

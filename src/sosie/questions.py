@@ -7,28 +7,47 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from sosie.catalogue import Store, View
+from sosie.catalogue import Space, Store, View
 from sosie.embedders.onnx import OnnxEmbedder, unit
-from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
+from sosie.errors import BadPicture, NotFound, UnknownName
+from sosie.looking import Look, look
+from sosie.regions.pooled import pooled_regions
 from sosie.search import Query
+from sosie.sight import Parts, Sight
 from sosie.sources.reading import read_uri
-from sosie.types import Box, Embedder, FloatMatrix, Picture
+from sosie.types import Embedder, FloatMatrix, Picture
 
 __all__ = ["Asked", "Questions", "bytes_of"]
 
 Asked: TypeAlias = str | os.PathLike[str] | bytes | int | Picture
 """A query: a path, ``"a.jpg + b.jpg - c.jpg"``, a picture's bytes, the id of a picture of the library, or a Picture."""
 
+_WHOLE = Parts()
 _TERM = re.compile(r"\s+([+-])\s+")
 
 
 class _Pool(Protocol):
     def submit(self, data: bytes) -> Future[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One summand of a query: its vector (dim,), those by which it is searched in spaces of regions, and its facts."""
+
+    vector: FloatMatrix
+    by_space: Mapping[int, FloatMatrix] = field(default_factory=dict)
+    look: Look | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def in_space(self, space: int) -> FloatMatrix:
+        """Return what it adds to the vectors of another summand in a space."""
+        return self.by_space[space][0] if space in self.by_space else self.vector
 
 
 class Questions:
@@ -40,41 +59,52 @@ class Questions:
         catalogue: Store,
         view: View,
         embedder: Embedder,
+        sight: Sight,
         pool: Callable[[], _Pool],
         read: Callable[[int], bytes],
     ) -> None:
-        self._catalogue, self._view, self._embedder = catalogue, view, embedder
+        self._catalogue, self._view, self._embedder, self._sight = catalogue, view, embedder, sight
         self._pool, self._read = pool, read
 
-    def understand(self, asked: Sequence[Asked], box: Box | None = None) -> list[Query]:
-        """Return one query for each of ``asked``; ``box`` (x, y, width, height, each 0..1) takes a part of each."""
+    def understand(
+        self, asked: Sequence[Asked], parts: Parts = _WHOLE, spaces: Mapping[str, Space] | None = None
+    ) -> list[Query]:
+        """Return one query for each of ``asked``; ``parts`` takes a part of each, and the objects of its first picture.
+
+        ``spaces`` are those of regions that will be searched, by their kind: the query gets vectors for each.
+        """
         terms = [_terms(each) for each in asked]
-        flat = [term for group in terms for _, term in group]
-        vectors, facts = self._vectors_of(flat, box)
+        others = replace(parts, objects=False)  # only the first picture of a sum is searched object by object
+        flat = [(term, others if at else parts) for each in terms for at, (_, term) in enumerate(each)]
+        seen = self._see(flat, spaces or {})
         queries, at = [], 0
         for each, group in zip(asked, terms, strict=True):
-            part = vectors[at : at + len(group)]
-            signs = np.asarray([[sign] for sign, _ in group], np.float32)
-            alone = facts[at] if len(group) == 1 and box is None else {}
-            queries.append(Query(_name(each), unit((signs * part).sum(axis=0, keepdims=True))[0], **alone))
+            queries.append(
+                _sum(
+                    _name(each),
+                    group,
+                    seen[at : at + len(group)],
+                    whole=parts.whole,
+                )
+            )
             at += len(group)
         return queries
 
-    def _vectors_of(self, asked: Sequence[Asked], box: Box | None) -> tuple[FloatMatrix, list[dict[str, Any]]]:
-        dim = self._view.space.dim
-        vectors = np.zeros((len(asked), dim), np.float32)
+    def _see(self, asked: Sequence[tuple[Asked, Parts]], spaces: Mapping[str, Space]) -> list[_Seen]:
+        """Decode what has to be decoded, take its parts, and embed everything in one run of the network."""
         facts: list[dict[str, Any]] = [{} for _ in asked]
-        pictures: dict[int, Picture] = {}
+        pixels = bool(set(spaces) - {"objects"})
+        stored = {
+            at: each for at, (each, parts) in enumerate(asked) if isinstance(each, int) and not (parts.given or pixels)
+        }
+        pictures = {at: each for at, (each, _) in enumerate(asked) if isinstance(each, Picture)}
         futures = {}
-        for at, each in enumerate(asked):
-            if isinstance(each, int) and box is None:
-                vectors[at] = self._stored_vector(each)
+        for at, (each, _) in enumerate(asked):
+            if isinstance(each, int):
                 facts[at] = {"exclude": each}
-            elif isinstance(each, Picture):
-                pictures[at] = _cut(each, box)
-            else:
+            if at not in stored and not isinstance(each, Picture):
                 data = self._read(each) if isinstance(each, int) else bytes_of(each)
-                facts[at] = {"sha256": hashlib.sha256(data).digest()}
+                facts[at] |= {"sha256": hashlib.sha256(data).digest()}
                 futures[at] = self._pool().submit(data)
         if futures:  # the network and the vectors are loaded while the workers decode
             if isinstance(self._embedder, OnnxEmbedder):
@@ -83,17 +113,72 @@ class Questions:
         for at, future in futures.items():
             analysed = future.result()
             facts[at]["pixels"] = analysed["pixels"]
-            shown = analysed["working"] if box else analysed["input"]
-            pictures[at] = _cut(Picture(shown, analysed["width"], analysed["height"], analysed["format"]), box)
-        if pictures:
-            vectors[list(pictures)] = self._embedder.embed(list(pictures.values()))[:, :dim]
-        return vectors, facts
+            shown = analysed["working"] if asked[at][1].given or pixels else analysed["input"]
+            pictures[at] = Picture(shown, analysed["width"], analysed["height"], analysed["format"])
+        looks = {at: look(each, asked[at][1], self._sight, name=_name(asked[at][0])) for at, each in pictures.items()}
+        found = self._embed(looks, spaces)
+        for at, content_id in stored.items():
+            found[at] = _Seen(self._stored_vector(content_id))
+        return [replace(found[at], facts=facts[at]) for at in range(len(asked))]
+
+    def _embed(self, looks: Mapping[int, Look], spaces: Mapping[str, Space]) -> dict[int, _Seen]:
+        """Embed what is looked at, its objects, and what each kind of regions sees in it, in one run."""
+        masks = {kind: kind.removeprefix("mask:") for kind in spaces if kind.startswith("mask:")}
+        pictures: list[Picture] = []
+        for each in looks.values():
+            pictures += [each.picture, *each.crops]
+            pictures += [self._masked(each, wanted) for wanted in masks.values()]
+        if not pictures:
+            return {}
+        vectors = self._embedder.embed(pictures)[:, : self._view.space.dim]
+        pooled = spaces.get("pooled")
+        maps = None
+        if pooled and isinstance(self._embedder, OnnxEmbedder):
+            maps = self._embedder.feature_maps([each.picture for each in looks.values()])
+        found, row = {}, 0
+        for number, (at, each) in enumerate(looks.items()):
+            crops = vectors[row + 1 : row + 1 + len(each.crops)]
+            by_space = {}
+            if crops.size:
+                by_space[spaces["objects"].id if "objects" in spaces else self._view.space.id] = crops
+            for nth, kind in enumerate(masks):
+                by_space[spaces[kind].id] = vectors[row + 1 + len(crops) + nth][None]
+            if pooled and maps is not None:
+                by_space[pooled.id] = pooled_regions(maps[number : number + 1])[1][0]
+            found[at] = _Seen(vectors[row], by_space, each)
+            row += 1 + len(crops) + len(masks)
+        return found
+
+    def _masked(self, seen: Look, wanted: str) -> Picture:
+        """Return a picture with the mask by which the library's were embedded; one that was masked already stays."""
+        return seen.picture if "mask" in seen.about else look(seen.picture, Parts(mask=wanted), self._sight).picture
 
     def _stored_vector(self, content_id: int) -> FloatMatrix:
         vector = self._catalogue.vector(self._view.space, content_id)
         if vector is None:
             raise UnknownName(f"the library has no picture {content_id}; `sosie labels` and a search show ids")
         return vector
+
+
+def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen], *, whole: bool) -> Query:
+    """Add up the summands of a query, in every space; only the first may have several vectors in one."""
+    signs = np.array([sign for sign, _ in group], np.float32)
+    by_space = {
+        space: unit(vectors + sum(s * each.in_space(space) for s, each in zip(signs[1:], seen[1:], strict=True)))
+        for space, vectors in seen[0].by_space.items()
+    }
+    names = [("- " if sign < 0 else "") + _name(term) for sign, term in group]
+    facts = dict(seen[0].facts) if len(seen) == 1 else {}
+    return Query(
+        name,
+        unit((signs[:, None] * np.stack([each.vector for each in seen])).sum(axis=0, keepdims=True))[0],
+        terms=tuple(zip(names, (each.vector for each in seen), strict=True)),
+        parts=seen[0].look.objects if seen[0].look else (),
+        vectors=by_space,
+        about=seen[0].look.about if seen[0].look else {},
+        # a part of a picture is not the picture: it is no answer to itself only where it is searched whole
+        **(facts if whole else {}),
+    )
 
 
 def bytes_of(asked: str | os.PathLike[str] | bytes) -> bytes:
@@ -126,15 +211,3 @@ def _name(asked: Asked) -> str:
     if isinstance(asked, Picture):
         return "picture"
     return os.fspath(asked)
-
-
-def _cut(picture: Picture, box: Box | None) -> Picture:
-    if box is None:
-        return picture
-    x, y, width, height = box
-    if not (0 <= x < 1 and 0 <= y < 1 and 0 < width <= 1 - x + 1e-6 and 0 < height <= 1 - y + 1e-6):
-        raise UsageError(f"a box is x,y,width,height between 0 and 1 and inside the picture, not {box}")
-    rows, columns = picture.pixels.shape[:2]
-    top, left = int(y * rows), int(x * columns)
-    bottom, right = max(top + 1, round((y + height) * rows)), max(left + 1, round((x + width) * columns))
-    return Picture(np.ascontiguousarray(picture.pixels[top:bottom, left:right]), right - left, bottom - top)

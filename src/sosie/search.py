@@ -9,21 +9,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sosie import rank
-from sosie.catalogue import Catalogue, Condition, Found, PictureRecord, Space, Store, View
+from sosie.catalogue import Catalogue, Condition, Found, PictureRecord, RegionRow, Space, Store, View
 from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.monitor import RecallMonitor, Running
-from sosie.types import FloatMatrix, Hit, Ids, Index, SearchResult, Verdict
+from sosie.types import FloatMatrix, Hit, Ids, Index, Region, SearchResult, Verdict
 
-__all__ = ["Query", "SpaceView", "answer"]
+__all__ = ["Query", "SpaceView", "answer", "make_hit", "same_pictures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ class Query:
     sha256: bytes | None = None
     pixels: bytes | None = None
     exclude: int | None = None  # the library's own picture that is asked about
+    terms: tuple[tuple[str, FloatMatrix], ...] = ()  # the summands, by name, with what each gave to the vector
+    parts: tuple[Region, ...] = ()  # its objects, where it is searched by them
+    vectors: Mapping[int, FloatMatrix] = field(default_factory=dict)  # by space of regions: one for each part (m, dim)
+    about: Mapping[str, Any] = field(default_factory=dict)  # what the parts were, for the answer
 
 
 def answer(
@@ -60,7 +64,7 @@ def answer(
     ]
     took_ms = (time.perf_counter() - started) * 1000 / len(queries)
     return [
-        SearchResult(query.name, answers, took_ms, view.description)
+        SearchResult(query.name, answers, took_ms, view.description, query.about)
         for query, answers in zip(queries, hits, strict=True)
     ]
 
@@ -86,27 +90,38 @@ class _Asked:
 
 
 def _hits(query: Query, ids: Ids, scores: FloatMatrix, asked: _Asked) -> tuple[Hit, ...]:
-    same = _same_pictures(query, asked.catalogue)
+    same = same_pictures(query, asked.catalogue)
     first = asked.met_by([i for i in same if i != query.exclude])
     pairs = [(i, s) for i, s in zip(ids.tolist(), scores.tolist(), strict=True) if i != query.exclude]
     ranked = rank.put_first([i for i, _ in pairs], [s for _, s in pairs], first, asked.k)
     records = asked.records_of([i for i, _ in ranked])
     kept = [(i, score) for i, score in ranked if i in records]
-    return tuple(
-        Hit(
-            rank=position,
-            id=i,
-            uri=records[i].uris[0],
-            score=min(float(score), 1.0),  # stored vectors are rounded, and so not quite of unit length
-            verdict=same.get(i, Verdict.SIMILAR),
-            labels=records[i].labels,
-            evidence=_evidence(same.get(i, Verdict.SIMILAR), records[i].uris),
-        )
-        for position, (i, score) in enumerate(kept, 1)
+    return tuple(make_hit(position, records[i], score, same.get(i)) for position, (i, score) in enumerate(kept, 1))
+
+
+def make_hit(
+    position: int,
+    record: PictureRecord,
+    score: float,
+    same: Verdict | None,
+    *,
+    evidence: Mapping[str, Any] | None = None,
+    region: RegionRow | None = None,
+) -> Hit:
+    """Return the answer at one position: what the picture is to the query, and why."""
+    return Hit(
+        rank=position,
+        id=record.id,
+        uri=record.uris[0],
+        score=min(float(score), 1.0),  # stored vectors are rounded, and so not quite of unit length
+        verdict=same or Verdict.SIMILAR,
+        labels=record.labels,
+        region=region.region.box if region else None,
+        evidence={**_evidence(same or Verdict.SIMILAR, record.uris), **(evidence or {})},
     )
 
 
-def _same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
+def same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
     """Return the pictures that need no likeness: the same bytes, the same pixels."""
     same: dict[int, Verdict] = {}
     identical = None if query.sha256 is None else catalogue.content_id(query.sha256)
@@ -227,7 +242,7 @@ class SpaceView:
 
     def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
         """Return the k nearest live pictures that meet a condition."""
-        allow = self._catalogue.live_ids(condition) if condition else None
+        allow = self._catalogue.live_rows(self.space, condition) if condition else None
         return Found(*self.search(queries, k, allow))
 
     def _current(self) -> _Snapshot:
@@ -250,7 +265,7 @@ class SpaceView:
             ids, vectors = np.concatenate([before.ids, more_ids]), np.concatenate([before.vectors, more_vectors])
         else:
             ids, vectors = self._beside(main, manifest, rewrites)
-        live = self._catalogue.live_ids()
+        live = self._catalogue.live_rows(self.space)
         alive = np.isin(ids, live, assume_unique=True)
         tail = ExactIndex()
         tail.build(ids[alive], vectors[alive])

@@ -25,6 +25,7 @@ __all__ = [
     "Picture",
     "Pixels",
     "Preprocessing",
+    "Region",
     "SearchResult",
     "Source",
     "Verdict",
@@ -96,6 +97,36 @@ class Picture:
     width: int
     height: int
     format: str = ""
+
+
+# ------------------------------------------------------------------------------------------------ regions
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a picture: a box, what was seen in it and how surely, and which of its pixels belong to it.
+
+    ``mask`` (height, width) of bool covers the whole picture as it was looked at, not the box alone; None where there
+    is none. A region without a label and with confidence 0 is the whole picture: nothing was found in it.
+    """
+
+    box: Box
+    label: str | None = None
+    confidence: float = 1.0
+    mask: npt.NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def area(self) -> float:
+        """The share of the picture that the box covers."""
+        return self.box[2] * self.box[3]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the region with plain JSON types, without its mask."""
+        return {
+            "box": [round(edge, 5) for edge in self.box],
+            "label": self.label,
+            "confidence": round(self.confidence, 4),
+        }
 
 
 # ------------------------------------------------------------------------------------------------ embedders
@@ -246,6 +277,7 @@ class SearchResult:
     hits: tuple[Hit, ...]
     took_ms: float
     index: Mapping[str, Any]
+    asked: Mapping[str, Any] = field(default_factory=dict)  # the parts of the query that were searched for
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -263,4 +295,5 @@ class SearchResult:
             "hits": [hit.to_json() for hit in self.hits],
             "took_ms": round(self.took_ms, 3),
             "index": dict(self.index),
+            **({"asked": dict(self.asked)} if self.asked else {}),
         }

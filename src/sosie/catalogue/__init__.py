@@ -7,6 +7,7 @@ from sosie.catalogue.records import (
     AddContent,
     AddLocation,
     AddQuarantine,
+    AddRegions,
     Change,
     ContentRow,
     Decision,
@@ -14,6 +15,7 @@ from sosie.catalogue.records import (
     Located,
     PictureRecord,
     QuarantineRow,
+    RegionRow,
     Space,
 )
 from sosie.catalogue.sqlite import Catalogue
@@ -22,6 +24,7 @@ __all__ = [
     "AddContent",
     "AddLocation",
     "AddQuarantine",
+    "AddRegions",
     "Catalogue",
     "Change",
     "Condition",
@@ -32,6 +35,7 @@ __all__ = [
     "Located",
     "PictureRecord",
     "QuarantineRow",
+    "RegionRow",
     "Space",
     "Store",
     "View",

@@ -84,6 +84,7 @@ def drop_vectors(catalogue: Catalogue, content_id: int) -> None:
     """Forget a picture's vectors, so that it is embedded anew."""
     with catalogue.transaction("sosie doctor") as connection:
         connection.execute("DELETE FROM vectors WHERE content_id = ?", (content_id,))
+        connection.execute("DELETE FROM regions WHERE content_id = ?", (content_id,))
 
 
 def damaged_features(catalogue: Catalogue) -> Iterator[int]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sosie.types import EmbedderSpec, FloatMatrix, ImageRef, LabelValue
+from sosie.types import EmbedderSpec, FloatMatrix, ImageRef, LabelValue, Region
 
 __all__ = [
     "AddContent",
     "AddLocation",
     "AddQuarantine",
+    "AddRegions",
     "Change",
     "ContentRow",
     "Decision",
@@ -19,6 +20,7 @@ __all__ = [
     "Located",
     "PictureRecord",
     "QuarantineRow",
+    "RegionRow",
     "Space",
 ]
 
@@ -38,12 +40,22 @@ class ContentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AddRegions:
+    """The regions of one kind that were found in a picture, at least one, and their vectors (n, dim)."""
+
+    kind: str
+    regions: Sequence[Region]
+    vectors: FloatMatrix
+
+
+@dataclass(frozen=True, slots=True)
 class AddContent:
     """Write a picture, or the vectors that a known one lacks: its row, where it was found, vectors by space id."""
 
     row: ContentRow
     ref: ImageRef
     vectors: Mapping[int, FloatMatrix]  # space id → (dim,)
+    regions: Mapping[int, AddRegions] = field(default_factory=dict)  # space id → what takes the place of those there
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +150,15 @@ class Space:
     head: str
     dim: int
     regions: str = "whole"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRow:
+    """A stored region, and the picture that it is a part of."""
+
+    id: int
+    content_id: int
+    region: Region
 
 
 @dataclass(frozen=True, slots=True)

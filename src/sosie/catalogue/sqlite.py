@@ -28,9 +28,10 @@ from sosie.catalogue.records import (
     QuarantineRow,
     Space,
 )
+from sosie.catalogue.regions import Regions, put_regions
 from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import DamagedError, UnknownName
-from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef
+from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef
 
 __all__ = ["Catalogue"]
 
@@ -38,7 +39,7 @@ _VARIABLES = 500  # of one statement; SQLite allows more
 _LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.id)"
 
 
-class Catalogue(Labels, Decisions, Database):
+class Catalogue(Labels, Decisions, Regions, Database):
     """What is known of each picture; a commit here is the only commit point of a library."""
 
     def __init__(self, path: Path, *, create: bool = True, read_only: bool = False) -> None:
@@ -84,14 +85,23 @@ class Catalogue(Labels, Decisions, Database):
                 return space
         raise UnknownName(f"no space is called {name!r}; known: {', '.join(s.name for s in self.spaces()) or 'none'}")
 
-    def ensure_spaces(self, spec: EmbedderSpec, *, regions: str = "whole") -> list[Space]:
-        """Return one space per head of the embedder, making those that are not there."""
+    def live_rows(self, space: Space, condition: tuple[str, Sequence[Any]] | None = None) -> Ids:
+        """Return the sorted ids of a space's pictures, or regions, that have a place and meet an SQL condition."""
+        if space.regions == "whole":
+            return self.live_ids(condition)
+        return self.live_regions(space, condition)
+
+    def ensure_spaces(
+        self, spec: EmbedderSpec, *, regions: str = "whole", heads: Sequence[Head] | None = None
+    ) -> list[Space]:
+        """Return one space per head of the embedder, or of ``heads``, making those that are not there."""
+        heads = spec.heads if heads is None else heads
         fingerprint = spec_hash(spec)
         known = {(s.spec_hash, s.head, s.regions): s for s in self.spaces()}
-        wanted = [(fingerprint, head.name, regions) for head in spec.heads]
+        wanted = [(fingerprint, head.name, regions) for head in heads]
         if any(key not in known for key in wanted):
             with self.transaction("adding a space") as connection:
-                for head in spec.heads:
+                for head in heads:
                     if (fingerprint, head.name, regions) in known:
                         continue
                     name = f"{spec.name}@{spec.version}/{head.name}/{regions}"
@@ -120,6 +130,9 @@ class Catalogue(Labels, Decisions, Database):
     def drop_space(self, space: Space) -> None:
         """Forget a space and all its vectors."""
         with self.transaction("dropping a space") as connection:
+            connection.execute(
+                "DELETE FROM regions WHERE id IN (SELECT region_id FROM vectors WHERE space_id = ?)", (space.id,)
+            )
             connection.execute("DELETE FROM spaces WHERE id = ?", (space.id,))
             connection.execute("DELETE FROM meta WHERE key = ?", (f"rewrites/{space.id}",))
 
@@ -240,16 +253,20 @@ class Catalogue(Labels, Decisions, Database):
         return {row[0] for row in rows}
 
     def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]:
-        """Return ids (n,) and vectors (n, dim) of whole pictures with an id above ``after``, in order of id."""
+        """Return ids (n,) and vectors (n, dim) with an id above ``after``, in order of id.
+
+        The ids are those of pictures, and of regions where the space is one of regions.
+        """
+        column = "content_id" if space.regions == "whole" else "region_id"
         rows = self.query(
-            "SELECT content_id, vector, digest FROM vectors"
-            " WHERE space_id = ? AND content_id > ? AND region_id = 0 ORDER BY content_id",
+            f"SELECT {column}, vector, digest FROM vectors WHERE space_id = ? AND {column} > ? ORDER BY {column}",
             (space.id, after),
         )
-        for content_id, blob, digest in rows:
+        for row_id, blob, digest in rows:
             if _digest(blob) != digest:
+                what = "picture" if space.regions == "whole" else "region"
                 raise DamagedError(
-                    f"the vector of picture {content_id} in {self.path} is damaged: `sosie doctor --fix` embeds it anew"
+                    f"the vector of {what} {row_id} in {self.path} is damaged: `sosie doctor --fix` embeds it anew"
                 )
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
@@ -389,9 +406,11 @@ def _put_content(connection: Any, change: AddContent) -> int:
     if not cursor.rowcount:  # a known picture gets the vectors that it lacks
         connection.executemany(
             "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-            [(f"rewrites/{space_id}",) for space_id in change.vectors],
+            [(f"rewrites/{space_id}",) for space_id in (*change.vectors, *change.regions)],
         )
     content_id = _content_id(connection, row.sha256)
+    for space_id, found in change.regions.items():
+        put_regions(connection, content_id, space_id, found)
     for space_id, vector in change.vectors.items():
         blob = np.asarray(vector, np.float16).tobytes()
         connection.execute(

@@ -13,7 +13,14 @@ import typer
 
 import sosie
 from sosie.cli.follow import follow
-from sosie.cli.options import JsonOption, LibraryOption, ModelOption, open_to_add
+from sosie.cli.options import (
+    DetectorOption,
+    JsonOption,
+    LibraryOption,
+    ModelOption,
+    SegmenterOption,
+    open_to_add,
+)
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.elastic import read_url
 from sosie.errors import UsageError
@@ -65,6 +72,12 @@ def add(
         bool,
         typer.Option("--again", help="Look again at what seems unchanged or was refused; ask servers for changes."),
     ] = False,
+    regions: Annotated[
+        list[str] | None,
+        typer.Option("--regions", help="Embed parts, too, from now on: objects, pooled, mask:CLASS; repeatable."),
+    ] = None,
+    detector: DetectorOption = None,
+    segmenter: SegmenterOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Add pictures to the library.
@@ -92,6 +105,8 @@ def add(
     labels = _labels(label or [])
     report = AddReport()
     with open_to_add(library, model) as lib, _stop_on_interrupt() as stop:
+        lib.sight.use(detector=detector, segmenter=segmenter)
+        lib.sight.keep(regions or ())
         for spec, source in zip(sources, opened, strict=True):
             with progress_bar(f"adding {spec}", quiet=as_json) as bar:
                 _count_beside(source, bar)

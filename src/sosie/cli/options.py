@@ -12,11 +12,13 @@ from sosie.elastic import Cluster
 from sosie.errors import UsageError
 
 __all__ = [
+    "DetectorOption",
     "JsonOption",
     "KOption",
     "LibraryOption",
     "ModelOption",
     "SeenOption",
+    "SegmenterOption",
     "WhereOption",
     "open_to_add",
     "parse_box",
@@ -58,6 +60,24 @@ def open_to_add(library: Path | None, model: str | None, *, cluster: Cluster | N
         lib.close()
         raise UsageError(f"{lib.path} uses {now}: add without --model, then `sosie models try {model}`")
     return lib
+
+
+DetectorOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME:FILE.onnx|FILE.json",
+        help="What finds objects, from now on: yolox:FILE.onnx, or a description (docs/how-to/search-by-parts.md).",
+        show_default="what the library uses",
+    ),
+]
+SegmenterOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME:FILE.onnx|FILE.json",
+        help="What makes masks, from now on: deeplabv3_pascal:FILE.onnx, or a description.",
+        show_default="what the library uses",
+    ),
+]
 
 
 def parse_box(text: str | None) -> tuple[float, float, float, float] | None:

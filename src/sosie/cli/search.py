@@ -10,9 +10,18 @@ from typing import Annotated
 import typer
 
 import sosie
-from sosie.cli.options import JsonOption, KOption, LibraryOption, WhereOption, parse_box
+from sosie.cli.options import (
+    DetectorOption,
+    JsonOption,
+    KOption,
+    LibraryOption,
+    SegmenterOption,
+    WhereOption,
+    parse_box,
+)
 from sosie.cli.output import emit_json, note
 from sosie.errors import SosieError, UsageError
+from sosie.sight import Parts
 from sosie.types import SearchResult
 
 __all__ = ["search"]
@@ -26,6 +35,21 @@ def search(
     library: LibraryOption = None,
     where: WhereOption = None,
     box: Annotated[str | None, typer.Option(help="Search for a part: x,y,width,height, each 0 to 1.")] = None,
+    objects: Annotated[bool, typer.Option("--objects", help="Search by every object in IMAGE.")] = False,
+    number: Annotated[
+        int | None,
+        typer.Option("--object", help="Search by one object, numbered as --objects --json has it.", min=1),
+    ] = None,
+    mask: Annotated[
+        str | None, typer.Option(help="Keep a class of the segmenter, such as person; '!person' drops it.")
+    ] = None,
+    fill: Annotated[str, typer.Option(help="What takes the place of masked pixels: mean or blur.")] = "mean",
+    regions: Annotated[
+        list[str] | None,
+        typer.Option(help="Kinds to search along with whole pictures, or none; repeatable.", show_default="what fits"),
+    ] = None,
+    detector: DetectorOption = None,
+    segmenter: SegmenterOption = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet that opens from disk.")] = None,
@@ -34,7 +58,12 @@ def search(
     """Find the pictures most like IMAGE, best first."""
     with sosie.open(library, create=False) as lib:
         queries = [int(image[3:]) if image.startswith("id:") and image[3:].isdigit() else image for image in images]
-        results = lib.search_many(queries, k=k, where=where, box=parse_box(box))
+        lib.sight.use(detector=detector, segmenter=segmenter)
+        if fill not in ("mean", "blur"):
+            raise UsageError(f"--fill is mean or blur, not {fill!r}")
+        parts = Parts(parse_box(box), objects, number, mask, "blur" if fill == "blur" else "mean")
+        kinds = None if regions is None else [kind for kind in regions if kind != "none"]
+        results = lib.search_many(queries, k=k, where=where, parts=parts, regions=kinds)
         if lib.catalogue.counts()["pictures"] == 0:
             note("the library holds no pictures yet: `sosie add FOLDER`")
         if html is not None:

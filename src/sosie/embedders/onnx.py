@@ -110,6 +110,20 @@ class OnnxEmbedder:
             raise UntrustedModel(f"the description of {self.spec.name} names no feature map")
         return np.asarray(self._run(pictures, (self._description.featuremap,))[0], np.float32)
 
+    @property
+    def has_feature_map(self) -> bool:
+        """Whether `feature_maps` works."""
+        return self._description.featuremap is not None
+
+    def embed_with_maps(self, pictures: Sequence[Picture]) -> tuple[FloatMatrix, FloatMatrix]:
+        """Return ``embed`` and ``feature_maps`` of the same pictures for one run of the network."""
+        if self._description.featuremap is None:
+            raise UntrustedModel(f"the description of {self.spec.name} names no feature map")
+        *heads, maps = self._run(pictures, (*self._description.outputs, self._description.featuremap))
+        return np.concatenate([unit(head.reshape(len(head), -1)) for head in heads], axis=1), np.asarray(
+            maps, np.float32
+        )
+
     def warm_up(self) -> None:
         """Load the network now rather than at the first picture."""
         self._loaded()

@@ -12,6 +12,7 @@ from sosie.analysis import analysis_params
 from sosie.catalogue import Space, Store, View
 from sosie.decode import DecodePool
 from sosie.questions import Questions
+from sosie.sight import Sight
 from sosie.types import Embedder, FloatMatrix, Picture
 
 if TYPE_CHECKING:
@@ -72,12 +73,18 @@ class Engine:
         return DecodePool(workers, analyse=analyse, params=self.params)
 
     @cached_property
+    def sight(self) -> Sight:
+        """What is seen in pictures: the library's detector, its segmenter, the kinds of regions that it keeps."""
+        return Sight(self._catalogue, self.embedder)
+
+    @cached_property
     def questions(self) -> Questions:
         """Turns what people ask into vectors of the first space."""
         return Questions(
             catalogue=self._catalogue,
             view=self._view(self.spaces[0]),
             embedder=self.embedder,
+            sight=self.sight,
             pool=lambda: self.queries,
             read=self._read,
         )

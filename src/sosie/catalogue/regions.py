@@ -1,0 +1,89 @@
+"""Regions of pictures and their vectors, as the catalogue stores them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sosie.catalogue.database import Database
+from sosie.catalogue.records import AddRegions, RegionRow, Space
+from sosie.types import FloatMatrix, Ids, Region
+
+__all__ = ["Regions", "put_regions"]
+
+_VARIABLES = 500
+_COLUMNS = "regions.id, regions.content_id, x, y, width, height, label, confidence"
+
+
+class Regions(Database):
+    """What was found in pictures, and where."""
+
+    def live_regions(self, space: Space, condition: tuple[str, Sequence[Any]] | None = None) -> Ids:
+        """Return the sorted ids of a space's regions whose picture has a place and meets an SQL condition."""
+        sql, parameters = condition or ("1", ())
+        rows = self.query(
+            "SELECT region_id FROM vectors WHERE space_id = ? AND content_id IN (SELECT id FROM contents WHERE EXISTS"
+            f" (SELECT 1 FROM locations WHERE locations.content_id = contents.id) AND ({sql})) ORDER BY region_id",
+            (space.id, *parameters),
+        )
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def owners(self, regions: Sequence[int]) -> dict[int, int]:
+        """Return the picture of each region."""
+        rows = self._among("SELECT id, content_id FROM regions WHERE id IN ({marks})", (), regions)
+        return dict(rows)
+
+    def regions_of(self, space: Space, contents: Sequence[int]) -> tuple[list[RegionRow], FloatMatrix]:
+        """Return the regions of some pictures in a space, in order of picture, and their vectors (n, dim)."""
+        rows = self._among(
+            f"SELECT {_COLUMNS}, vector FROM vectors JOIN regions ON regions.id = region_id"
+            " WHERE space_id = ? AND vectors.content_id IN ({marks}) ORDER BY regions.content_id, regions.id",
+            (space.id,),
+            sorted(contents),
+        )
+        flat = np.frombuffer(b"".join(row[-1] for row in rows), np.float16)
+        found = [RegionRow(row[0], row[1], Region(row[2:6], row[6], row[7])) for row in rows]
+        return found, flat.reshape(len(rows), space.dim).astype(np.float32)
+
+    def whole_vectors(self, space: Space, contents: Sequence[int]) -> tuple[Ids, FloatMatrix]:
+        """Return the ids and vectors (n, dim) of those of some pictures that are embedded, in order of id."""
+        rows = self._among(
+            "SELECT content_id, vector FROM vectors WHERE space_id = ? AND content_id IN ({marks})"
+            " AND region_id = 0 ORDER BY content_id",
+            (space.id,),
+            sorted(contents),
+        )
+        flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return ids, flat.reshape(len(rows), space.dim).astype(np.float32)
+
+    def _among(self, sql: str, before: tuple[Any, ...], ids: Sequence[int]) -> list[Any]:
+        """Run a query over ``ids``, as many at a time as SQLite takes; ``{marks}`` stands for them."""
+        found: list[Any] = []
+        for at in range(0, len(ids), _VARIABLES):
+            some = [int(i) for i in ids[at : at + _VARIABLES]]
+            found += self.query(sql.replace("{marks}", ", ".join("?" * len(some))), (*before, *some))
+        return found
+
+
+def put_regions(connection: Any, content_id: int, space_id: int, found: AddRegions) -> None:
+    """Write the regions of one picture in a space in the place of those that are there."""
+    connection.execute(
+        "DELETE FROM regions WHERE id IN (SELECT region_id FROM vectors WHERE space_id = ? AND content_id = ?)",
+        (space_id, content_id),
+    )
+    connection.execute("DELETE FROM vectors WHERE space_id = ? AND content_id = ?", (space_id, content_id))
+    for region, vector in zip(found.regions, found.vectors, strict=True):
+        cursor = connection.execute(
+            "INSERT INTO regions (content_id, kind, x, y, width, height, label, confidence)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (content_id, found.kind, *map(float, region.box), region.label, float(region.confidence)),
+        )
+        blob = np.asarray(vector, np.float16).tobytes()
+        connection.execute(
+            "INSERT INTO vectors (space_id, content_id, region_id, vector, digest) VALUES (?, ?, ?, ?, ?)",
+            (space_id, content_id, cursor.lastrowid, blob, hashlib.blake2b(blob, digest_size=8).digest()),
+        )

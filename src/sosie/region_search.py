@@ -1,0 +1,157 @@
+"""Searching by parts: candidates from every space, then each candidate scored in every space, exactly, and fused."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sosie import rank
+from sosie.catalogue import Catalogue, Condition, RegionRow, Space, View
+from sosie.regions.fusion import Matched, Weights, combine, match_regions
+from sosie.search import Query, make_hit, same_pictures
+from sosie.sight import WHOLE
+from sosie.types import FloatMatrix, Hit, Ids, SearchResult
+
+__all__ = ["KindView", "answer_by_regions"]
+
+_DEPTH = 50  # candidates that each part of a query brings, at least
+
+
+@dataclass(frozen=True, slots=True)
+class KindView:
+    """One kind of regions, as it is searched: its name, its vectors, how they count."""
+
+    name: str
+    view: View
+    weights: Weights
+
+
+def answer_by_regions(
+    queries: Sequence[Query],
+    *,
+    whole: View,
+    kinds: Sequence[KindView],
+    catalogue: Catalogue,
+    k: int,
+    condition: Condition | None = None,
+) -> list[SearchResult]:
+    """Answer several queries at once, in their order; several regions of a picture are one hit, its best one shown."""
+    allow = catalogue.live_ids(condition) if condition else None
+    allowed_rows = {each.name: catalogue.live_rows(each.view.space, condition) for each in kinds} if condition else {}
+    results = []
+    for query in queries:
+        started = time.perf_counter()
+        run = _Run(query, whole, kinds, catalogue)
+        hits = run.hits(k, allow, allowed_rows)
+        took_ms = (time.perf_counter() - started) * 1000
+        results.append(SearchResult(query.name, hits, took_ms, whole.description, query.about))
+    return results
+
+
+class _Run:
+    """One query on its way through the spaces."""
+
+    def __init__(self, query: Query, whole: View, kinds: Sequence[KindView], catalogue: Catalogue) -> None:
+        self._query, self._whole, self._kinds, self._catalogue = query, whole, kinds, catalogue
+
+    def hits(self, k: int, allow: Ids | None, allowed_rows: Mapping[str, Ids]) -> tuple[Hit, ...]:
+        same = same_pictures(self._query, self._catalogue)
+        first = [i for i in same if i != self._query.exclude and (allow is None or i in set(allow.tolist()))]
+        candidates = self._candidates(k, allow, allowed_rows) | set(first)
+        ids, vectors = self._catalogue.whole_vectors(self._whole.space, sorted(candidates - {self._query.exclude}))
+        if not len(ids):
+            return ()
+        scores = {"whole": vectors @ self._query.vector}
+        matched = {each.name: self._match(each, ids) for each in self._kinds}
+        scores |= {name: found.scores for name, (found, _) in matched.items()}
+        shares = [(scores[each.name], each.weights.share) for each in self._kinds]
+        fused = combine(scores["whole"], shares)
+        order = np.lexsort((ids, -fused))
+        ranked = rank.put_first(ids[order].tolist(), fused[order].tolist(), first, k)
+        rows = {int(i): row for row, i in enumerate(ids)}
+        records = {record.id: record for record in self._catalogue.pictures([i for i, _ in ranked])}
+        kept = [(i, score) for i, score in ranked if i in records]
+        return tuple(
+            make_hit(
+                position,
+                records[i],
+                score,
+                same.get(i),
+                evidence=self._evidence(rows[i], vectors, scores, matched),
+                region=self._region(rows[i], matched),
+            )
+            for position, (i, score) in enumerate(kept, 1)
+        )
+
+    def _candidates(self, k: int, allow: Ids | None, allowed_rows: Mapping[str, Ids]) -> set[int]:
+        depth = max(2 * k, _DEPTH) + 1  # a picture of the library is not an answer to itself
+        ids, _ = self._whole.search(self._query.vector[None], depth, allow)
+        found = set(ids[ids >= 0].tolist())
+        for each in self._kinds:
+            parts = self._parts(each)
+            rows, _ = each.view.search(parts, 2 * depth, allowed_rows.get(each.name))
+            rows = np.unique(rows[rows >= 0])
+            whole = each.view.space.regions == "whole"
+            found |= set(rows.tolist()) if whole else set(self._catalogue.owners(rows.tolist()).values())
+        return found
+
+    def _parts(self, kind: KindView) -> FloatMatrix:
+        return self._query.vectors.get(kind.view.space.id, self._query.vector[None])
+
+    def _match(self, kind: KindView, ids: Ids) -> tuple[Matched, list[RegionRow]]:
+        """Score the candidates by one kind of regions; a picture that has none of it counts as a whole."""
+        rows, vectors = self._rows_of(kind.view.space, ids)
+        owners = np.array([row.content_id for row in rows], np.int64)
+        # a region without a label was not judged: it is a square of the map, or stands for the whole picture
+        sure = np.array([row.region.confidence if row.region.label else 1.0 for row in rows], np.float32)
+        parts = self._parts(kind)
+        found = match_regions(parts, vectors, owners, asked=self._query.parts, confidence=sure, weights=kind.weights)
+        return _spread(found, ids), rows
+
+    def _rows_of(self, space: Space, ids: Ids) -> tuple[list[RegionRow], FloatMatrix]:
+        if space.regions != "whole":
+            return self._catalogue.regions_of(space, ids.tolist())
+        found, vectors = self._catalogue.whole_vectors(space, ids.tolist())
+        return [RegionRow(0, int(i), WHOLE) for i in found], vectors
+
+    def _region(self, row: int, matched: Mapping[str, tuple[Matched, list[RegionRow]]]) -> RegionRow | None:
+        """Return the region that is shown: the best of the kind that counts most."""
+        for each in sorted(self._kinds, key=lambda each: -each.weights.share):
+            found, rows = matched[each.name]
+            at = int(found.region[row])
+            if at >= 0 and rows[at].id:
+                return rows[at]
+        return None
+
+    def _evidence(
+        self,
+        row: int,
+        vectors: FloatMatrix,
+        scores: Mapping[str, FloatMatrix],
+        matched: Mapping[str, tuple[Matched, list[RegionRow]]],
+    ) -> dict[str, Any]:
+        """Say what each space and each part of the query gave."""
+        told: dict[str, Any] = {"parts": {name: round(float(each[row]), 4) for name, each in scores.items()}}
+        if len(self._query.terms) > 1:
+            told["terms"] = {name: round(float(vectors[row] @ vector), 4) for name, vector in self._query.terms}
+        shown = self._region(row, matched)
+        if shown is not None and shown.region.label:
+            told["object"] = {"label": shown.region.label, "confidence": round(shown.region.confidence, 4)}
+            kind = max(self._kinds, key=lambda each: each.weights.share)
+            part = int(matched[kind.name][0].part[row])
+            if len(self._query.parts) > 1:
+                told["object"]["asked"] = self._query.parts[part].label
+        return told
+
+
+def _spread(found: Matched, ids: Ids) -> Matched:
+    """Lay what was matched out over all candidates; those without regions of the kind score the least there is."""
+    rows = np.searchsorted(ids, found.contents)
+    least = float(found.scores.min(initial=0.0))
+    scores, region, part = np.full(len(ids), least, np.float32), np.full(len(ids), -1), np.zeros(len(ids), np.int64)
+    scores[rows], region[rows], part[rows] = found.scores, found.region, found.part
+    return Matched(ids, scores, region, part)
