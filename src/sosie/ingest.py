@@ -197,8 +197,9 @@ class _Run:
         batch: list[_Found] = []
         decoding = 0
         for found in self._read_ahead():
-            if found is None:  # nothing to write, but time to show progress
-                yield []
+            if found is None:  # nothing comes for a while: what is here need not wait for it
+                yield self._changes(batch)
+                batch, decoding = [], 0
                 continue
             batch.append(found)
             decoding += isinstance(found, _New) and isinstance(found.picture, Decoding)

@@ -56,6 +56,7 @@ from sosie.types import (
 
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
+    from sosie.fleet import Fleet
     from sosie.indexes.annoy import AnnoyMetric
 
 __all__ = ["AddReport", "Asked", "Library", "Progress", "folder_of", "open"]
@@ -284,6 +285,7 @@ class Library:
         again: bool = False,
         regions: Sequence[str] = (),
         workers: int | None = None,
+        fleet: Fleet | None = None,
         progress: Callable[[Progress], None] | None = None,
         stop: threading.Event | None = None,
     ) -> AddReport:
@@ -292,8 +294,9 @@ class Library:
         ``sync`` forgets pictures below the source that are gone; ``again`` looks once more at files that seem unchanged
         or were refused, and asks servers whether theirs have changed. A file that cannot become a picture goes to the
         quarantine and never stops a run. ``regions`` (objects, pooled, mask:CLASS) are found and embedded, too, from
-        now on, and in those pictures of the source that lack them. Raises SourceUnreachable, LibraryBusy,
-        LibraryReadOnly, DiskFull.
+        now on, and in those pictures of the source that lack them. With a ``fleet`` (`sosie.fleet.connect`) the workers
+        of a Ray cluster read, decode and embed. Raises SourceUnreachable, LibraryBusy, LibraryReadOnly, DiskFull,
+        ServiceAway.
         """
         opened = source if isinstance(source, Source) else _open_source(source, label_from_folders=label_from_folders)
         pools: list[DecodePool] = []
@@ -301,6 +304,8 @@ class Library:
         if regions:
             engine.sight.keep(regions)
         stages = engine.sight.stages()
+        if fleet is not None:
+            opened = self._dispatched(opened, fleet, engine, stop)
 
         def pool() -> DecodePool:
             # regions are cut from more pixels than the network's input has
@@ -324,6 +329,14 @@ class Library:
         finally:
             for each in pools:
                 each.close()
+
+    def _dispatched(self, source: Source, fleet: Fleet, engine: Engine, stop: threading.Event | None) -> Source:
+        from sosie.fleet import Dispatched
+
+        if engine.sight.stages():
+            raise UsageError("this library keeps regions, and they are found on one machine: leave out --ray")
+        known = self.catalogue.digests([space.id for space in engine.spaces])
+        return Dispatched(source, fleet, embedder=engine.embedder, known=known, stop=stop)
 
     def add_bytes(self, data: bytes, *, labels: Mapping[str, LabelValue] | None = None) -> tuple[int, str]:
         """Add one picture given by its bytes, kept in the library's own folder; return its id and what became of it.

@@ -105,6 +105,7 @@ class Application(BaseSettings):
     model: str | None = Field(None, description="An embedder, or the JSON description of an ONNX file.")
     store: Literal["sqlite", "elasticsearch"] = Field("sqlite", description="Where the catalogue lives.")
     elasticsearch: ElasticsearchSection = ElasticsearchSection.model_validate({})
+    ray: str | None = Field(None, description="A Ray cluster that reads and embeds: HOST:PORT, auto or local.")
     sources: tuple[SourceSection, ...] = Field((), description="Where pictures come from.")
     index: IndexSection = IndexSection.model_validate({})
     search: SearchSection = SearchSection.model_validate({})

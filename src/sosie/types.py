@@ -67,7 +67,8 @@ class Source(Protocol):
     Optional: ``stream(wanted, known)`` yields references with their bytes as they come, for sources that fetch many
     at a time; ``problems`` lists what could not be looked into, so that nothing below it is taken for gone;
     ``gone(uri)`` tells whether a place is deleted; ``partial = True`` says that an iteration never shows everything,
-    so that ``--sync`` is refused.
+    so that ``--sync`` is refused; ``refuses(ref)`` returns why a reference may not be read (BadPicture) or None, and
+    having it says that its pictures can be read by their URIs alone, on any machine that sees the same places.
     """
 
     @property

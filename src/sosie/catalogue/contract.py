@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
 from sosie.catalogue.records import (
     Change,
     ContentRow,
@@ -131,6 +134,8 @@ class Store(Protocol):
     def places_lacking(self, spaces: Sequence[int]) -> list[tuple[str, int, ImageRef]]:
         """Return (root, id, one place with its stamp) of live pictures that are not embedded in all of these spaces."""
         ...
+
+    def digests(self, spaces: Sequence[int]) -> npt.NDArray[np.uint64]: ...
 
     def uris(self, content_id: int) -> list[tuple[str, str]]: ...
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sosie.catalogue.database import Database
 from sosie.catalogue.decisions import Decisions
@@ -164,6 +165,19 @@ class Catalogue(Labels, Decisions, Regions, Database):
         """Return the id of the picture with these bytes."""
         rows = self.query("SELECT id FROM contents WHERE sha256 = ?", (sha256,))
         return int(rows[0][0]) if rows else None
+
+    def digests(self, spaces: Sequence[int]) -> npt.NDArray[np.uint64]:
+        """Return, sorted, the first eight bytes (n,) of the SHA-256 of pictures that are embedded in all these spaces.
+
+        They are read as big-endian numbers. Pictures are told apart by them in a set; what they say has to be checked.
+        """
+        marks = ", ".join("?" * len(spaces))
+        rows = self.query(
+            "SELECT substr(sha256, 1, 8) FROM contents WHERE (SELECT count(DISTINCT space_id) FROM vectors"
+            f" WHERE content_id = contents.id AND space_id IN ({marks})) = ? ORDER BY sha256",
+            (*spaces, len(spaces)),
+        )
+        return np.frombuffer(b"".join(row[0] for row in rows), ">u8").astype(np.uint64)
 
     def ids_with_pixels(self, digest: bytes) -> list[int]:
         """Return the live pictures that decode to the same pixels."""

@@ -6,8 +6,8 @@ import copy
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,9 @@ from sosie.sources import SourceOptions, open_source
 from sosie.sources.folder import FolderSource
 from sosie.sources.keeping import KeepingOriginals
 from sosie.types import Source
+
+if TYPE_CHECKING:
+    from sosie.fleet import Fleet
 
 __all__ = ["add"]
 
@@ -66,6 +69,14 @@ def add(
     keep_originals: Annotated[
         bool, typer.Option("--keep-originals", help="Keep what is downloaded in the library's folder.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Let a Ray cluster read and embed: its HOST:PORT, auto, or local for the cores of this machine.",
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and keep folders and library in step.")] = False,
     sync: Annotated[bool, typer.Option("--sync", help="Forget pictures of these sources that are gone.")] = False,
     again: Annotated[
@@ -85,6 +96,8 @@ def add(
     Files that are known and unchanged cost nothing. One that cannot be used goes to the quarantine (`sosie
     quarantine`) and never stops the run. Interrupt it when you like: the same command goes on from there.
     """
+    if ray and watch:
+        raise UsageError("--watch follows a folder picture by picture, on this machine: leave out --ray")
     if keep_originals and library and read_url(str(library)):
         raise UsageError("--keep-originals keeps pictures in a library's folder, and a library on a cluster has none")
     folder = folder_of(library or "sosie-library")
@@ -104,13 +117,21 @@ def add(
         opened = [KeepingOriginals(source, folder / "originals") for source in opened]
     labels = _labels(label or [])
     report = AddReport()
-    with open_to_add(library, model) as lib, _stop_on_interrupt() as stop:
+    with open_to_add(library, model) as lib, _stop_on_interrupt() as stop, fleet_at(ray) as fleet:
         lib.sight.use(detector=detector, segmenter=segmenter)
         lib.sight.keep(regions or ())
         for spec, source in zip(sources, opened, strict=True):
             with progress_bar(f"adding {spec}", quiet=as_json) as bar:
                 _count_beside(source, bar)
-                report += lib.add(source, sync=sync or watch, again=again, labels=labels, progress=bar, stop=stop)
+                report += lib.add(
+                    source,
+                    sync=sync or watch,
+                    again=again,
+                    labels=labels,
+                    fleet=fleet,
+                    progress=bar,
+                    stop=stop,
+                )
             if stop.is_set():
                 break
         if not stop.is_set() and (built := lib.keep_indexed()):
@@ -125,6 +146,15 @@ def add(
     else:
         _tell(report, total)
     return 130 if report.interrupted else 0
+
+
+def fleet_at(address: str | None) -> AbstractContextManager[Fleet | None]:
+    """Connect to a Ray cluster, where one is asked for."""
+    if address is None:
+        return nullcontext()
+    from sosie.fleet import connect
+
+    return connect(address)
 
 
 def _labels(pairs: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import sosie
-from sosie.cli.add import _stop_on_interrupt
+from sosie.cli.add import _stop_on_interrupt, fleet_at
 from sosie.cli.options import JsonOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.search import write_sheet
@@ -57,7 +57,7 @@ def _resolve(here: Path, path: str) -> str:
 
 def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: bool) -> list[dict[str, Any]]:
     reports = []
-    with _stop_on_interrupt() as stop:
+    with _stop_on_interrupt() as stop, fleet_at(application.ray) as fleet:
         for section in application.sources:
             preset = section.dataset is None or section.dataset in PRESETS
             options = SourceOptions(
@@ -71,7 +71,7 @@ def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: boo
             )
             source = open_source(_resolve(here, section.path), options)
             with progress_bar(f"adding {section.path}", quiet=quiet) as bar:
-                report = lib.add(source, sync=section.sync, labels=section.labels, progress=bar, stop=stop)
+                report = lib.add(source, sync=section.sync, labels=section.labels, fleet=fleet, progress=bar, stop=stop)
             if stop.is_set():
                 raise KeyboardInterrupt
             note(f"{section.path}: {report.indexed} new of {report.seen}, {report.quarantined.total()} refused")

@@ -97,6 +97,11 @@ class OnnxEmbedder:
         """The files that it runs from."""
         return (self._description.path,)
 
+    @property
+    def description(self) -> Description:
+        """What it runs: with the file, all that another machine needs to run it too."""
+        return self._description
+
     def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return (n, dim) float32: each head's vectors of unit length, side by side."""
         if not pictures:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sosie.errors import SourceUnreachable, UsageError
+from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.sources.files import MAX_FILE_BYTES, read_regular_file, reason_of
 from sosie.sources.manifest import Manifest
 from sosie.sources.names import Patterns, folder_label, has_picture_suffix
@@ -102,6 +102,10 @@ class FolderSource:
 
     def read(self, ref: ImageRef) -> bytes:
         return read_regular_file(path_of_uri(ref.uri), limit=self._max_bytes)
+
+    def refuses(self, ref: ImageRef) -> BadPicture | None:
+        """Allow every picture to be read by its URI."""
+        return None
 
     def gone(self, uri: str) -> bool:
         """Tell whether a place below this folder is deleted; what cannot be looked at proves nothing."""

@@ -40,6 +40,11 @@ class LinkSource(ABC):
         self.skipped = 0
 
     @property
+    def download(self) -> Download:
+        """How it downloads: other machines have to keep to the same rules."""
+        return self._download
+
+    @property
     @abstractmethod
     def root(self) -> str: ...
 
@@ -61,15 +66,20 @@ class LinkSource(ABC):
         """
         yield from self._download.stream(iter(self), wanted=wanted, known=known, read_file=self._read_file)
 
+    def refuses(self, ref: ImageRef) -> BadPicture | None:
+        """Say why a reference may not be read: a list is somebody else's, and may not name any file of this machine."""
+        if is_web(ref.uri):  # its address is checked where it is fetched
+            return None
+        if not ref.uri.startswith("file:///"):
+            return BadPicture("bad_url", "only http, https and paths below the list are read")
+        anywhere = self._download.internet.allow_private
+        if not anywhere and (self._base is None or not _below(path_of_uri(ref.uri), self._base)):
+            return BadPicture("outside", "a list may name files below its own folder only, or --allow-private")
+        return None
+
     def _read_file(self, ref: ImageRef) -> Outcome:
         try:
-            if not ref.uri.startswith("file:///"):
-                raise BadPicture("bad_url", "only http, https and paths below the list are read")
-            path = path_of_uri(ref.uri)
-            anywhere = self._download.internet.allow_private
-            if not anywhere and (self._base is None or not _below(path, self._base)):
-                raise BadPicture("outside", "a list may name files below its own folder only, or --allow-private")
-            return read_regular_file(path)
+            return self.refuses(ref) or read_regular_file(path_of_uri(ref.uri))
         except BadPicture as error:
             return error
 

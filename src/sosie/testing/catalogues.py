@@ -142,9 +142,11 @@ def check_pictures_that_lack_vectors_are_counted(store: Store) -> None:
     assert (store.lacking([space.id]), store.embedded(space)) == (1, 1)
     assert store.places_lacking([space.id]) == [(ROOT, _id(store, 2), ref)]
     assert not store.has_vectors(_id(store, 2), [space.id])
+    assert store.digests([space.id]).tolist() == [int.from_bytes(digest(1)[:8], "big")]
     add(store, 2)
     assert (store.lacking([space.id]), store.embedded(space)) == (0, 2)
     assert store.places_lacking([space.id]) == []
+    assert store.digests([space.id]).tolist() == sorted(int.from_bytes(digest(n)[:8], "big") for n in (1, 2))
 
 
 def check_spaces_are_made_once(store: Store) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sosie.catalogue.elastic.base import Base
 from sosie.catalogue.elastic.documents import (
@@ -132,6 +133,15 @@ class Reading(Base):
     def embedded(self, space: Space) -> int:
         """Return how many whole pictures have a vector in a space."""
         return self.count(self.names.pictures, {"term": {"spaces": space.id}})
+
+    def digests(self, spaces: Sequence[int]) -> npt.NDArray[np.uint64]:
+        """Return, sorted, the first eight bytes (n,) of the SHA-256 of pictures that are embedded in all these spaces.
+
+        They are read as big-endian numbers. Pictures are told apart by them in a set; what they say has to be checked.
+        """
+        query = {"bool": {"filter": [{"term": {"spaces": space}} for space in spaces]}}
+        hits = self.connection.scan(self.names.pictures, key="id", query=query, source_includes=["sha256"])
+        return np.sort(np.fromiter((int(hit["_source"]["sha256"][:16], 16) for hit in hits), np.uint64))
 
     def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]:
         """Return ids (n,) and vectors (n, dim) of whole pictures with an id above ``after``, in order of id."""
