@@ -20,6 +20,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self.losses = 0
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._listener = self._listen(0)
         self.port: int = self._listener.getsockname()[1]
 
@@ -57,6 +59,7 @@ class Proxy:
                 if answers and lose.is_set():
                     self.losses += 1
                     break
+                self._flowing.wait()
                 sink.sendall(data)
         for each in (source, sink):
             self._drop(each)
@@ -80,6 +83,14 @@ class Proxy:
         """Take connections again."""
         self._listener = self._listen(self.port)
 
+    def freeze(self) -> None:
+        """Keep connections and take new ones, but let nothing through until ``thaw``."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Let everything through again."""
+        self._flowing.set()
+
     def lose(self, marker: bytes) -> None:
         """Lose the answer to the next request that holds ``marker``."""
         self._lost = marker
@@ -92,4 +103,5 @@ def wire(port: int) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
+        proxy.thaw()
         proxy.cut()

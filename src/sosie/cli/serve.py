@@ -14,7 +14,7 @@ from sosie.cli.options import LibraryOption
 
 __all__ = ["PATIENCE", "serve", "serve_library", "server_settings"]
 
-PATIENCE = 1.5  # seconds that a request waits for a cluster; then it is told that the cluster is away
+PATIENCE = 1.2  # seconds that a request waits for a cluster; then it is told that the cluster is away
 
 HostOption = Annotated[str, typer.Option("--host", help="The address to listen on; others than loopback need a key.")]
 PortOption = Annotated[int, typer.Option("--port", help="The port to listen on.", min=0, max=65535)]

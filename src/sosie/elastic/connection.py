@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sosie.elastic.address import Cluster
@@ -135,6 +136,8 @@ class Connection:
 def _tls(cluster: Cluster) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if cluster.ca_certs:
+        if not Path(cluster.ca_certs).is_file():
+            raise UsageError(f"ca_certs is the file of a certificate authority, and {cluster.ca_certs} is none")
         options["ca_certs"] = cluster.ca_certs
     if cluster.fingerprint:
         options["ssl_assert_fingerprint"] = cluster.fingerprint

@@ -26,7 +26,7 @@ def passing(error: Exception) -> bool:
     """Tell whether it is worth asking again: the cluster is away or busy, and no block stands in the way."""
     found = _status(error)
     if found is None:
-        return not _untrusted(str(error))
+        return not _untrusted(error)
     return found[0] in PASSING and not any(words in found[1] for words in _FULL)
 
 
@@ -36,7 +36,7 @@ def translated(cluster: Cluster, error: Exception) -> SosieError:
     if found is not None:
         return _of_status(cluster, *found)
     why = " ".join(str(error).split())[:200]
-    if _untrusted(why):
+    if _untrusted(error):
         return ServiceAway(f"{cluster} shows a certificate that is not trusted: set ca_certs or fingerprint ({why})")
     return ServiceAway(f"{cluster} does not answer: start it, or check the address ({why})")
 
@@ -50,8 +50,10 @@ def _status(error: Exception) -> tuple[int, str] | None:
     return (error.meta.status, str(error.body)) if isinstance(error, ApiError) else None
 
 
-def _untrusted(why: str) -> bool:
-    return "CERTIFICATE" in why.upper() or "FINGERPRINT" in why.upper()
+def _untrusted(error: Exception) -> bool:
+    from elastic_transport import TlsError
+
+    return isinstance(error, TlsError) or "CERTIFICATE" in str(error).upper()
 
 
 def _of_status(cluster: Cluster, status: int, text: str) -> SosieError:
