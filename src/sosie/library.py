@@ -138,7 +138,8 @@ class Library:
         self._views: dict[int, View] = {}
         self._engines: list[Engine] = []  # the one in use last; the one before it may be answering still
         self._epoch = -1
-        self._pinned = None if model is None else self._choose(full_name(model))
+        self._pinned = None if model is None else full_name(model)
+        self._remember(self._pinned)
 
     @property
     def on_cluster(self) -> bool:
@@ -172,13 +173,13 @@ class Library:
 
     # -------------------------------------------------------------------------------------------- the model in use
 
-    def _choose(self, model: str) -> str:
-        """Make a new library with ``model``; return its name."""
-        embedder_of(model, self.shelf)  # an unknown name is not remembered
+    def _remember(self, model: str | None) -> None:
+        """Make a new library with ``model``; raise UnknownName, or NotFound where that has to be downloaded first."""
+        if model is not None:
+            embedder_of(model, self.shelf)  # an unknown name is not remembered
         known = self.catalogue.record("library") or {}
         if "model" not in known and not self.catalogue.read_only:
-            self.catalogue.put_record("library", {**known, "model": model})
-        return model
+            self.catalogue.put_record("library", {**known, "model": model or "bundled"})
 
     @property
     def model_in_use(self) -> str:

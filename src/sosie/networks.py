@@ -1,4 +1,4 @@
-"""Opening an ONNX file that is not ours: its digest is checked before anything parses it, then it runs on the CPU."""
+"""Opening an ONNX file that is not ours: its digest and its parts are checked before a runtime parses it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sosie.errors import NotFound, UntrustedModel
+from sosie.onnx_file import check_network
 
 __all__ = ["digest_of", "open_network", "require_outputs"]
 
@@ -25,6 +26,7 @@ def open_network(path: Path, *, sha256: str, threads: int | None = None) -> Any:
             f"{path} has SHA-256 {digest[:12]}…, its description says {sha256[:12]}…:"
             " get the file again, or correct the description if you trust it"
         )
+    check_network(data, str(path))
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -11,8 +11,12 @@ import sosie
 from sosie.cli.add import _stop_on_interrupt
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note, progress_bar
+from sosie.cli.progress import progress_of
+from sosie.embedders.published import PUBLISHED
+from sosie.errors import UnknownName
 from sosie.models.listing import ModelRow
 from sosie.models.trial import Trial
+from sosie.registry import nearest
 
 __all__ = ["app"]
 
@@ -33,7 +37,7 @@ def models(context: typer.Context, library: LibraryOption = None, as_json: JsonO
         emit_json({"models": [row.to_json() for row in rows]})
     else:
         _table(rows)
-        note("* is in use; measured by `sosie models try`")
+        note("* is in use, - would be downloaded; `sosie models try NAME` measures one here")
     return 0
 
 
@@ -52,6 +56,21 @@ def add(
         emit_json(row.to_json())
     else:
         print(f"{added}: try it on your own pictures with `sosie models try {added}`")
+    return 0
+
+
+@app.command("get")
+def get(name: NameArgument, library: LibraryOption = None, as_json: JsonOption = False) -> int:
+    """Download a published model into the library; `try` does it, too. Interrupted, it goes on."""
+    with sosie.open(library, create=False) as lib:
+        _get(lib, name, quiet=as_json)
+        row = next((row for row in lib.models.list() if row.name == name and row.here), None)
+    if row is None:
+        raise UnknownName(f"no model is called {name!r}; {nearest(name, PUBLISHED)}")
+    if as_json:
+        emit_json(row.to_json())
+    else:
+        print(f"{name} {row.version} is here: try it on your own pictures with `sosie models try {name}`")
     return 0
 
 
@@ -82,6 +101,8 @@ def try_(
     """
     from sosie.evaluation.trial import try_model
 
+    with sosie.open(library, create=False) as lib:
+        _get(lib, name, quiet=as_json)
     with (
         sosie.open(library, create=False) as lib,
         _stop_on_interrupt() as stop,
@@ -128,6 +149,11 @@ def use(
 # ------------------------------------------------------------------------------------------------ helpers
 
 
+def _get(lib: sosie.Library, name: str, *, quiet: bool) -> None:
+    with progress_of(f"downloading {name} (bytes)", quiet=quiet) as bar:
+        lib.models.get(name, progress=bar)
+
+
 def _table(rows: list[ModelRow]) -> None:
     """Print columns of text; rich would cut names in narrow terminals."""
     head = ("model", "tasks", "numbers", "pixels", "licence", "MB", "ms", "embedded", "measured here")
@@ -144,7 +170,7 @@ def _cells(row: ModelRow) -> tuple[str, ...]:
     figure: Any = row.measured
     by = "" if figure is None else f" ({', '.join(figure['by']) or 'altered copies'})"
     return (
-        f"{'*' if row.in_use else ' '} {row.name}",
+        f"{'*' if row.in_use else ' ' if row.here else '-'} {row.name}",
         ",".join(row.tasks),
         "+".join(str(dim) for dim in row.dims.values()),
         str(row.side),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from sosie.embedders.onnx import OnnxEmbedder, read_description
+from sosie.embedders.published import PUBLISHED
 from sosie.embedders.shelf import Shelf
-from sosie.errors import UnknownName, UsageError
+from sosie.errors import NotFound, UnknownName, UsageError
 from sosie.registry import EMBEDDERS, nearest, resolve
 from sosie.types import Embedder
 
@@ -23,12 +24,19 @@ def embedder_of(name: str, shelf: Shelf) -> Embedder:
     own = shelf.find(name)
     if own is not None:
         return OnnxEmbedder(own)
+    if name in PUBLISHED:
+        raise NotFound(
+            f"{name} is not here yet: `sosie models get {name}` downloads it ({PUBLISHED[name].megabytes} MB); "
+            "the bundled model needs no download"
+        )
     if name == "onnx":
         raise UsageError("an ONNX file is used by its description: give the path of the JSON file beside it")
     try:
         embedder: Embedder = resolve("embedders", name)()
     except UnknownName:
-        raise UnknownName(f"no model is called {name!r}; {nearest(name, [*EMBEDDERS, *shelf.names()])}") from None
+        raise UnknownName(
+            f"no model is called {name!r}; {nearest(name, [*EMBEDDERS, *PUBLISHED, *shelf.names()])}"
+        ) from None
     return embedder
 
 

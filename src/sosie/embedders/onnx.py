@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from threading import Lock
@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from sosie.embedders.preprocessing import to_tensor
-from sosie.errors import NotFound, UntrustedModel
+from sosie.embedders.published import WITH_WORDS
+from sosie.embedders.text import TextTower, Words, read_text_tower
+from sosie.errors import NotFound, UntrustedModel, UsageError
 from sosie.networks import open_network, require_outputs
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Picture, Preprocessing
 
-__all__ = ["Description", "OnnxEmbedder", "read_description", "unit"]
+__all__ = ["POOLS", "Description", "OnnxEmbedder", "pooled", "read_description", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,9 @@ class Description:
     spec: EmbedderSpec
     input: str
     outputs: tuple[str, ...]  # one per head of the spec
+    pools: tuple[str, ...]  # how each output becomes one vector a picture: see ``pooled``
     featuremap: str | None = None
+    text: TextTower | None = None
 
 
 def read_description(path: Path) -> Description:
@@ -55,9 +59,13 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
     if unknown := set(raw["preprocessing"]) - known:
         raise ValueError(f"unknown preprocessing keys {sorted(unknown)}")
     how: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw["preprocessing"].items()}
+    pools = tuple(head.get("pool", "none") for head in raw["heads"])
+    if unknown := set(pools) - POOLS.keys():
+        raise ValueError(f"unknown pool {sorted(unknown)}; known: {sorted(POOLS)}")
     spec = EmbedderSpec(
         name=raw["name"],
-        version=str(raw["version"]),
+        # another pool gives other vectors, and so is another version
+        version="+".join([str(raw["version"]), *sorted(set(pools) - {"none"})]),
         heads=tuple(Head(head["name"], int(head["dim"])) for head in raw["heads"]),
         preprocessing=Preprocessing(**how),
         licence=raw["licence"],
@@ -71,7 +79,9 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
         spec=spec,
         input=raw["input"],
         outputs=outputs,
+        pools=pools,
         featuremap=raw.get("featuremap"),
+        text=read_text_tower(raw["text"], path.parent) if raw.get("text") else None,
     )
 
 
@@ -86,6 +96,7 @@ class OnnxEmbedder:
         self._description = description
         self._threads = threads
         self._session: Any = None
+        self._words: Words | None = None
         self._lock = Lock()
 
     @property
@@ -95,7 +106,8 @@ class OnnxEmbedder:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that it runs from."""
-        return (self._description.path,)
+        text = self._description.text
+        return (self._description.path, *((text.network, text.tokenizer) if text else ()))
 
     @property
     def description(self) -> Description:
@@ -107,7 +119,18 @@ class OnnxEmbedder:
         if not pictures:
             return np.empty((0, self.spec.dim), np.float32)
         heads = self._run(pictures, self._description.outputs)
-        return np.concatenate([unit(head.reshape(len(head), -1)) for head in heads], axis=1)
+        rows = [pooled(head, pool) for head, pool in zip(heads, self._description.pools, strict=True)]
+        return np.concatenate([unit(row) for row in rows], axis=1)
+
+    def embed_text(self, texts: Sequence[str]) -> FloatMatrix:
+        """Return (n, dim of the first head) float32 unit vectors of texts; raise UsageError without a text tower."""
+        tower = self._description.text
+        if tower is None:
+            raise UsageError(f"{self.spec.name} knows no words: {WITH_WORDS}")
+        with self._lock:
+            if self._words is None:
+                self._words = Words(tower, threads=self._threads)
+        return unit(self._words.embed(texts))
 
     def feature_maps(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return the last feature maps (n, channels, height, width), for pooled regions."""
@@ -146,6 +169,27 @@ class OnnxEmbedder:
                 require_outputs(session, about.outputs, about.path)
                 self._session = session
             return self._session
+
+
+def pooled(output: FloatMatrix, pool: str) -> FloatMatrix:
+    """Return one row (n, dim) a picture of an output (n, dim), of tokens (n, t, dim) or of a map (n, dim, h, w).
+
+    ``first`` takes the first token (a transformer's class token), ``mean`` the mean, ``gem`` the generalised mean with
+    p = 3 (Radenović et al. 2018), ``none`` every number as it is.
+    """
+    output = np.asarray(output, np.float32)
+    if pool == "none" or output.ndim == 2:
+        return output.reshape(len(output), -1)
+    tokens = output if output.ndim == 3 else output.reshape(*output.shape[:2], -1).transpose(0, 2, 1)
+    return POOLS[pool](tokens)
+
+
+POOLS: dict[str, Callable[[FloatMatrix], FloatMatrix]] = {
+    "none": lambda tokens: tokens.reshape(len(tokens), -1),
+    "first": lambda tokens: tokens[:, 0],
+    "mean": lambda tokens: tokens.mean(axis=1),
+    "gem": lambda tokens: np.cbrt((np.maximum(tokens, 1e-6) ** 3).mean(axis=1)),
+}
 
 
 def unit(vectors: FloatMatrix) -> FloatMatrix:

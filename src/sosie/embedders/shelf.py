@@ -6,18 +6,22 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sosie.embedders.exported import export_timm
+from sosie.embedders.hub import Fetched, Lock, fetch
 from sosie.embedders.onnx import Description, OnnxEmbedder, read_description
+from sosie.embedders.published import PUBLISHED, Published
 from sosie.errors import NotFound, UnknownName, UntrustedModel, UsageError
+from sosie.networks import digest_of
 from sosie.registry import EMBEDDERS, nearest
 from sosie.types import Picture
 
-__all__ = ["DESCRIPTION", "Shelf"]
+__all__ = ["DESCRIPTION", "Shelf", "package_of"]
 
 DESCRIPTION = "model.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -58,6 +62,30 @@ class Shelf:
                 f"or `sosie models remove {raw['name']}` first"
             )
         return self._keep(raw, source.parent)
+
+    def install(
+        self, model: Published, *, progress: Callable[[int, int], None] = lambda _done, _all: None
+    ) -> Description:
+        """Fetch a published model here, unless it is; return its description.
+
+        An interrupted download goes on. Each file is held to its known digest, or to that of the first time. Raises
+        ServiceAway, NotFound, UntrustedModel, MissingExtra.
+        """
+        there = self.find(model.name)
+        if there is not None:
+            return there
+        downloads = self.folder / ".downloads"
+        lock = Lock(self.folder / "lock.json")
+        fetched = [fetch(file, downloads, lock, progress=progress) for file in model.files]
+        try:
+            if model.kind == "timm":
+                network = downloads / f"{model.name}.onnx"
+                export_timm(model.architecture, fetched[0].path, network, side=model.spec.preprocessing.side)
+            else:
+                network = fetched[0].path
+            return self._keep(package_of(model, network, fetched), downloads)
+        finally:
+            shutil.rmtree(downloads, ignore_errors=True)
 
     def _keep(self, raw: dict[str, Any], origin: Path) -> Description:
         place, draft = self.folder / raw["name"], self.folder / f".{raw['name']}.{os.getpid()}.part"
@@ -103,17 +131,46 @@ def _describes(path: Path) -> bool:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(f"a model's name is letters, digits, dots and dashes, not {name!r}: choose one with --name")
-    if name in EMBEDDERS:
-        raise UsageError(f"{name} is the name of a model that comes with Sosie: choose another with --name")
+    if name in EMBEDDERS or name in PUBLISHED:
+        raise UsageError(f"{name} is the name of a model that Sosie knows: choose another with --name")
+
+
+def package_of(model: Published, network: Path, fetched: Sequence[Fetched]) -> dict[str, Any]:
+    """Return the description of a published model whose files are here."""
+    about = dict(model.description)
+    head = {"name": "semantic", "dim": model.dim, "output": about["output"], "pool": about.get("pool", "none")}
+    described: dict[str, Any] = {
+        "name": model.name,
+        "version": fetched[0].commit[:12],
+        "licence": model.licence,
+        "tasks": list(model.tasks),
+        "url": f"{model.files[0].repo}@{fetched[0].commit}",
+        "file": network.name,
+        "sha256": digest_of(network),
+        "input": about["input"],
+        "heads": [head],
+        "preprocessing": dict(model.preprocessing),
+    }
+    if "text" in about:
+        tower, tokenizer = fetched[1:]
+        files = {"file": tower.path.name, "sha256": tower.sha256}
+        words = {"tokenizer": tokenizer.path.name, "tokenizer_sha256": tokenizer.sha256}
+        described["text"] = {**about["text"], **files, **words}
+    return described
 
 
 def _copy_files(raw: dict[str, Any], origin: Path, draft: Path) -> None:
     """Copy the files that a description names, and have it name the copies."""
-    source = origin / raw["file"]
-    if not source.is_file():
-        raise NotFound(f"the network {source} is not there")
-    raw["file"] = source.name if source.name != DESCRIPTION else "model.onnx"
-    shutil.copyfile(source, draft / raw["file"])
+    parts = [(raw, "file", "model.onnx")]
+    if raw.get("text"):
+        raw["text"] = dict(raw["text"])
+        parts += [(raw["text"], "file", "text.onnx"), (raw["text"], "tokenizer", "tokenizer.json")]
+    for part, key, name in parts:
+        source = origin / part[key]
+        if not source.is_file():
+            raise NotFound(f"the file {source} of the model is not there")
+        shutil.copyfile(source, draft / name)
+        part[key] = name
 
 
 def _try_once(description: Description) -> None:
@@ -121,7 +178,12 @@ def _try_once(description: Description) -> None:
     spec = description.spec
     side = spec.preprocessing.side
     grey = Picture(np.full((side, side, 3), 128, np.uint8), side, side)
-    vectors = OnnxEmbedder(description).embed([grey, grey])
+    embedder = OnnxEmbedder(description, threads=1)
+    vectors = embedder.embed([grey, grey])
+    if description.text is not None and (words := embedder.embed_text(["a picture"]).shape[1]) != spec.heads[0].dim:
+        raise UntrustedModel(
+            f"{spec.name} gives {words} numbers a text, {spec.heads[0].dim} a picture: towers of two models"
+        )
     if vectors.shape != (2, spec.dim):
         raise UntrustedModel(
             f"{spec.name} gives {vectors.shape[1]} numbers a picture, its description says {spec.dim}: correct `heads`"

@@ -9,17 +9,19 @@ from typing import Any
 
 from sosie.catalogue import Store
 from sosie.catalogue.specs import spec_hash
+from sosie.embedders.published import Published
 from sosie.models.trial import read_figure
 from sosie.types import Embedder
 
-__all__ = ["ModelRow", "row_of"]
+__all__ = ["ModelRow", "row_of", "row_of_published"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
     """A model as its users see it. ``pictures`` are embedded with it; ``measured`` is its figure on this library.
 
-    ``side`` is in pixels, ``bytes`` what its files take; ``dims`` are the lengths of its vectors, by head.
+    One that is not ``here`` has to be downloaded first. ``side`` is in pixels, ``bytes`` what its files take; ``dims``
+    are the lengths of its vectors, by head.
     """
 
     name: str
@@ -31,6 +33,7 @@ class ModelRow:
     bytes: int
     pictures: int
     in_use: bool
+    here: bool = True
     measured: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -54,4 +57,20 @@ def row_of(name: str, embedder: Embedder, *, catalogue: Store, in_use: bool) -> 
         pictures=catalogue.embedded(spaces[0]) if spaces else 0,
         in_use=in_use,
         measured=read_figure(catalogue, digest),
+    )
+
+
+def row_of_published(model: Published) -> ModelRow:
+    """Return the row of a model that is not here yet; its bytes are about what is downloaded."""
+    return ModelRow(
+        name=model.name,
+        version="",
+        tasks=model.tasks,
+        dims={"semantic": model.dim},
+        side=model.spec.preprocessing.side,
+        licence=model.licence,
+        bytes=model.megabytes * 1_000_000,
+        pictures=0,
+        in_use=False,
+        here=False,
     )

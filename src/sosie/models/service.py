@@ -11,10 +11,11 @@ from typing import Any, Protocol
 from sosie.catalogue import Catalogue, Space, Store
 from sosie.catalogue.specs import spec_hash
 from sosie.embedders.choose import embedder_of, full_name
+from sosie.embedders.published import PUBLISHED
 from sosie.embedders.shelf import Shelf
 from sosie.errors import SosieError, UsageError
 from sosie.ingest import AddReport, Progress
-from sosie.models.listing import ModelRow, row_of
+from sosie.models.listing import ModelRow, row_of, row_of_published
 from sosie.models.trial import read_trial, require_better
 from sosie.registry import EMBEDDERS
 
@@ -56,22 +57,29 @@ class Models:
     def list(self) -> list[ModelRow]:
         """Return the models that can be used here, those that come with Sosie first, then the library's own."""
         library = self._library
-        names = [*(name for name in EMBEDDERS if name not in _NO_MODELS), *library.shelf.names()]
-        if library.model_in_use not in names:
-            names.append(library.model_in_use)
-        return [row for row in map(self._row, names) if row is not None]
+        names = [*(name for name in EMBEDDERS if name not in _NO_MODELS), *PUBLISHED]
+        names += [name for name in (*library.shelf.names(), library.model_in_use) if name not in names]
+        return [row for row in map(self._row, dict.fromkeys(names)) if row is not None]
 
     def _row(self, name: str) -> ModelRow | None:
+        library = self._library
+        in_use = name == library.model_in_use
+        if name in PUBLISHED and name not in library.shelf.names():
+            return row_of_published(PUBLISHED[name])
         try:
-            embedder = embedder_of(name, self._library.shelf)
+            embedder = embedder_of(name, library.shelf)
         except SosieError:  # a description that was moved away; `sosie doctor` tells
             return None
-        return row_of(
-            name,
-            embedder,
-            catalogue=self._library.catalogue,
-            in_use=name == self._library.model_in_use,
-        )
+        return row_of(name, embedder, catalogue=library.catalogue, in_use=in_use)
+
+    def get(self, name: str, *, progress: Callable[[int, int], None] = lambda _done, _all: None) -> None:
+        """Download a published model into the library, unless it is there or is no published one.
+
+        ``progress`` gets bytes done and bytes in all, file by file. Raises ServiceAway, UntrustedModel, MissingExtra.
+        """
+        if name in PUBLISHED and self._library.shelf.find(name) is None:
+            with self._library.catalogue.writing("sosie models get"):
+                self._library.shelf.install(PUBLISHED[name], progress=progress)
 
     def add(self, package: str | os.PathLike[str], *, name: str | None = None) -> str:
         """Copy a model package into the library and return its name; see `Shelf.add` for what it raises.
