@@ -303,6 +303,8 @@ class Library:
         pools: list[DecodePool] = []
         engine = self.engine
         if regions:
+            if self.on_cluster:
+                raise UsageError("parts of pictures are kept in a library in a folder only: add without --regions")
             engine.sight.keep(regions)
         stages = engine.sight.stages()
         if fleet is not None:

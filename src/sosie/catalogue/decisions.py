@@ -16,14 +16,17 @@ DECISIONS = ("not_a_copy", "same_picture", "keep_both")
 class Decisions(Database):
     """Reads and writes decisions about pairs."""
 
-    def put_decision(self, a: str, b: str, decision: str, *, note: str = "") -> None:
-        """Store a decision about two pictures, given by the hex SHA-256 of their bytes; the last one counts."""
+    def put_decision(self, a: str, b: str, decision: str, *, note: str = "", at: float | None = None) -> None:
+        """Store a decision about two pictures, given by the hex SHA-256 of their bytes; the last one counts.
+
+        ``at`` is when it was made, in seconds since 1970 (None: now).
+        """
         if decision not in DECISIONS:
             raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {decision!r}")
         with self.transaction("storing a decision") as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)",
-                (*ordered_pair(a, b), decision, note, time.time()),
+                (*ordered_pair(a, b), decision, note, at or time.time()),
             )
 
     def drop_decision(self, a: str, b: str) -> bool:

@@ -56,6 +56,7 @@ class AddContent:
     ref: ImageRef
     vectors: Mapping[int, FloatMatrix]  # space id → (dim,)
     regions: Mapping[int, AddRegions] = field(default_factory=dict)  # space id → what takes the place of those there
+    added_at: float | None = None  # seconds since 1970; None: now. A known picture keeps its own.
 
 
 @dataclass(frozen=True, slots=True)

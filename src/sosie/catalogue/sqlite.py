@@ -179,6 +179,10 @@ class Catalogue(Labels, Decisions, Regions, Database):
         )
         return np.frombuffer(b"".join(row[0] for row in rows), ">u8").astype(np.uint64)
 
+    def content_ids(self, shas: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the ids of those of a few pictures, given by their bytes' SHA-256, that are known."""
+        return {sha256: found for sha256 in shas if (found := self.content_id(sha256)) is not None}
+
     def ids_with_pixels(self, digest: bytes) -> list[int]:
         """Return the live pictures that decode to the same pixels."""
         rows = self.query(f"SELECT id FROM contents WHERE pixels = ? AND {_LIVE} ORDER BY id", (digest,))
@@ -286,6 +290,11 @@ class Catalogue(Labels, Decisions, Regions, Database):
         flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
         return ids, flat.reshape(len(rows), space.dim).astype(np.float32)
 
+    def vectors_of(self, space: Space, ids: Sequence[int]) -> tuple[Ids, FloatMatrix]:
+        """Return ids (n,) and vectors (n, dim) of those of a few whole pictures that have one."""
+        found = {i: vector for i in ids if (vector := self.vector(space, i)) is not None}
+        return np.fromiter(found, np.int64, len(found)), np.array([*found.values()]).reshape(len(found), space.dim)
+
     def vector(self, space: Space, content_id: int) -> FloatMatrix | None:
         """Return the vector (dim,) of one whole picture, or None."""
         rows = self.query(
@@ -305,6 +314,10 @@ class Catalogue(Labels, Decisions, Regions, Database):
         if _row_digest(row) != rows[0][8]:
             raise DamagedError(f"the row of picture {content_id} in {self.path} is damaged: restore a backup")
         return row
+
+    def contents(self, ids: Sequence[int]) -> dict[int, ContentRow]:
+        """Return the rows of a few pictures; raise UnknownName, DamagedError."""
+        return {content_id: self.content(content_id) for content_id in ids}
 
     def pictures(self, ids: Sequence[int]) -> list[PictureRecord]:
         """Return the records of these pictures, in the order asked; ids that are not there are left out."""
@@ -415,7 +428,7 @@ def _put_content(connection: Any, change: AddContent) -> int:
     cursor = connection.execute(
         "INSERT INTO contents (sha256, bytes, format, width, height, pixels, pdq, pdq_quality, added_at, digest)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
-        (*_fields(row), time.time(), _row_digest(row)),
+        (*_fields(row), change.added_at or time.time(), _row_digest(row)),
     )
     if not cursor.rowcount:  # a known picture gets the vectors that it lacks
         connection.executemany(

@@ -6,6 +6,7 @@ service that the command needs is away, 130 interrupted. Answers go to stdout; p
 
 from __future__ import annotations
 
+import keyword
 import os
 import sys
 import warnings
@@ -34,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Compare files, catalogue, indexes and thumbnails; find what is wrong, and mend it."),
     "quarantine": ("quarantine", "List, retry and export what could not become a picture."),
     "watch": ("watch", "Report when copies of your own pictures turn up."),
+    "export": ("transfer", "Write vectors, labels, hashes and decisions as Parquet files."),
+    "import": ("transfer", "Add what `sosie export` wrote, on any store, and check that it arrived."),
     "remove": ("remove", "Forget pictures; files are never touched."),
     "serve": ("serve", "Open the web page and the REST API, http://localhost:6868."),
     "keys": ("keys", "Make, list and revoke keys of the server."),
@@ -92,4 +95,5 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 def load(name: str) -> Any:
     """Return the function, or the typer app of sub-commands, behind a command."""
     module = import_module(f"sosie.cli.{COMMANDS[name][0]}")
-    return getattr(module, "app", None) or getattr(module, name.replace("-", "_"))
+    wanted = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+    return getattr(module, "app", None) or getattr(module, wanted)

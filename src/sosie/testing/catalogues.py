@@ -65,7 +65,8 @@ def check_a_picture_is_found_by_its_place_its_bytes_and_its_pixels(store: Store)
     assert store.ids_with_pixels(row(7).pixels) == [content_id]
     record = store.pictures([content_id])[0]
     assert (record.labels, record.uris, record.width) == ({"label": "cat"}, (f"{ROOT}7.jpg",), 37)
-    assert store.content(content_id) == row(7)
+    assert store.content(content_id) == row(7) and store.contents([content_id]) == {content_id: row(7)}
+    assert store.content_ids([digest(8), digest(7)]) == {digest(7): content_id}
     known = store.look_up([f"{ROOT}7.jpg", f"{ROOT}8.jpg"])
     assert known[f"{ROOT}7.jpg"].located == located and known[f"{ROOT}8.jpg"] == KnownPlace()
     assert store.located(f"{ROOT}8.jpg") is None and store.content_id(digest(8)) is None
@@ -133,6 +134,9 @@ def check_vectors_come_back_in_the_order_of_their_ids(store: Store) -> None:
     assert store.vectors(space, after=int(ids[0]))[0].tolist() == ids[1:].tolist()
     one = store.vector(space, int(ids[1]))
     assert one is not None and np.array_equal(one, vectors[1])
+    some, rows = store.vectors_of(space, [int(ids[2]), 12345, int(ids[0])])
+    order = np.argsort(some)
+    assert some[order].tolist() == [ids[0], ids[2]] and np.array_equal(rows[order], vectors[[0, 2]])
 
 
 def check_pictures_that_lack_vectors_are_counted(store: Store) -> None:

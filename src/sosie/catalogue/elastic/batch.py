@@ -18,7 +18,7 @@ from sosie.catalogue.elastic.documents import (
 )
 from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.records import AddContent
-from sosie.errors import DamagedError
+from sosie.errors import DamagedError, UsageError
 from sosie.types import ImageRef, LabelValue
 
 __all__ = ["Batch", "Draft"]
@@ -61,12 +61,14 @@ class Batch:
 
     def put_content(self, change: AddContent, *, now: float) -> Draft:
         """Add a picture, or give a known one the vectors that it lacks."""
+        if change.regions:
+            raise UsageError("parts of pictures are kept in a library in a folder only: add without --regions")
         draft = self.known(change.row.sha256)
         if draft is None:
             content_id = next((i for i in ids_of(change.row.sha256) if i not in self._drafts), None)
             if content_id is None:
                 raise DamagedError(f"three pictures share the ids of {change.row.sha256.hex()}: leave that one out")
-            source = document(content_id, change.row, added_at=now)
+            source = document(content_id, change.row, added_at=change.added_at or now)
             draft = self._drafts[content_id] = Draft(source, None, dict(source))
         spaces = sorted({*draft.source["spaces"], *change.vectors})
         draft.set({"spaces": spaces})

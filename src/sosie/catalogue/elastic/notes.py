@@ -39,8 +39,8 @@ class Notes(Base):
         """Return every stored JSON document by its key."""
         return {name: json.loads(value["json"]) for name, value, _ in self._notes("record")}
 
-    def _put_note(self, what: str, name: str, value: Mapping[str, Any]) -> None:
-        note = {"what": what, "name": name, "value": value, "at": time.time()}
+    def _put_note(self, what: str, name: str, value: Mapping[str, Any], *, at: float | None = None) -> None:
+        note = {"what": what, "name": name, "value": value, "at": at or time.time()}
         self.connection.write(lambda client: client.index(index=self.names.notes, id=f"{what}:{name}", document=note))
 
     def _notes(self, what: str) -> list[tuple[str, dict[str, Any], float]]:
@@ -93,14 +93,14 @@ class Notes(Base):
 
     # -------------------------------------------------------------------------------------------- decisions
 
-    def put_decision(self, a: str, b: str, decision: str, *, note: str = "") -> None:
+    def put_decision(self, a: str, b: str, decision: str, *, note: str = "", at: float | None = None) -> None:
         """Store a decision about two pictures, given by the hex SHA-256 of their bytes; the last one counts."""
         if decision not in DECISIONS:
             raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {decision!r}")
         low, high = (digest.hex() for digest in ordered_pair(a, b))
         value = {"a": low, "b": high, "decision": decision, "note": note}
         with self.commit("storing a decision"):
-            self._put_note("decision", f"{low}-{high}", value)
+            self._put_note("decision", f"{low}-{high}", value, at=at)
 
     def drop_decision(self, a: str, b: str) -> bool:
         """Take a decision back; tell whether there was one."""

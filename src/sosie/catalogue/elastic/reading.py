@@ -81,10 +81,14 @@ class Reading(Base):
 
     def content_id(self, sha256: bytes) -> int | None:
         """Return the id of the picture with these bytes."""
-        for hit in self.get_many(self.names.pictures, map(str, ids_of(sha256)), only=["id", "sha256"]).values():
-            if hit["_source"]["sha256"] == sha256.hex():
-                return int(hit["_source"]["id"])
-        return None
+        return self.content_ids([sha256]).get(sha256)
+
+    def content_ids(self, shas: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the ids of those of a few pictures, given by their bytes' SHA-256, that are known."""
+        keys = (str(i) for sha256 in shas for i in ids_of(sha256))
+        found = self.get_many(self.names.pictures, keys, only=["id", "sha256"]).values()
+        ids = {bytes.fromhex(hit["_source"]["sha256"]): int(hit["_source"]["id"]) for hit in found}
+        return {sha256: ids[sha256] for sha256 in shas if sha256 in ids}
 
     def ids_with_pixels(self, digest: bytes) -> list[int]:
         """Return the live pictures that decode to the same pixels."""
@@ -97,6 +101,13 @@ class Reading(Base):
         if source is None:
             raise UnknownName(f"the library has no picture {content_id}")
         return content_of(source)
+
+    def contents(self, ids: Sequence[int]) -> dict[int, ContentRow]:
+        """Return the rows of a few pictures; raise UnknownName."""
+        found = self.get_many(self.names.pictures, map(str, ids))
+        if missing := [i for i in ids if str(i) not in found]:
+            raise UnknownName(f"the library has no picture {missing[0]}")
+        return {i: content_of(found[str(i)]["_source"]) for i in ids}
 
     def pictures(self, ids: Sequence[int]) -> list[PictureRecord]:
         """Return the records of these pictures, in the order asked; ids that are not there are left out."""
@@ -147,13 +158,22 @@ class Reading(Base):
         """Return ids (n,) and vectors (n, dim) of whole pictures with an id above ``after``, in order of id."""
         field = vector_field(space.id)
         query = {"bool": {"filter": [{"term": {"spaces": space.id}}, {"range": {"id": {"gt": after}}}]}}
+        return self._vectors(field, query, space.dim)
+
+    def _vectors(self, field: str, query: Query, dim: int) -> tuple[Ids, FloatMatrix]:
         hits = list(
             self.connection.scan(
                 self.names.pictures, key="id", query=query, source_includes=[field], source_exclude_vectors=False
             )
         )
         ids = np.fromiter((hit["sort"][0] for hit in hits), np.int64, len(hits))
-        return ids, stack((hit["_source"][field] for hit in hits), space.dim)
+        return ids, stack((hit["_source"][field] for hit in hits), dim)
+
+    def vectors_of(self, space: Space, ids: Sequence[int]) -> tuple[Ids, FloatMatrix]:
+        """Return ids (n,) and vectors (n, dim) of those of a few whole pictures that have one."""
+        field = vector_field(space.id)
+        among = [{"term": {"spaces": space.id}}, {"ids": {"values": [str(i) for i in ids]}}]
+        return self._vectors(field, {"bool": {"filter": among}}, space.dim)
 
     def vector(self, space: Space, content_id: int) -> FloatMatrix | None:
         """Return the vector (dim,) of one whole picture, or None."""
