@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 SIDE = 32
 
@@ -46,6 +49,41 @@ def describe(folder: Path, name: str, data: bytes, *, dim: int, version: str = "
         **changes,
     }
     (folder / f"{name}.json").write_text(json.dumps(description))
+    return folder
+
+
+def two_towers(folder: Path, name: str = "wordy") -> Path:
+    """Write a package that knows pictures by their colour, and the words red, green, blue, dark and light for it."""
+    colourful(folder, name)
+    words = {"[UNK]": (0, 0, 0), "red": (2, -1, -1), "green": (-1, 2, -1), "blue": (-1, -1, 2), "dark": (0, 0, 0)}
+    table = numpy_helper.from_array(np.array(list(words.values()), np.float32), "table")
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),
+        helper.make_node("ReduceMean", ["tokens"], ["text_embeds"], axes=[1], keepdims=0),
+    ]
+    ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["n", "t"])
+    vector = helper.make_tensor_value_info("text_embeds", TensorProto.FLOAT, ["n", 3])
+    graph = helper.make_graph(nodes, "words", [ids], [vector], [table])
+    tower = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9).SerializeToString()
+    (folder / "words.onnx").write_bytes(tower)
+    tokenizer = Tokenizer(WordLevel({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    written = tokenizer.to_str().encode()
+    (folder / "words.tokenizer").write_bytes(written)
+    described = json.loads((folder / f"{name}.json").read_text())
+    described |= {
+        "tasks": ["image", "text"],
+        "text": {
+            "file": "words.onnx",
+            "sha256": hashlib.sha256(tower).hexdigest(),
+            "tokenizer": "words.tokenizer",
+            "tokenizer_sha256": hashlib.sha256(written).hexdigest(),
+            "output": "text_embeds",
+            "length": 8,
+            "lower": True,
+        },
+    }
+    (folder / f"{name}.json").write_text(json.dumps(described))
     return folder
 
 

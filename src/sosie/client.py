@@ -60,10 +60,23 @@ class Client:
         """Close the connections."""
         self._http.close()
 
-    def search(self, query: Asked, *, k: int = 10, where: str = "", box: Box | None = None) -> SearchResult:
-        """Return the pictures most like ``query``: a path, a picture's bytes, or the id of a picture there."""
-        asked = {"k": k, "where": where, "box": ",".join(map(str, box)) if box else ""}
-        return _result(self._ask("search", query, asked))
+    def search(
+        self,
+        query: Asked | None = None,
+        *,
+        text: str = "",
+        k: int = 10,
+        where: str = "",
+        box: Box | None = None,
+    ) -> SearchResult:
+        """Return the pictures most like ``query``: a path, a picture's bytes, or the id of a picture there.
+
+        ``text`` searches by words, or adds them to the picture, where the server's model has a text tower.
+        """
+        asked = {"k": k, "where": where, "text": text, "box": ",".join(map(str, box)) if box else ""}
+        return _result(
+            self._json("GET", "search", params=asked) if query is None else self._ask("search", query, asked)
+        )
 
     def copies(self, query: Asked, *, k: int = 10) -> SearchResult:
         """Return what ``query`` is an altered copy of, surest first."""

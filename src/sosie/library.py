@@ -29,7 +29,7 @@ from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.models.engine import Engine
 from sosie.models.service import Models
-from sosie.questions import Asked, bytes_of
+from sosie.questions import Asked, bytes_of, terms_of, with_words
 from sosie.region_search import KindView, answer_by_regions
 from sosie.regions.fusion import weights_of
 from sosie.registry import resolve
@@ -52,6 +52,7 @@ from sosie.types import (
     Region,
     SearchResult,
     Source,
+    Text,
 )
 
 if TYPE_CHECKING:
@@ -383,8 +384,9 @@ class Library:
 
     def search(
         self,
-        query: Asked,
+        query: Asked | None = None,
         *,
+        text: str | None = None,
         k: int = 10,
         where: str | None = None,
         box: Box | None = None,
@@ -393,12 +395,14 @@ class Library:
     ) -> SearchResult:
         """Return the ``k`` pictures most like ``query``, best first.
 
+        ``text`` searches by words, where the model has a text tower; with a query, the words are added to it.
         ``where`` filters by labels (docs/reference/where.md) before the top k are taken. ``box`` (x, y, width, height,
         each 0..1) searches for a part of the query, ``parts`` for objects and what a mask keeps. ``regions`` are the
         kinds that whole pictures are searched along with; None takes what fits. Raises NotFound, BadPicture,
         FilterError, UsageError.
         """
-        return self.search_many([query], k=k, where=where, box=box, parts=parts, regions=regions)[0]
+        asked = with_words(query, text)
+        return self.search_many([asked], k=k, where=where, box=box, parts=parts, regions=regions)[0]
 
     def search_many(
         self,
@@ -424,7 +428,14 @@ class Library:
                 stacklevel=2,
             )
         meant = replace(parts or Parts(), box=box or (parts.box if parts else None))
+        summed = [{type(each) for _, each in terms_of(query)} for query in queries]
+        if any(types == {Text} for types in summed):
+            if meant.given:
+                raise UsageError("a box, an object or a mask is of a picture: give one along with the words")
+            regions = ()
         kinds = self._kinds(meant, regions, view)
+        if any(Text in types for types in summed):  # squares of a feature map are in a space without words
+            kinds = [kind for kind in kinds if kind.name != "pooled"]
         asked = engine.questions.understand(queries, meant, {each.name: each.view.space for each in kinds})
         if kinds or (any(len(each.terms) > 1 for each in asked) and not self.on_cluster):
             return answer_by_regions(asked, whole=view, kinds=kinds, catalogue=self.files, k=k, condition=condition)

@@ -15,20 +15,23 @@ import numpy as np
 
 from sosie.catalogue import Space, Store, View
 from sosie.embedders.onnx import OnnxEmbedder, unit
-from sosie.errors import BadPicture, NotFound, UnknownName
+from sosie.embedders.published import WITH_WORDS
+from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
 from sosie.looking import Look, look
 from sosie.regions.pooled import pooled_regions
 from sosie.search import Query
 from sosie.sight import Parts, Sight
 from sosie.sources.reading import read_uri
-from sosie.types import Embedder, FloatMatrix, Picture
+from sosie.types import Embedder, FloatMatrix, Picture, Text
 
-__all__ = ["Asked", "Questions", "bytes_of"]
+__all__ = ["Asked", "Questions", "bytes_of", "terms_of", "with_words"]
 
-Asked: TypeAlias = str | os.PathLike[str] | bytes | int | Picture
-"""A query: a path, ``"a.jpg + b.jpg - c.jpg"``, a picture's bytes, the id of a picture of the library, or a Picture."""
+Asked: TypeAlias = str | os.PathLike[str] | bytes | int | Picture | Text | tuple[tuple[float, Any], ...]
+"""A query: a path, ``"a.jpg + b.jpg - text:at night"``, a picture's bytes, the id of a picture of the library, a
+Picture, a Text, or a sum of those: pairs of a sign (1 or -1) and a summand."""
 
 _WHOLE = Parts()
+_WORDS = "text:"
 _TERM = re.compile(r"\s+([+-])\s+")
 
 
@@ -73,7 +76,7 @@ class Questions:
 
         ``spaces`` are those of regions that will be searched, by their kind: the query gets vectors for each.
         """
-        terms = [_terms(each) for each in asked]
+        terms = [terms_of(each) for each in asked]
         others = replace(parts, objects=False)  # only the first picture of a sum is searched object by object
         flat = [(term, others if at else parts) for each in terms for at, (_, term) in enumerate(each)]
         seen = self._see(flat, spaces or {})
@@ -98,11 +101,12 @@ class Questions:
             at: each for at, (each, parts) in enumerate(asked) if isinstance(each, int) and not (parts.given or pixels)
         }
         pictures = {at: each for at, (each, _) in enumerate(asked) if isinstance(each, Picture)}
+        words = {at: self._embed_words(each) for at, (each, _) in enumerate(asked) if isinstance(each, Text)}
         futures = {}
         for at, (each, _) in enumerate(asked):
             if isinstance(each, int):
                 facts[at] = {"exclude": each}
-            if at not in stored and not isinstance(each, Picture):
+            if at not in stored and not isinstance(each, Picture | Text | tuple):
                 data = self._read(each) if isinstance(each, int) else bytes_of(each)
                 facts[at] |= {"sha256": hashlib.sha256(data).digest()}
                 futures[at] = self._pool().submit(data)
@@ -119,6 +123,8 @@ class Questions:
         found = self._embed(looks, spaces)
         for at, content_id in stored.items():
             found[at] = _Seen(self._stored_vector(content_id))
+        for at, vector in words.items():
+            found[at] = _Seen(vector)
         return [replace(found[at], facts=facts[at]) for at in range(len(asked))]
 
     def _embed(self, looks: Mapping[int, Look], spaces: Mapping[str, Space]) -> dict[int, _Seen]:
@@ -152,6 +158,13 @@ class Questions:
     def _masked(self, seen: Look, wanted: str) -> Picture:
         """Return a picture with the mask by which the library's were embedded; one that was masked already stays."""
         return seen.picture if "mask" in seen.about else look(seen.picture, Parts(mask=wanted), self._sight).picture
+
+    def _embed_words(self, text: Text) -> FloatMatrix:
+        embed_text = getattr(self._embedder, "embed_text", None)
+        if embed_text is None:
+            raise UsageError(f"{self._embedder.spec.name} knows no words: {WITH_WORDS}")
+        vector: FloatMatrix = embed_text([text.words])[0]
+        return vector
 
     def _stored_vector(self, content_id: int) -> FloatMatrix:
         vector = self._catalogue.vector(self._view.space, content_id)
@@ -194,13 +207,30 @@ def bytes_of(asked: str | os.PathLike[str] | bytes) -> bytes:
         raise
 
 
-def _terms(asked: Asked) -> list[tuple[float, Asked]]:
-    """Split ``a.jpg + b.jpg - c.jpg``; a file of that very name is one picture."""
-    if not isinstance(asked, str) or not _TERM.search(asked) or Path(asked).exists():
+def terms_of(asked: Asked) -> list[tuple[float, Asked]]:
+    """Split ``a.jpg + b.jpg - text:at night``, pictures that are added first; a file of that very name is one picture.
+
+    What is added first may be searched by its parts, and words have none.
+    """
+    if isinstance(asked, tuple):
+        terms = list(asked)
+    elif not isinstance(asked, str) or Path(asked).exists():
         return [(1.0, asked)]
-    first, *rest = _TERM.split(asked.strip())
-    pairs = zip(rest[::2], rest[1::2], strict=True)
-    return [(1.0, first), *((1.0 if sign == "+" else -1.0, term) for sign, term in pairs)]
+    else:
+        first, *rest = _TERM.split(asked.strip())
+        pairs = zip(rest[::2], rest[1::2], strict=True)
+        split = [(1.0, first), *((1.0 if sign == "+" else -1.0, term) for sign, term in pairs)]
+        terms = [(sign, Text(term[len(_WORDS) :]) if term.startswith(_WORDS) else term) for sign, term in split]
+    return sorted(terms, key=lambda term: term[0] < 0 or isinstance(term[1], Text))
+
+
+def with_words(asked: Asked | None, text: str | None) -> Asked:
+    """Return a query with words added to it; raise UsageError where there is neither."""
+    if asked is None:
+        if text is None:
+            raise UsageError("search with a picture, with words, or with both")
+        return Text(text)
+    return asked if text is None else (*terms_of(asked), (1.0, Text(text)))
 
 
 def _name(asked: Asked) -> str:
@@ -210,4 +240,8 @@ def _name(asked: Asked) -> str:
         return f"id:{asked}"
     if isinstance(asked, Picture):
         return "picture"
+    if isinstance(asked, Text):
+        return _WORDS + asked.words
+    if isinstance(asked, tuple):
+        return " ".join(("+ " if sign > 0 else "- ") + _name(each) for sign, each in asked).removeprefix("+ ")
     return os.fspath(asked)

@@ -28,6 +28,7 @@ __all__ = [
     "Region",
     "SearchResult",
     "Source",
+    "Text",
     "Verdict",
 ]
 
@@ -130,6 +131,13 @@ class Region:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words to search with, where the model has a text tower: "a red bicycle at night"."""
+
+    words: str
+
+
 # ------------------------------------------------------------------------------------------------ embedders
 
 
@@ -178,7 +186,10 @@ class EmbedderSpec:
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Turns pictures into unit vectors. Constructing one does no I/O; the first ``embed`` may load weights."""
+    """Turns pictures into unit vectors. Constructing one does no I/O; the first ``embed`` may load weights.
+
+    Optional: ``embed_text(texts)`` gives unit vectors (n, dim of the first head) in the same space, for words.
+    """
 
     @property
     def spec(self) -> EmbedderSpec: ...

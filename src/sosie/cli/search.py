@@ -21,6 +21,7 @@ from sosie.cli.options import (
 )
 from sosie.cli.output import emit_json, note
 from sosie.errors import SosieError, UsageError
+from sosie.questions import Asked, with_words
 from sosie.sight import Parts
 from sosie.types import SearchResult
 
@@ -29,8 +30,12 @@ __all__ = ["search"]
 
 def search(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE…", help='Pictures, or "a.jpg + b.jpg - c.jpg", or id:17.')
-    ],
+        list[str] | None,
+        typer.Argument(metavar="[IMAGE…]", help='Pictures, or "a.jpg + b.jpg - text:at night", or id:17.'),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="Search by words, or add them to each IMAGE: a red bicycle at night.")
+    ] = None,
     k: KOption = 10,
     library: LibraryOption = None,
     where: WhereOption = None,
@@ -55,9 +60,9 @@ def search(
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet that opens from disk.")] = None,
     thumbnails: Annotated[str, typer.Option(help="Pictures in the terminal: auto, always or never.")] = "auto",
 ) -> int:
-    """Find the pictures most like IMAGE, best first."""
+    """Find the pictures most like IMAGE, best first; with a model that knows words, most like what --text says."""
     with sosie.open(library, create=False) as lib:
-        queries = [int(image[3:]) if image.startswith("id:") and image[3:].isdigit() else image for image in images]
+        queries = [with_words(each, text) for each in (map(_asked, images) if images else [None])]
         lib.sight.use(detector=detector, segmenter=segmenter)
         if fill not in ("mean", "blur"):
             raise UsageError(f"--fill is mean or blur, not {fill!r}")
@@ -70,6 +75,10 @@ def search(
             write_sheet(results, lib, html)
         _show(results, lib, as_json=as_json, as_csv=as_csv, thumbnails=thumbnails)
     return 0
+
+
+def _asked(image: str) -> Asked:
+    return int(image[3:]) if image.startswith("id:") and image[3:].isdigit() else image
 
 
 def _show(results: Sequence[SearchResult], lib: sosie.Library, *, as_json: bool, as_csv: bool, thumbnails: str) -> None:

@@ -16,18 +16,29 @@ DEEPEST = 1000  # hits of one question, all pages together
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to search with (a picture's id, or the token of a kept query), and among what."""
+    """What to search with (a picture's id, or the token of a kept query, or words, or both), and among what."""
 
     id: int | None = None
     query: str | None = None
     box: Box | None = None
     where: str | None = None
     k: int = 10
+    text: str | None = None
 
     @property
     def given(self) -> bool:
         """Whether there is something to search with."""
+        return self.pictured or self.words is not None
+
+    @property
+    def pictured(self) -> bool:
+        """Whether there is a picture to search with."""
         return self.id is not None or self.query is not None
+
+    @property
+    def words(self) -> str | None:
+        """The words to search with, if there are any."""
+        return self.text if self.text and self.text.strip() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +50,27 @@ class Page:
 
 
 async def answer(state: State, question: Question, cursor: str | None = None) -> Page:
-    """Return one page of the answer; raise Problem 400 without exactly one thing to search with."""
-    if (question.id is None) == (question.query is None):
-        raise Problem(400, "bad_request", "search with `id` or with `query`, one of them")
+    """Return one page of the answer; raise Problem 400 without something, or with two pictures, to search with."""
+    if not question.given or (question.id is not None and question.query is not None):
+        raise Problem(400, "bad_request", "search with `id` or with `query`, one of them, or with `text`, or both")
     at = decode_cursor(cursor, question)
-    subject: bytes | int = state.kept.get(question.query).data if question.query else question.id or 0
+    subject: bytes | int | None = state.kept.get(question.query).data if question.query else question.id
     wanted = min(at + question.k, DEEPEST)
     if wanted <= at:
         raise Problem(400, "bad_cursor", f"an answer ends after {DEEPEST} hits: narrow it with `where`")
     where = question.where if question.where and question.where.strip() else None
 
     def search() -> SearchResult:
-        return state.library.search(subject, k=wanted, where=where, box=question.box)
+        return state.library.search(subject, text=question.words, k=wanted, where=where, box=question.box)
 
     found = await state.work.run(search)
     state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, found.took_ms / 1000)
     more = len(found.hits) >= wanted and wanted < DEEPEST
-    page = replace(found, query=question.query or str(question.id), hits=found.hits[at:])
+    name = (question.query or str(question.id)) if question.pictured else f"text:{question.words}"
+    page = replace(found, query=name, hits=found.hits[at:])
     return Page(page, encode_cursor(wanted, question) if more else None)
 
 
 def _kind(question: Question) -> str:
-    subject = "upload" if question.query else "id"
+    subject = "upload" if question.query else "id" if question.pictured else "text"
     return f"{subject}_box" if question.box else subject

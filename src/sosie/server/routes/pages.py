@@ -63,6 +63,7 @@ async def home(
     *,
     id: Id = None,  # noqa: A002
     query: Token = None,
+    text: Text = None,
     box: Text = None,
     where: Text = None,
     f: Chosen = [],  # noqa: B006 - FastAPI copies it
@@ -71,16 +72,24 @@ async def home(
 ) -> Response:
     """Show the search: the query, or where to drop one, and what was found."""
     state = _visit(request)
-    question = Question(id, query, parse_box(box), where_of(where, f), PAGE_SIZE)
+    question = Question(id, query, parse_box(box), where_of(where, f), PAGE_SIZE, text)
     labels = await state.light.run(state.library.labels)
-    shared: dict[str, Any] = {"where": where, "chosen": f, "facets": facets(labels, f), "labels": labels}
+    words = await state.light.run(lambda: "text" in state.library.embedder.spec.tasks)
+    shared: dict[str, Any] = {
+        "where": where,
+        "chosen": f,
+        "facets": facets(labels, f),
+        "labels": labels,
+        "words": words,
+        "text": question.words,
+    }
     if not question.given:
         picks = await state.light.run(lambda: _picks(state, question.where, seed))
         return await _render(
             request, "home.html", picks=cards_of_records(picks), seed=seed, urls=state.settings.urls, **shared
         )
     page = await answer(state, question, cursor)
-    subject = await _subject(state, question)
+    subject = await _subject(state, question) if question.pictured else None
     cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
     return await _render(
         request,
@@ -300,6 +309,7 @@ def _more(page: Page, question: Question, chosen: list[str], where: str | None) 
         "/",
         id=question.id,
         query=question.query,
+        text=question.words,
         box=box_text(question.box),
         f=chosen,
         where=where,

@@ -19,6 +19,8 @@ from sosie.server.uploads import look_at, upload_bytes
 
 router = APIRouter(prefix="/api/v1", tags=["search"], responses=responses(404))
 
+_ABOUT_TEXT = "Words to search with, added to the picture where there is one; for models with a text tower."
+
 Token = Annotated[str, PathParam(pattern="^[0-9a-f]{64}$", description="The token of a kept query.")]
 
 
@@ -28,13 +30,14 @@ async def search(
     *,
     id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="A picture of the library.")] = None,  # noqa: A002
     query: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="A kept query.")] = None,
+    text: Annotated[str, Query(max_length=2000, description=_ABOUT_TEXT)] = "",
     box: BoxText = "",
     where: Where = "",
     k: PageSize = 10,
     cursor: Cursor = "",
 ) -> Response:
-    """Find what looks like a picture of the library (`id`) or like an upload that was kept (`query`)."""
-    return _page(await answer(state, Question(id, query, parse_box(box), where, k), cursor))
+    """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
+    return _page(await answer(state, Question(id, query, parse_box(box), where, k, text), cursor))
 
 
 @router.post("/search", response_model=SearchOut)
@@ -42,6 +45,7 @@ async def search_by_upload(
     state: Reader,
     *,
     picture: Annotated[UploadFile, File(description="The picture to search with.")],
+    text: Annotated[str, Form(max_length=2000, description=_ABOUT_TEXT)] = "",
     box: BoxField = "",
     where: WhereField = "",
     k: Annotated[int, Form(ge=1, le=200)] = 10,
@@ -49,7 +53,7 @@ async def search_by_upload(
 ) -> Response:
     """Find what looks like the picture that is sent along."""
     kept = state.kept.keep(await upload_bytes(picture))
-    return _page(await answer(state, Question(None, kept.token, parse_box(box), where, k), cursor))
+    return _page(await answer(state, Question(None, kept.token, parse_box(box), where, k, text), cursor))
 
 
 @router.post("/queries", status_code=201)

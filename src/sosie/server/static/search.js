@@ -20,7 +20,7 @@ export function start(page) {
 /** Proving copies takes longer than finding what is alike: they come afterwards, and go first. */
 async function copies(page, signal) {
   const here = new URL(location.href);
-  if (["box", "f", "where", "cursor"].some((name) => here.searchParams.get(name))) return;
+  if (["box", "f", "where", "cursor", "text"].some((name) => here.searchParams.get(name))) return;
   const response = await fetch(`/copies${here.search}`, { headers: { "X-Fragment": "1" }, signal }).catch(() => null);
   if (!response?.ok) return;
   const found = new DOMParser().parseFromString(await response.text(), "text/html").querySelectorAll(".card");
