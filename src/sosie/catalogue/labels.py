@@ -90,6 +90,12 @@ class Labels(Database):
                 connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
             self.put_labels(connection, content_id, {k: v for k, v in labels.items() if v is not None})
 
+    def set_labels_of_each(self, labels: Mapping[int, Mapping[str, LabelValue]]) -> None:
+        """Set labels of many pictures, each its own, all or none; labels of other names are kept."""
+        with self.transaction("storing labels") as connection:
+            for content_id, each in labels.items():
+                self.put_labels(connection, content_id, each)
+
     def put_labels(self, connection: Any, content_id: int, labels: Mapping[str, LabelValue]) -> None:
         """Write labels inside a transaction; those of the same name are replaced, others kept."""
         for name, value in labels.items():

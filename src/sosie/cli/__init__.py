@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "calibrate": ("calibrate", "Fit the probabilities of copies to this library."),
     "decisions": ("decisions", "Say of two pictures: not a copy, the same picture, keep both."),
     "evaluate": ("evaluate", "Measure on your own pictures: labels, copies, indexes, comparisons."),
+    "train": ("train", "Train a network on your own pictures: classes, likeness, codes."),
+    "tune": ("tune", "Find the settings of a training recipe, or of an index, that suit your pictures."),
     "index": ("index", "Build, tune, list and drop the indexes that make search fast."),
     "models": ("models", "List models, try one on your own pictures, and swap."),
     "run": ("run", "Run the whole pipeline from an application.yaml."),

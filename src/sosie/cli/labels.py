@@ -152,6 +152,30 @@ def set_(
     return 0 if chosen else 1
 
 
+@app.command("predict")
+def predict(
+    model: Annotated[str, typer.Argument(help="What `sosie train classifier` made: its folder, or a model's name.")],
+    library: LibraryOption = None,
+    where: WhereOption = None,
+    name: Annotated[
+        str, typer.Option("--name", help="Labels are called NAME.class and NAME.confidence.")
+    ] = "predicted",
+    as_json: JsonOption = False,
+) -> int:
+    """Store the class that a trained network tells of each picture, to filter by: predicted.class = 'cat'."""
+    from sosie.cli.progress import progress_of
+    from sosie.training.predict import find_package, store_predictions
+
+    with sosie.open(library, create=False) as lib, progress_of("classes", quiet=as_json) as progress:
+        package = find_package(lib, model)
+        count = store_predictions(lib, package, where=where, prefix=name, progress=progress)
+    if as_json:
+        emit_json({"labelled": count, "model": str(package), "labels": [f"{name}.class", f"{name}.confidence"]})
+    else:
+        print(f"set {name}.class and {name}.confidence on {count} pictures")
+    return 0 if count else 1
+
+
 def _labels(pairs: Sequence[str]) -> dict[str, LabelValue | None]:
     labels: dict[str, LabelValue | None] = {}
     for pair in pairs:

@@ -24,7 +24,20 @@ from sosie.errors import NotFound, UntrustedModel, UsageError
 from sosie.networks import open_network, require_outputs
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Picture, Preprocessing
 
-__all__ = ["POOLS", "Description", "OnnxEmbedder", "pooled", "read_description", "unit"]
+__all__ = ["POOLS", "Classes", "Description", "OnnxEmbedder", "pooled", "read_description", "unit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The classes that a network tells: the output that holds their probabilities, and their names.
+
+    ``several``: a picture may have several; ``label`` is what they were learned from.
+    """
+
+    output: str
+    names: tuple[str, ...]
+    several: bool
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,7 @@ class Description:
     pools: tuple[str, ...]  # how each output becomes one vector a picture: see ``pooled``
     featuremap: str | None = None
     text: TextTower | None = None
+    classes: Classes | None = None
 
 
 def read_description(path: Path) -> Description:
@@ -82,7 +96,12 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
         pools=pools,
         featuremap=raw.get("featuremap"),
         text=read_text_tower(raw["text"], path.parent) if raw.get("text") else None,
+        classes=_classes(raw["classes"]) if "classes" in raw else None,
     )
+
+
+def _classes(raw: dict[str, Any]) -> Classes:
+    return Classes(raw["output"], tuple(map(str, raw["names"])), bool(raw["several"]), str(raw["label"]))
 
 
 class OnnxEmbedder:
@@ -151,6 +170,15 @@ class OnnxEmbedder:
         return np.concatenate([unit(head.reshape(len(head), -1)) for head in heads], axis=1), np.asarray(
             maps, np.float32
         )
+
+    def classify(self, pictures: Sequence[Picture]) -> FloatMatrix:
+        """Return the probability of each class for each picture (n, classes); the network has to tell classes."""
+        classes = self._description.classes
+        if classes is None:
+            raise UsageError(f"{self.spec.name} tells no classes: take a model that `sosie train classifier` made")
+        if not pictures:
+            return np.empty((0, len(classes.names)), np.float32)
+        return np.asarray(self._run(pictures, (classes.output,))[0], np.float32)
 
     def warm_up(self) -> None:
         """Load the network now rather than at the first picture."""

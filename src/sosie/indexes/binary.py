@@ -13,7 +13,7 @@ from sosie.indexes.base import RowIndex, Space
 from sosie.indexes.flat import Row, Rows, rerank
 from sosie.types import FloatMatrix
 
-__all__ = ["BinaryIndex"]
+__all__ = ["BinaryIndex", "itq_planes"]
 
 _FILE = "codes.faiss"
 _ITQ_SAMPLE = 20_000
@@ -25,7 +25,8 @@ class BinaryIndex(RowIndex):
     """Codes of ``bits`` bits, searched by Hamming distance in FAISS and re-ranked exactly.
 
     ``codes``: ``itq`` learns a rotation (Gong and Lazebnik, CVPR 2011), ``random`` draws one, ``given``
-    takes a learned hash (``with_hash``). ``search`` scans all codes, or looks them up in a multi-index
+    takes a learned hash (``with_hash``), ``sign`` the signs of the vectors themselves, for a space that
+    `sosie train hash` made. ``scan`` goes through all codes, or looks them up in a multi-index
     (Norouzi et al., CVPR 2012). The ``rerank`` × k nearest codes are scored exactly.
     """
 
@@ -38,14 +39,14 @@ class BinaryIndex(RowIndex):
         self,
         *,
         bits: int = 256,
-        codes: Literal["itq", "random", "given"] = "itq",
+        codes: Literal["itq", "random", "given", "sign"] = "itq",
         scan: Literal["all", "multi"] = "all",
         rerank: int = 20,
     ) -> None:
         if bits < 8 or bits % 8 or rerank < 1:
             raise UsageError("binary takes a number of bits that is a multiple of 8, and rerank >= 1")
-        if codes not in ("itq", "random", "given") or scan not in ("all", "multi"):
-            raise UsageError("binary takes codes itq, random or given, and scans all or a multi index")
+        if codes not in ("itq", "random", "given", "sign") or scan not in ("all", "multi"):
+            raise UsageError("binary takes codes itq, random, given or sign, and scans all or a multi index")
         super().__init__({"bits": bits, "codes": codes, "scan": scan, "rerank": rerank})
         self._weights: FloatMatrix = np.empty((0, 0), np.float32)  # (bits, dim)
         self._offsets: Row = np.empty(0, np.float32)  # (bits,)
@@ -74,12 +75,17 @@ class BinaryIndex(RowIndex):
 
     def _hash_for(self, vectors: FloatMatrix) -> tuple[FloatMatrix, Row]:
         dim, bits = vectors.shape[1], self._params["bits"]
+        if self._params["codes"] == "sign":
+            if dim % 8:
+                raise UsageError(f"signs make codes of whole bytes, and vectors have {dim} numbers: take codes itq")
+            self._params["bits"] = dim
+            return np.eye(dim, dtype=np.float32), np.zeros(dim, np.float32)
         if self._params["codes"] == "given":
             if self._weights.shape != (bits, dim):
                 raise UsageError(f"the given hash takes {self._weights.shape[1]} numbers, vectors have {dim}")
             return self._weights, self._offsets
         if self._params["codes"] == "itq" and bits <= dim:
-            return _itq(vectors, bits)
+            return itq_planes(vectors, bits)
         # More bits than dimensions cannot be rotated; random planes through the mean take any number.
         weights = np.random.default_rng(0).standard_normal((bits, dim), dtype=np.float32)
         return weights, -weights @ vectors.mean(axis=0)
@@ -111,7 +117,7 @@ class BinaryIndex(RowIndex):
         self._offsets = np.load(folder / "offsets.npy", allow_pickle=False)
 
 
-def _itq(vectors: FloatMatrix, bits: int) -> tuple[FloatMatrix, Row]:
+def itq_planes(vectors: FloatMatrix, bits: int) -> tuple[FloatMatrix, Row]:
     """Return the planes of iterative quantisation: PCA, then the rotation that loses least to the signs.
 
     FAISS has it too, in double precision with an SVD that took two minutes for 256 bits where this takes seconds.

@@ -1,0 +1,215 @@
+"""What training starts from: the bundled network, or any of timm's, as blocks in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sosie.embedders.bundled import BundledEmbedder
+from sosie.errors import MissingExtra, NotFound, ServiceAway, UnknownName, UsageError
+from sosie.registry import nearest
+from sosie.training.heads import OwnHead
+from sosie.training.trunk import Trunk
+
+__all__ = ["Start", "bundled_start", "open_start"]
+
+_STAGES = ("s3", "s4")
+_TRIED = 96  # side of the noise that tells whether blocks in a row are the network
+
+
+@dataclass(frozen=True)
+class Start:
+    """A backbone and what is known of it. ``mean`` and ``std`` are those of pixels 0..255.
+
+    ``head`` is the start's own, or None. ``mirrored``: each picture is seen as it is and mirrored, and the two vectors
+    are averaged.
+    """
+
+    name: str
+    trunk: Trunk
+    side: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    licence: str
+    origin: str
+    head: OwnHead | None = None
+    mirrored: bool = False
+
+
+def open_start(name: str, weights: str | None, pooling: str) -> Start:
+    """Return the start of a name; raise UnknownName, NotFound, ServiceAway, UsageError for another's checkpoint."""
+    if name == "bundled":
+        if weights is not None:
+            raise UsageError("the bundled network has its weights: leave out --weights, or name a timm network")
+        return bundled_start()
+    return _timm_start(name, weights, pooling)
+
+
+# ------------------------------------------------------------------------------------------------ bundled
+
+
+def bundled_start() -> Start:
+    """Build the network that the wheel carries in torch, from the weights of its ONNX file.
+
+    Its convolutions have their normalisation folded in: that becomes a bias, and can be trained as one.
+    """
+    import timm
+
+    values = _initialisers(BundledEmbedder().description.path)
+    net: Any = timm.create_model("regnetx_002", num_classes=0, global_pool="", pretrained=False)
+    for name, (weight, bias) in values["convolutions"].items():
+        unit = net.get_submodule(name.rpartition(".")[0])
+        with torch.no_grad():
+            unit.conv.weight.copy_(weight)
+            unit.bn.running_mean.zero_()
+            unit.bn.running_var.fill_(1 - unit.bn.eps)
+            unit.bn.weight.fill_(1)
+            unit.bn.bias.copy_(bias)
+    blocks, taps = [net.stem], []
+    for stage in ("s1", "s2", "s3", "s4"):
+        blocks += list(net.get_submodule(stage).children())
+        taps += [len(blocks) - 1] if stage in _STAGES else []
+    return Start(
+        name="bundled",
+        trunk=Trunk(blocks, taps=tuple(taps), pooling="mean+gem").eval(),
+        side=BundledEmbedder().spec.preprocessing.side,
+        mean=tuple(values["student.mean"].ravel().tolist()),
+        std=tuple(values["student.std"].ravel().tolist()),
+        licence=BundledEmbedder().spec.licence,
+        origin=f"the bundled network, version {BundledEmbedder().spec.version}",
+        head=OwnHead({k.removeprefix("student.heads."): v for k, v in values.items() if "heads." in k}),
+        mirrored=True,
+    )
+
+
+def _initialisers(path: Path) -> dict[str, Any]:
+    """Return the weights of the bundled file by name; its convolutions by the module that they belong to."""
+    try:
+        import onnx
+        from onnx import numpy_helper
+    except ModuleNotFoundError as error:
+        raise MissingExtra("training needs onnx: pip install 'sosie[train]'") from error
+
+    graph = onnx.load(path).graph
+    values: dict[str, Any] = {}
+    for tensor in graph.initializer:
+        array = np.array(numpy_helper.to_array(tensor), np.float32)
+        values[tensor.name.removesuffix(".half")] = torch.from_numpy(array)
+    values["convolutions"] = {
+        node.name.strip("/").removesuffix("/Conv").replace("/", "."): [values[name] for name in node.input[1:3]]
+        for node in graph.node
+        if node.op_type == "Conv"
+    }
+    return values
+
+
+# ------------------------------------------------------------------------------------------------ timm
+
+
+def _timm_start(name: str, weights: str | None, pooling: str) -> Start:
+    import timm
+
+    if not timm.is_model(name):
+        raise UnknownName(f"no network of timm is called {name!r}; {nearest(name, ['bundled', *timm.list_models()])}")
+    try:
+        net: Any = timm.create_model(name, pretrained=weights is None, num_classes=0, global_pool="")
+    except Exception as error:  # whatever the hub raises
+        if weights is not None:
+            raise
+        raise ServiceAway(
+            f"the published weights of {name} cannot be had ({type(error).__name__}): "
+            "give a checkpoint with --weights FILE, or --weights none to begin from random ones"
+        ) from error
+    if weights not in (None, "none"):
+        _load_checkpoint(net, Path(str(weights)), name)
+    data: Mapping[str, Any] = net.pretrained_cfg
+    return Start(
+        name=name,
+        trunk=Trunk(_blocks(net.eval()), pooling=pooling).eval(),
+        side=int(data["input_size"][-1]),
+        mean=tuple(255 * value for value in data["mean"]),
+        std=tuple(255 * value for value in data["std"]),
+        licence=str(data.get("license") or "see timm"),
+        origin=f"{name} of timm {timm.__version__}, weights: {weights or 'published'}",
+    )
+
+
+def _load_checkpoint(net: nn.Module, path: Path, name: str) -> None:
+    if not path.is_file():
+        raise NotFound(f"no checkpoint at {path}")
+    stored = _read_checkpoint(path)
+    wanted = net.state_dict()
+    first = next(iter(wanted))
+    prefix = next((key.removesuffix(first) for key in stored if key.endswith(first)), "")
+    state = {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
+    lacking = [k for k, v in wanted.items() if k not in state or state[k].shape != v.shape]
+    if lacking:
+        raise UsageError(
+            f"{path} is a checkpoint of another network than {name}: {len(lacking)} of {len(wanted)} weights do not fit"
+            f" (first: {lacking[0]}); give --start the network that it is of"
+        )
+    net.load_state_dict({key: state[key].float() if state[key].is_floating_point() else state[key] for key in wanted})
+
+
+def _read_checkpoint(path: Path) -> Mapping[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            stored: Any = load_file(path)
+        else:
+            stored = torch.load(path, map_location="cpu", weights_only=True)  # never runs code that a file brings
+    except Exception as error:
+        raise UsageError(f"{path} is no checkpoint that can be read safely: {str(error).splitlines()[0]}") from error
+    for key in ("state_dict", "model", "state_dict_ema"):
+        stored = stored.get(key, stored) if isinstance(stored, Mapping) else stored
+    if not isinstance(stored, Mapping) or not all(isinstance(value, Tensor) for value in stored.values()):
+        raise UsageError(f"{path} holds no weights by name: save the state_dict of the network")
+    return stored
+
+
+def _blocks(net: nn.Module) -> list[nn.Module]:
+    """Return a network as blocks in a row, as fine as it goes; one block where it is no row. Tried, not guessed."""
+    whole = _Features(net)
+    noise = torch.randn(1, 3, *_size(net))
+    with torch.no_grad():
+        expected = whole(noise)
+        for depth in (3, 2, 1):
+            blocks = [b for child in net.children() for b in _unrolled(child, depth)]
+            try:
+                found = nn.Sequential(*blocks)(noise)
+            except (RuntimeError, TypeError, ValueError, NotImplementedError, IndexError, AttributeError):
+                continue
+            if found.shape == expected.shape and torch.allclose(found, expected, atol=1e-5):
+                return blocks
+    return [whole]
+
+
+def _size(net: Any) -> tuple[int, int]:
+    high, wide = net.pretrained_cfg["input_size"][-2:]
+    return (high, wide) if net.pretrained_cfg.get("fixed_input_size") else (_TRIED, _TRIED)
+
+
+def _unrolled(module: nn.Module, depth: int) -> list[nn.Module]:
+    if depth and isinstance(module, nn.Sequential):
+        return [block for child in module for block in _unrolled(child, depth - 1)]
+    return [module]
+
+
+class _Features(nn.Module):
+    """The whole of a network without its classifier, as one block."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        net: Any = self.net
+        features: Tensor = net.forward_features(pictures)
+        return features
