@@ -19,8 +19,8 @@ from sosie.fleet import Fleet, connect
 from sosie.library import Library
 from sosie.sources import SourceOptions, open_source
 from sosie.testing.servers import PictureServer, Seen
-from tests.fleet.conftest import Machines, wait_until
 from tests.pictures import folder_of, jpeg
+from tests.services.ray import Machines, wait_until
 
 
 @pytest.fixture(scope="module")
