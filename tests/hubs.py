@@ -24,6 +24,7 @@ class Hub:
     status: int | None = None
     address: str = ""
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    tokens: list[str | None] = field(default_factory=list)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -42,12 +43,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, *, body: bool) -> None:
         hub = self.hub
         hub.asked.append((self.command, self.path, self.headers.get("Range")))
+        hub.tokens.append(self.headers.get("Authorization"))
         if hub.status is not None:
             self._send(hub.status, b"no", {}, body=body)
         elif hub.plain:
             self._send(200, b"<!DOCTYPE html><title>Log in</title>", {"Content-Type": "text/html"}, body=body)
-        elif self.path.startswith("/cdn/"):
-            self._file(hub.files[self.path.removeprefix("/cdn/")], body=body)
+        elif self.path.lstrip("/").startswith("cdn/"):
+            self._file(hub.files[self.path.lstrip("/").removeprefix("cdn/")], body=body)
         else:
             repo, _, rest = self.path.strip("/").partition("/resolve/")
             revision, _, path = rest.partition("/")

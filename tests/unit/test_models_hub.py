@@ -177,6 +177,30 @@ def test_weights_of_timm_become_a_network(tmp_path: Path, shelf: Shelf, monkeypa
     assert found == pytest.approx(expected.numpy(), abs=1e-3)
 
 
+def test_a_torchscript_of_another_server_becomes_a_network(
+    hub: Hub, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch", reason="a TorchScript needs the train extra")
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
+    torch.jit.trace(network, torch.zeros(1, 3, 32, 32)).save(tmp_path / "script.pt")
+    hub.files["script.pt"] = (tmp_path / "script.pt").read_bytes()
+    file = RemoteFile("cdn", "script.pt", host=hub.address)
+    described = shelf.install(replace(TINY, name="tiny-script", kind="torchscript", dim=5, files=(file,)))
+    assert described.spec.version == hashlib.sha256(hub.files["script.pt"]).hexdigest()[:12]
+    assert "secret" not in str(hub.tokens)
+    hub.files["script.pt"] = b"PK no script"
+    with pytest.raises(UntrustedModel, match="is no TorchScript"):
+        shelf.install(replace(TINY, name="other", kind="torchscript", files=(replace(file, repo="/cdn"),)))
+
+
+def test_a_token_is_shown_to_the_hub_alone(hub: Hub, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    shelf.install(TINY)
+    assert "Bearer secret" in hub.tokens
+
+
 def test_a_library_lists_fetches_tries_and_swaps_a_published_model(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,5 +225,6 @@ def test_the_table_names_only_whole_revisions_and_digests() -> None:
             assert file.revision == "main" or len(file.revision) == 40
             assert file.sha256 is None or len(file.sha256) == 64
             assert (file.sha256 is None) == (file.revision == "main")
+            assert file.host is None or file.host.startswith("https://")
         assert ("text" in model.tasks) == ("text" in model.description)
         assert model.spec.dim == model.dim

@@ -1,4 +1,4 @@
-"""Weights of a timm architecture (safetensors, no pickle), exported once to an ONNX network. Needs torch and timm."""
+"""Weights of a timm architecture (safetensors, no pickle) or a TorchScript, exported once to an ONNX network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sosie.errors import MissingExtra, UntrustedModel
 
-__all__ = ["export_timm"]
+__all__ = ["export_timm", "export_torchscript"]
 
 
 def export_timm(architecture: str, weights: Path, target: Path, *, side: int) -> None:
@@ -29,6 +29,23 @@ def export_timm(architecture: str, weights: Path, target: Path, *, side: int) ->
         first = str(error).splitlines()[0]
         raise UntrustedModel(f"{weights.name} are not the weights of {architecture}: {first}") from error
     network.reset_classifier(0)
+    _export(torch, network.eval(), target, side)
+
+
+def export_torchscript(script: Path, target: Path, *, side: int) -> None:
+    """Write ``target``, an ONNX network of ``image`` (n, 3, side, side) → ``embedding`` (n, dim), of a TorchScript.
+
+    Raises MissingExtra, UntrustedModel where the file is none.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("a TorchScript needs torch: pip install 'sosie[train]'") from error
+    try:
+        load: Any = torch.jit.load
+        network = load(str(script), map_location="cpu")
+    except (RuntimeError, ValueError) as error:
+        raise UntrustedModel(f"{script.name} is no TorchScript: download it again") from error
     _export(torch, network.eval(), target, side)
 
 

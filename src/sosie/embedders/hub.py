@@ -30,7 +30,7 @@ _INSTEAD = "the bundled model needs no download (`sosie models use bundled`)"
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file that is here, the commit that it is of, and its SHA-256."""
+    """A file that is here, the commit that it is of (its digest where it is of no hub), and its SHA-256."""
 
     path: Path
     commit: str
@@ -90,7 +90,7 @@ def fetch(
 
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         raise ServiceAway(f"{file.name} is not here and HF_HUB_OFFLINE is set; {_INSTEAD}")
-    token = os.environ.get("HF_TOKEN")
+    token = None if file.host else os.environ.get("HF_TOKEN")
     headers = {"Accept-Encoding": "identity", **({"Authorization": f"Bearer {token}"} if token else {})}
     revision = lock.known(file).get("commit") or file.revision
     try:
@@ -111,7 +111,7 @@ def fetch(
     except UntrustedModel:
         path.unlink()
         raise
-    return Fetched(path, commit, sha256)
+    return Fetched(path, sha256 if file.host else commit, sha256)
 
 
 def _look_up(client: httpx.Client, file: RemoteFile, revision: str) -> tuple[str, int]:
@@ -125,7 +125,7 @@ def _look_up(client: httpx.Client, file: RemoteFile, revision: str) -> tuple[str
         url = str(answer.url.join(place))  # a repository that has another name now
     if not (answer.is_success or answer.is_redirect):
         raise _explained(file, answer.status_code)
-    commit = answer.headers.get("x-repo-commit", "")
+    commit = "0" * 40 if file.host else answer.headers.get("x-repo-commit", "")  # only a hub has commits
     size = answer.headers.get("x-linked-size") or answer.headers.get("content-length", "")
     if not re.fullmatch("[0-9a-f]{40}", commit) or not size.isdigit():
         raise ServiceAway(f"what answers at {answer.url.host} is no hub: check HF_ENDPOINT, or log in to the network")
@@ -163,6 +163,8 @@ def _key(file: RemoteFile) -> str:
 
 
 def _url(file: RemoteFile, revision: str) -> str:
+    if file.host:
+        return f"{file.host}/{file.repo}/{file.path}"
     endpoint = os.environ.get("HF_ENDPOINT") or _ENDPOINT
     return f"{endpoint.rstrip('/')}/{file.repo}/resolve/{revision}/{file.path}"
 

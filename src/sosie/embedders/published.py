@@ -17,12 +17,13 @@ __all__ = ["PUBLISHED", "WITH_WORDS", "Published", "RemoteFile"]
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository on a Hugging Face hub."""
+    """One file of a repository on a Hugging Face hub, or of another server where ``host`` is its address."""
 
     repo: str
     path: str
     revision: str = "main"
     sha256: str | None = None
+    host: str | None = None
 
     @property
     def name(self) -> str:
@@ -34,9 +35,9 @@ class RemoteFile:
 class Published:
     """A model that others trained.
 
-    ``kind`` says what the first file is: an ``onnx`` network, or ``timm`` weights that are exported to one here (with
-    the extra ``train``). ``description`` holds the keys of its JSON description that the files do not give;
-    ``megabytes`` is about what is downloaded.
+    ``kind`` says what the first file is: an ``onnx`` network, or ``timm`` weights or a ``torchscript`` that are
+    exported to one here (with the extra ``train``). ``description`` holds the keys of its JSON description that the
+    files do not give; ``megabytes`` is about what is downloaded.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Published:
     files: tuple[RemoteFile, ...]
     preprocessing: Mapping[str, Any]
     megabytes: int
-    kind: Literal["onnx", "timm"] = "onnx"
+    kind: Literal["onnx", "timm", "torchscript"] = "onnx"
     tasks: tuple[str, ...] = ("image",)
     description: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""  # timm's name of it
@@ -188,6 +189,17 @@ _ALL = (
         },
     ),
     _timm("resnet50", "resnet50.a1_in1k", dim=2048, side=224, megabytes=102, licence="Apache-2.0"),
+    Published(
+        "sscd",
+        "MIT",
+        512,
+        (RemoteFile("sscd-copy-detection", "sscd_disc_mixup.torchscript.pt", host="https://dl.fbaipublicfiles.com"),),
+        {"side": 320, "resample": "bilinear", **_IMAGENET},
+        99,
+        kind="torchscript",
+        tasks=("copy", "image"),
+        description={"input": "image", "output": "embedding"},
+    ),
     _timm("efficientnet-b0", "efficientnet_b0.ra_in1k", dim=1280, side=224, megabytes=21, licence="Apache-2.0"),
 )
 

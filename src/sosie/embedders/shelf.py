@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sosie.embedders.exported import export_timm
+from sosie.embedders.exported import export_timm, export_torchscript
 from sosie.embedders.hub import Fetched, Lock, fetch
 from sosie.embedders.onnx import Description, OnnxEmbedder, read_description
 from sosie.embedders.published import PUBLISHED, Published
@@ -78,11 +78,7 @@ class Shelf:
         lock = Lock(self.folder / "lock.json")
         fetched = [fetch(file, downloads, lock, progress=progress) for file in model.files]
         try:
-            if model.kind == "timm":
-                network = downloads / f"{model.name}.onnx"
-                export_timm(model.architecture, fetched[0].path, network, side=model.spec.preprocessing.side)
-            else:
-                network = fetched[0].path
+            network = _network_of(model, fetched[0].path, downloads / f"{model.name}.onnx")
             return self._keep(package_of(model, network, fetched), downloads)
         finally:
             shutil.rmtree(downloads, ignore_errors=True)
@@ -133,6 +129,18 @@ def _check_name(name: object) -> None:
         raise UsageError(f"a model's name is letters, digits, dots and dashes, not {name!r}: choose one with --name")
     if name in EMBEDDERS or name in PUBLISHED:
         raise UsageError(f"{name} is the name of a model that Sosie knows: choose another with --name")
+
+
+def _network_of(model: Published, file: Path, target: Path) -> Path:
+    """Return the ONNX network of a published model's first file, exported to ``target`` where it is none."""
+    side = model.spec.preprocessing.side
+    if model.kind == "timm":
+        export_timm(model.architecture, file, target, side=side)
+    elif model.kind == "torchscript":
+        export_torchscript(file, target, side=side)
+    else:
+        return file
+    return target
 
 
 def package_of(model: Published, network: Path, fetched: Sequence[Fetched]) -> dict[str, Any]:

@@ -122,6 +122,7 @@ class Models:
                     "bring their folders back, or add --force"
                 )
             other.keep_indexed(like=before)
+            report.indexed += other.catch_up().indexed  # what was added in the meantime
             known = library.catalogue.record("library") or {}
             library.catalogue.put_record("library", {**known, "model": other.model, "used": list(dict.fromkeys(used))})
         return report
