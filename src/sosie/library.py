@@ -24,6 +24,7 @@ from sosie.errors import BadPicture, DamagedIndex, NotFound, UnknownName, UsageE
 from sosie.indexes import store
 from sosie.indexes.base import RowIndex
 from sosie.indexes.manifest import Manifest
+from sosie.indexes.measure import measure_as_it_is
 from sosie.indexes.monitor import Running
 from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
 from sosie.ingest import AddReport, Progress, ingest
@@ -56,6 +57,7 @@ from sosie.types import (
 )
 
 if TYPE_CHECKING:
+    from sosie.catalogue.elastic import ElasticCatalogue
     from sosie.copies.service import Copies
     from sosie.fleet import Fleet
     from sosie.indexes.annoy import AnnoyMetric
@@ -146,6 +148,15 @@ class Library:
     def on_cluster(self) -> bool:
         """Tell whether the library lies on a cluster, and this machine holds nothing of it."""
         return not isinstance(self.catalogue, Catalogue)
+
+    @property
+    def cluster(self) -> ElasticCatalogue:
+        """The catalogue, where it lies on a cluster; raise UsageError where it is a file."""
+        from sosie.catalogue.elastic import ElasticCatalogue
+
+        if isinstance(self.catalogue, ElasticCatalogue):
+            return self.catalogue
+        raise UsageError("only a library on a cluster keeps versions of its index")
 
     @property
     def files(self) -> Catalogue:
@@ -593,7 +604,10 @@ class Library:
 
         ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
         reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
+        On a cluster a new version of its index is built, with vectors of that kind, and swapped without a gap.
         """
+        if self.on_cluster:
+            return self._build_version(kind)
         rewrites = self.files.rewrites(self.space)
         ids, vectors = self.vectors()
         if kind == "auto":
@@ -613,6 +627,27 @@ class Library:
         assert manifest is not None
         return manifest
 
+    def _build_version(self, kind: str) -> Manifest:
+        """Build and measure a version of the cluster's index; ``auto`` takes the kind that there is."""
+        view = self.view()
+        built = self.cluster.rebuild(view.description["kind"] if kind == "auto" else kind)
+        ids, vectors = self.vectors()
+        measured = measure_as_it_is(view.search, ids, vectors) if len(ids) > 1 else {}
+        if measured:
+            self.cluster.put_recall(self.space.id, measured["recall"])
+        view.forget()
+        return Manifest(
+            kind=built.kind,
+            params={},
+            generation=str(built.number),
+            spec_hash=self.space.spec_hash,
+            dim=self.space.dim,
+            count=built.pictures,
+            covers=int(ids[-1]) if len(ids) else 0,
+            files={},
+            measured=measured,
+        )
+
     def tune(
         self,
         *,
@@ -624,6 +659,10 @@ class Library:
         progress: Callable[[str], None] | None = None,
     ) -> TuneReport:
         """Measure index kinds and parameters on the library's own vectors and remember the winner for `build_index`."""
+        if self.on_cluster:
+            raise UsageError(
+                "kinds of a cluster are built and measured one by one: `sosie index build --kind bbq_hnsw`"
+            )
         ids, vectors = self.vectors()
         report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, kinds=kinds, progress=progress)
         if report.winner is not None:
@@ -655,6 +694,8 @@ class Library:
 
     def drop_index(self, space: Space | None = None) -> None:
         """Forget the main index of a space, the library's own by default; searches are exact until one is built."""
+        if self.on_cluster:
+            raise UsageError("a cluster always answers from a version of its index: drop another one, by --version")
         space = space or self.space
         store.drop(self._index_root(space))
         self.view(space).forget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -12,6 +13,7 @@ import yaml
 import sosie
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
+from sosie.elastic import KINDS
 from sosie.errors import UsageError
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.tune import Trial, TuneReport
@@ -30,7 +32,7 @@ _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
 @app.command("build")
 def build(
     library: LibraryOption = None,
-    kind: Annotated[str, typer.Option(help=f"auto, {', '.join(INDEXES)}.")] = "auto",
+    kind: Annotated[str, typer.Option(help=f"auto, {', '.join(INDEXES)}; on a cluster {', '.join(KINDS)}.")] = "auto",
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value; repeatable.")] = None,
     recall: Annotated[float, typer.Option(help="The recall@10 to reach.", min=0.01, max=1.0)] = 0.95,
     as_json: JsonOption = False,
@@ -73,10 +75,43 @@ def export(
     return 0
 
 
+@app.command("versions")
+def versions(library: LibraryOption = None, as_json: JsonOption = False) -> int:
+    """List the versions of the index that a cluster keeps."""
+    with sosie.open(library, create=False) as lib:
+        found = lib.cluster.versions()
+    if as_json:
+        emit_json({"versions": [asdict(version) for version in found]})
+        return 0
+    for version in found:
+        mark = "answers" if version.current else ""
+        print(f"{version.number}  {version.kind:<10} {version.pictures} pictures  {version.bytes / 1e6:.1f} MB  {mark}")
+    return 0
+
+
+@app.command("use")
+def use(
+    version: Annotated[int, typer.Argument(help="Its number, see `sosie index versions`.")],
+    library: LibraryOption = None,
+) -> int:
+    """Let an older version of a cluster's index answer again; no search fails meanwhile."""
+    with sosie.open(library, create=False) as lib:
+        chosen = lib.cluster.use(version)
+    print(f"version {chosen.number} answers: {chosen.kind}, {chosen.pictures} pictures")
+    return 0
+
+
 @app.command("drop")
-def drop(library: LibraryOption = None) -> int:
+def drop(
+    library: LibraryOption = None,
+    version: Annotated[int | None, typer.Option(help="This version of a cluster's index.")] = None,
+) -> int:
     """Forget the main index; nothing is lost, searches are exact again."""
     with sosie.open(library, create=False) as lib:
+        if version is not None:
+            lib.cluster.drop(version)
+            print(f"dropped version {version}")
+            return 0
         lib.drop_index()
     print("dropped; searches are exact")
     return 0

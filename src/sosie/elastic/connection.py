@@ -111,15 +111,17 @@ class Connection:
 
         return self.wait_out(ask)
 
-    def scan(self, index: str, *, key: str, query: Mapping[str, Any], **what: Any) -> Iterator[dict[str, Any]]:
+    def scan(
+        self, index: str, *, key: str, query: Mapping[str, Any], page: int = _PAGE, **what: Any
+    ) -> Iterator[dict[str, Any]]:
         """Yield every hit of a query in order of the unique field ``key``, page by page."""
         after: list[Any] | None = None
         while True:
-            page = self.wait_out(
+            hits = self.wait_out(
                 lambda client, after=after: client.search(  # type: ignore[misc]
                     index=index,
                     query=query,
-                    size=_PAGE,
+                    size=page,
                     sort=[{key: "asc"}],
                     search_after=after,
                     track_total_hits=False,
@@ -127,10 +129,10 @@ class Connection:
                     **what,
                 )
             )["hits"]["hits"]
-            yield from page
-            if len(page) < _PAGE:
+            yield from hits
+            if len(hits) < page:
                 return
-            after = page[-1]["sort"]
+            after = hits[-1]["sort"]
 
 
 def _tls(cluster: Cluster) -> dict[str, Any]:

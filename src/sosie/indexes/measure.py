@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from sosie.indexes.flat import Row, top_k
 from sosie.types import FloatMatrix, Ids, Index
 
-__all__ = ["Bench", "Measured", "hold_out", "measure", "meets"]
+__all__ = ["Bench", "Measured", "hold_out", "measure", "measure_as_it_is", "meets"]
 
 _TIE = 2e-6  # scores this near are one score, so that ties count as found
 _Z = 1.96  # 95 % confidence
@@ -105,6 +105,32 @@ def _latencies(index: Index, queries: FloatMatrix, k: int) -> Row:
         if ended - begun > _PATIENCE and len(times) >= 20:
             break
     return np.array(times, np.float32) * 1000
+
+
+def measure_as_it_is(
+    search: Callable[[FloatMatrix, int], tuple[Ids, FloatMatrix]],
+    ids: Ids,
+    vectors: FloatMatrix,
+    *,
+    queries: int = 200,
+    k: int = 10,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return the recall at ``k`` of an index that cannot be built without its queries, against exact search.
+
+    The queries are vectors of the library moved by 0.3 in a random direction: a query that is itself a node of the
+    graph would lead straight to its neighbours. Ties count as found.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = vectors[rng.choice(len(vectors), min(queries, len(vectors)), replace=False)]
+    noise = rng.standard_normal(chosen.shape).astype(np.float32)
+    moved = chosen + 0.3 * noise / np.linalg.norm(noise, axis=1, keepdims=True)
+    asked: FloatMatrix = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    k = min(k, len(ids))
+    least = np.sort(asked @ vectors.T, axis=1)[:, -k]  # the score of the last that exact search would give
+    _, scores = search(asked, k)
+    recall = float((scores >= least[:, None] - _TIE).mean())
+    return {"recall": recall, "k": k, "queries": len(asked)}
 
 
 def meets(found: Measured, *, recall: float, size: float, limits: Mapping[str, float | None]) -> bool:

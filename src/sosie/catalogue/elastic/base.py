@@ -143,8 +143,8 @@ class Base:
     def meta(self) -> dict[str, Any]:
         """Return what the mapping of the pictures says of itself."""
         found = self.connection.wait_out(lambda client: client.indices.get_mapping(index=self.names.pictures))
-        newest = found[max(found)]["mappings"]
-        return dict(newest.get("_meta", {}).get("sosie", {}))
+        index = max(found)
+        return {**found[index]["mappings"].get("_meta", {}).get("sosie", {}), "index": index}
 
     # -------------------------------------------------------------------------------------------- reading
 

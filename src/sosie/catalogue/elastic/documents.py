@@ -46,7 +46,8 @@ def ids_of(sha256: bytes) -> tuple[int, int]:
 
     The first is taken unless another picture has it (one pair in 2^53), then the second. A retry meets its own.
     """
-    return int.from_bytes(sha256[:7]) >> 3, int.from_bytes(sha256[7:14]) >> 3
+    first, second = (int.from_bytes(part) >> 3 for part in (sha256[:7], sha256[7:14]))
+    return max(first, 1), max(second, 1)  # 0 is no id: "above 0" is how all are asked for
 
 
 def document(content_id: int, row: ContentRow, *, added_at: float) -> dict[str, Any]:

@@ -21,7 +21,7 @@ __all__ = ["ClusterView", "Neighbours"]
 
 _MOST = 10_000  # answers of one query; the cluster's own bound
 _AT_ONCE = 32  # queries of one request
-_STALE = 30.0  # seconds for which the number of pictures without vectors may be out of date
+_STALE = 30.0  # seconds for which what is told beside the answers may be out of date
 _RECORD = ["id", "sha256", "bytes", "format", "width", "height", "places", "labels", "added_at"]
 
 
@@ -75,16 +75,17 @@ class ClusterView:
         self.space = space
         self._of = neighbours
         self._unembedded: tuple[float, int] | None = None
-        self._about: dict[str, Any] | None = None
+        self._about: tuple[float, dict[str, Any]] | None = None
 
     @property
     def description(self) -> dict[str, Any]:
         """Say of what type the vectors' index is, and what recall it was measured to have."""
-        if self._about is None:
+        if self._about is None or time.monotonic() - self._about[0] > _STALE:
             meta = self._of.meta()
             measured = meta.get("recall", {}).get(str(self.space.id))
-            self._about = {"kind": meta.get("kind"), "recall": measured, "generation": None, "tail": 0}
-        return dict(self._about)
+            about = {"kind": meta.get("kind"), "recall": measured, "generation": meta["index"], "tail": 0}
+            self._about = time.monotonic(), about
+        return dict(self._about[1])
 
     @property
     def unembedded(self) -> int:

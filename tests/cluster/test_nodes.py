@@ -1,0 +1,103 @@
+"""Three nodes, each killed in turn, the elected master first, while pictures are added and searched."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from sosie.catalogue import AddContent, ContentRow
+from sosie.catalogue.elastic import ElasticCatalogue
+from sosie.elastic import read_url
+from sosie.embedders.histogram import HistogramEmbedder
+from sosie.testing.catalogues import direction
+from sosie.types import ImageRef
+from tests.services import elastic
+
+BATCH = 20
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[elastic.Cluster]:
+    with elastic.running(tmp_path_factory.mktemp("nodes"), 3) as cluster:
+        yield cluster
+
+
+def change(n: int, space: int, dim: int) -> AddContent:
+    sha256 = n.to_bytes(4) + n.to_bytes(28)
+    row = ContentRow(sha256, 1, "JPEG", 30, 20, n.to_bytes(16))
+    return AddContent(row, ImageRef(f"file:///p/{n}.jpg"), {space: direction(n, dim)})
+
+
+def test_no_acknowledged_picture_is_lost_or_doubled_and_no_search_fails(nodes: elastic.Cluster) -> None:
+    cluster = read_url(nodes.address("killed", patience=60, shards=3, replicas=1))
+    assert cluster is not None
+    store = ElasticCatalogue(cluster)
+    # else a node is waited for, for a minute, before its shards are copied
+    store.connection.client.indices.put_settings(
+        index="_all", settings={"index.unassigned.node_left.delayed_timeout": "500ms"}
+    )
+    space = store.ensure_spaces(HistogramEmbedder.spec)[0]
+    store.apply([change(n, space.id, space.dim) for n in range(BATCH)], root="file:///p/")
+    nodes.wait(3, status="green")
+    acknowledged, wrong, searches, stop = [BATCH], [], [0], threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            first = acknowledged[0]
+            try:
+                some = [change(n, space.id, space.dim) for n in range(first, first + BATCH)]
+                store.apply(some, root="file:///p/")
+                acknowledged[0] += BATCH
+            except Exception as error:
+                wrong.append(f"write: {error!r}")
+
+    def search() -> None:
+        view = store.view(space)
+        while not stop.is_set():
+            try:
+                found, _ = view.search(direction(3, space.dim)[None], 5)
+                assert (found >= 0).all()
+                searches[0] += 1
+            except Exception as error:
+                wrong.append(f"search: {error!r}")
+
+    threads = [threading.Thread(target=run) for run in (write, search)]
+    for thread in threads:
+        thread.start()
+    try:
+        for victim in order(store):
+            before = acknowledged[0], searches[0]
+            nodes.kill(victim)
+            moved_on(acknowledged, searches, before)
+            nodes.start_node(victim)
+            nodes.wait(3, status="green")
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(120)
+    assert wrong == []
+    ids, _ = store.vectors(space)
+    expected = {n.to_bytes(4) + n.to_bytes(28) for n in range(acknowledged[0])}
+    kept = {bytes.fromhex(record.sha256) for record in store.pictures(ids.tolist())}
+    assert expected <= kept and len(kept) == len(ids) == store.counts()["pictures"] == store.counts()["locations"]
+    store.close()
+
+
+def order(store: ElasticCatalogue) -> list[int]:
+    """The numbers of the nodes, the elected master's first."""
+    client = store.connection.client
+    master = client.cluster.state(metric="master_node")["master_node"]
+    name = client.nodes.info(node_id=master)["nodes"][master]["name"]
+    first = int(name.removeprefix("n"))
+    return [first, *(n for n in range(3) if n != first)]
+
+
+def moved_on(acknowledged: list[int], searches: list[int], before: tuple[int, int], seconds: float = 90) -> None:
+    """Wait until pictures were written and found again after a kill."""
+    deadline = time.monotonic() + seconds
+    while acknowledged[0] <= before[0] + BATCH or searches[0] <= before[1] + 5:
+        assert time.monotonic() < deadline, "nothing goes on after the kill"
+        time.sleep(0.05)
