@@ -1,6 +1,7 @@
 """Load a server on loopback and say what it bears.
 
     python benchmarks/serve.py --pictures 100000 --seconds 20
+    python benchmarks/serve.py --pictures 100000 --library DIR     # made once, measured as often as asked
 
 The library holds one indexed picture folder and, to reach the asked size, random unit vectors written as pictures of
 the catalogue: search by id reads vectors, not files. Uploads are real JPEGs. The server is a process of its own
@@ -13,7 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -35,31 +35,19 @@ sys.path.insert(0, str(ROOT))
 from tests.pictures import folder_of, jpeg  # noqa: E402
 
 import sosie  # noqa: E402
-from sosie.catalogue import AddContent, ContentRow  # noqa: E402
 from sosie.library import Library  # noqa: E402
-from sosie.types import ImageRef, Picture  # noqa: E402
+from sosie.testing.fakes import fill_with_vectors  # noqa: E402
+from sosie.types import Picture  # noqa: E402
 
 Call = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]
 
 
-def fill(library: Library, count: int, *, seed: int = 0) -> None:
-    """Write ``count`` pictures that are nothing but a vector."""
+def latent(count: int, dim: int, *, seed: int = 0) -> np.ndarray:
+    """Return vectors (count, dim): pictures do not fill their space, so 24 latent dimensions and some noise."""
     generator = np.random.default_rng(seed)
-    spaces = library.spaces
-    # Pictures do not fill their space: 24 latent dimensions and some noise are closer to real vectors than a ball is.
-    bases = {space.id: generator.standard_normal((24, space.dim)).astype(np.float32) for space in spaces}
-    for start in range(0, count, 1000):
-        changes = []
-        for at in range(start, min(start + 1000, count)):
-            digest = hashlib.sha256(at.to_bytes(8, "little")).digest()
-            row = ContentRow(digest, 1, "JPEG", 96, 64, digest)
-            vectors = {}
-            for space in spaces:
-                latent = generator.standard_normal(24).astype(np.float32) @ bases[space.id]
-                vector = latent + generator.standard_normal(space.dim).astype(np.float32)
-                vectors[space.id] = vector / np.linalg.norm(vector)
-            changes.append(AddContent(row, ImageRef(f"bench:///{at}"), vectors))
-        library.catalogue.apply(changes, root="bench:///")
+    base = generator.standard_normal((24, dim), dtype=np.float32)
+    vectors = generator.standard_normal((count, 24), dtype=np.float32) @ base
+    return vectors + generator.standard_normal((count, dim), dtype=np.float32)
 
 
 @contextlib.contextmanager
@@ -144,16 +132,24 @@ def processor_seconds(process: int) -> float:
     return total / os.sysconf("SC_CLK_TCK")
 
 
-def measure(count: int, seconds: float, callers: int) -> dict[str, Any]:
-    """Build a library, serve it, load it."""
+def make(folder: Path, count: int) -> None:
+    """Make the library, unless it is there."""
+    with sosie.open(folder / "library") as library:
+        if library.stats()["pictures"] == count:
+            return
+        library.add(folder_of(folder / "pictures", 64), workers=1)
+        fill_with_vectors(library, latent(count - 64, library.embedder.spec.dim))
+        if count > 20_000:
+            library.build_index("auto")
+
+
+def measure(kept: Path | None, count: int, seconds: float, callers: int) -> dict[str, Any]:
+    """Serve the library and load the server."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = kept or Path(name)
+        make(folder, count)
         uploads = [jpeg(seed, width=640, height=480) for seed in range(32)]
         with sosie.open(folder / "library") as library:
-            library.add(folder_of(folder / "pictures", 64), workers=1)
-            fill(library, count - 64)
-            if count > 20_000:
-                library.build_index("auto")
             ids = library.catalogue.live_ids().tolist()
             index = library.stats()["index"]
             bare, bare_cpu = bare_rate(library, uploads, seconds=min(5.0, seconds))
@@ -197,9 +193,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
+    parser.add_argument("--library", type=Path, help="a folder to keep the library in")
     parser.add_argument("--callers", type=int, default=4, help="closed loops at once")
     given = parser.parse_args()
-    print(json.dumps(measure(given.pictures, given.seconds, given.callers), indent=2))
+    print(json.dumps(measure(given.library, given.pictures, given.seconds, given.callers), indent=2))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,12 @@ import numpy as np
 import sosie
 from sosie.copies.calibrate import PairRow, Trial, fit_rows, held_out_error, try_alterations
 from sosie.verify.calibration import Calibration
+from sosie.verify.evidence import PairEvidence
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("pictures", type=Path)
+    parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--library", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--sample", type=int, default=400)
@@ -31,7 +32,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with sosie.open(options.library) as library:
-        library.add(options.pictures)
+        for folder in options.pictures:
+            library.add(folder)
         copies = library.copies
         copies.prepare(workers=2)
         live = library.catalogue.live_ids()
@@ -52,6 +54,7 @@ def main() -> None:
         "seed": options.seed,
         "pairs": len(bare),
         "ece_held_out": round(held_out_error(bare), 5),
+        "ece_hints_held_out": round(held_out_error(bare, hinted=True), 5),
     }
     fitted = fit_rows(bare, about=about)
     options.out.write_text(json.dumps(fitted.to_json(), indent=1) + "\n", encoding="utf-8")
@@ -62,7 +65,10 @@ def _report(rows: list[PairRow], fitted: Calibration) -> None:
     queries = {row.query for row in rows}
     found = {row.query for row in rows if row.truth}
     print(f"{len(queries)} queries with candidates, {len(found)} of them with their source among these")
-    print("weights", fitted.weights, "bias", fitted.bias)
+    print("weights", fitted.weights, "bias", fitted.bias, "hints", fitted.hints)
+    for distance in (0, 10, 20, 30, 45, 60, 90):
+        alone = PairEvidence(pdq_distance=distance, compared=False)
+        print(f"a fingerprint {distance} bits away, alone: {fitted.probability(alone):.4f}")
     false = sorted((row for row in rows if not row.truth), key=lambda row: -fitted.odds(row.evidence))
     for row in false[:20]:
         print(f"non-copy {row.reference} at {fitted.probability(row.evidence):.4f}: {row.alteration}, {row.evidence}")

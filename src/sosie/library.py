@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,7 @@ from sosie.questions import Asked, bytes_of, terms_of, with_words
 from sosie.region_search import KindView, answer_by_regions
 from sosie.regions.fusion import weights_of
 from sosie.registry import resolve
-from sosie.search import SpaceView, answer
+from sosie.search import Query, SpaceView, answer
 from sosie.sight import Parts, Sight, shown
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
@@ -403,17 +404,19 @@ class Library:
         box: Box | None = None,
         parts: Parts | None = None,
         regions: Sequence[str] | None = None,
+        verify: bool = True,
     ) -> SearchResult:
         """Return the ``k`` pictures most like ``query``, best first.
 
         ``text`` searches by words, where the model has a text tower; with a query, the words are added to it.
         ``where`` filters by labels (docs/reference/where.md) before the top k are taken. ``box`` (x, y, width, height,
         each 0..1) searches for a part of the query, ``parts`` for objects and what a mask keeps. ``regions`` are the
-        kinds that whole pictures are searched along with; None takes what fits. Raises NotFound, BadPicture,
-        FilterError, UsageError.
+        kinds that whole pictures are searched along with; None takes what fits. ``verify`` lays the query over each hit
+        and says whether it is a copy and how sure that is, where the hit's local features are stored
+        (`Copies.prepare`). Raises NotFound, BadPicture, FilterError, UsageError.
         """
         asked = with_words(query, text)
-        return self.search_many([asked], k=k, where=where, box=box, parts=parts, regions=regions)[0]
+        return self.search_many([asked], k=k, where=where, box=box, parts=parts, regions=regions, verify=verify)[0]
 
     def search_many(
         self,
@@ -424,6 +427,7 @@ class Library:
         box: Box | None = None,
         parts: Parts | None = None,
         regions: Sequence[str] | None = None,
+        verify: bool = True,
     ) -> list[SearchResult]:
         """Answer several queries at once, in their order."""
         if k < 1:
@@ -449,8 +453,13 @@ class Library:
             kinds = [kind for kind in kinds if kind.name != "pooled"]
         asked = engine.questions.understand(queries, meant, {each.name: each.view.space for each in kinds})
         if kinds or (any(len(each.terms) > 1 for each in asked) and not self.on_cluster):
-            return answer_by_regions(asked, whole=view, kinds=kinds, catalogue=self.files, k=k, condition=condition)
-        return answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
+            files = self.files
+            found = answer_by_regions(asked, whole=view, kinds=kinds, catalogue=files, k=k, condition=condition)
+        else:
+            found = answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
+        if not (verify and meant.whole):
+            return found
+        return [_verified(query, result, engine) for query, result in zip(asked, found, strict=True)]
 
     def _kinds(self, parts: Parts, regions: Sequence[str] | None, whole: View) -> list[KindView]:
         """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts."""
@@ -740,6 +749,20 @@ def _open_catalogue(path: Path, cluster: Cluster | None, *, create: bool, read_o
 def _onwards(show: Callable[[Progress], None] | None, seen: int) -> Callable[[Progress], None] | None:
     """Show the progress of a run that comes after others, which saw so many files."""
     return show and (lambda now: show(replace(now, seen=seen + now.seen)))
+
+
+def _verified(query: Query, result: SearchResult, engine: Engine) -> SearchResult:
+    """Lay the query over what was found; sums of pictures and parts of one have nothing to lay."""
+    started = time.perf_counter()
+    shown, own = query.shown, query.exclude if len(query.terms) == 1 else None
+    if shown is not None:
+        sha256 = (query.sha256 or b"").hex()
+        hits = engine.verifier.verified(result.hits, lambda: engine.verifier.look_at(shown, sha256))
+    elif own is not None:
+        hits = engine.verifier.verified(result.hits, lambda: engine.verifier.stored_look(own))
+    else:
+        return result
+    return replace(result, hits=hits, took_ms=result.took_ms + 1000 * (time.perf_counter() - started))
 
 
 def _open_source(source: str | os.PathLike[str], *, label_from_folders: bool) -> Source:

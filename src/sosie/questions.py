@@ -106,6 +106,8 @@ class Questions:
         for at, (each, _) in enumerate(asked):
             if isinstance(each, int):
                 facts[at] = {"exclude": each}
+            elif isinstance(each, Picture):
+                facts[at] = {"shown": each.pixels}
             if at not in stored and not isinstance(each, Picture | Text | tuple):
                 data = self._read(each) if isinstance(each, int) else bytes_of(each)
                 facts[at] |= {"sha256": hashlib.sha256(data).digest()}
@@ -116,7 +118,7 @@ class Questions:
             self._view.warm_up()
         for at, future in futures.items():
             analysed = future.result()
-            facts[at]["pixels"] = analysed["pixels"]
+            facts[at] |= {"pixels": analysed["pixels"], "shown": analysed["working"]}
             shown = analysed["working"] if asked[at][1].given or pixels else analysed["input"]
             pictures[at] = Picture(shown, analysed["width"], analysed["height"], analysed["format"])
         looks = {at: look(each, asked[at][1], self._sight, name=_name(asked[at][0])) for at, each in pictures.items()}

@@ -21,7 +21,7 @@ from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.monitor import RecallMonitor, Running
-from sosie.types import FloatMatrix, Hit, Ids, Index, Region, SearchResult, Verdict
+from sosie.types import FloatMatrix, Hit, Ids, Index, Pixels, Region, SearchResult, Verdict
 
 __all__ = ["Query", "SpaceView", "answer", "make_hit", "same_pictures"]
 
@@ -39,6 +39,7 @@ class Query:
     parts: tuple[Region, ...] = ()  # its objects, where it is searched by them
     vectors: Mapping[int, FloatMatrix] = field(default_factory=dict)  # by space of regions: one for each part (m, dim)
     about: Mapping[str, Any] = field(default_factory=dict)  # what the parts were, for the answer
+    shown: Pixels | None = None  # the picture itself, to lay over what was found
 
 
 def answer(

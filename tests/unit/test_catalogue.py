@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sqlite3
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +153,23 @@ def test_a_library_that_is_not_there_is_not_made_by_asking(tmp_path: Path) -> No
     with pytest.raises(NotFound, match="sosie add"):
         Catalogue(tmp_path / "catalogue.sqlite", create=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to count open files")
+def test_threads_that_ended_keep_no_file_open(catalogue: Catalogue) -> None:
+    def opened() -> int:
+        return sum("catalogue.sqlite" in os.readlink(f"/proc/self/fd/{number}") for number in _numbers())
+
+    for _ in range(40):
+        thread = threading.Thread(target=catalogue.counts)
+        thread.start()
+        thread.join()
+    assert opened() < 12  # a connection holds three
+
+
+def _numbers() -> list[int]:
+    # the listing itself is one more, and gone when it is looked at
+    return [int(name) for name in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{name}")]
 
 
 # ------------------------------------------------------------------------------------------------ two processes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import socket
 import threading
 from importlib import resources
 
@@ -24,6 +26,7 @@ from sosie.server.params import parse_box
 from sosie.server.problems import Problem
 from sosie.server.projection import project
 from sosie.server.queries import KeptQueries
+from sosie.server.run import listen
 from sosie.server.views import where_of
 
 
@@ -194,3 +197,20 @@ def _wait(job: Job) -> None:
         if job.state.over:
             return
         threading.Event().wait(0.01)
+
+
+def test_answers_are_sent_at_once() -> None:
+    """Nagle's algorithm is off: with it, an answer's second packet waits for an acknowledgement."""
+
+    async def accepted() -> int:
+        got: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+        with listen(ServerSettings(port=0)) as listener:
+            async with await asyncio.start_server(lambda _reader, writer: got.put(writer), sock=listener):
+                _, mine = await asyncio.open_connection(*listener.getsockname())
+                theirs = await got.get()
+                option: int = theirs.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                mine.close()
+                theirs.close()
+                return option
+
+    assert asyncio.run(accepted()) == 1

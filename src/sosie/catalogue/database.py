@@ -32,7 +32,7 @@ class Database:
         self.path = path
         self.read_only = read_only or not _writable(path)
         self._local = threading.local()
-        self._open: list[sqlite3.Connection] = []
+        self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._mutex = threading.RLock()
         if not path.exists() and (not create or self.read_only):
             raise NotFound(f"there is no library at {path.parent}: `sosie add FOLDER` makes one")
@@ -52,7 +52,7 @@ class Database:
         """Close every connection; the last one folds the write-ahead log into the file."""
         with self._mutex:
             while self._open:
-                self._open.pop().close()
+                self._open.pop()[1].close()
             self._local = threading.local()
 
     def connection(self) -> sqlite3.Connection:
@@ -63,8 +63,19 @@ class Database:
                 connection = self._connect()
             self._local.connection = connection
             with self._mutex:
-                self._open.append(connection)
+                self._close_of_ended_threads()
+                self._open.append((threading.current_thread(), connection))
         return connection
+
+    def _close_of_ended_threads(self) -> None:
+        """Close what ended threads left: a server takes thousands of uploads, each with threads of its own."""
+        alive = []
+        for thread, connection in self._open:
+            if thread.is_alive():
+                alive.append((thread, connection))
+            else:
+                connection.close()
+        self._open = alive
 
     def _connect(self) -> sqlite3.Connection:
         if not self.read_only:

@@ -350,12 +350,16 @@ class Catalogue(Labels, Decisions, Regions, Database):
 
     # -------------------------------------------------------------------------------------------- fingerprints
 
-    def fingerprints(self) -> tuple[Ids, Any, Any]:
-        """Return ids (n,), PDQ codes (n, 32) uint8 and qualities (n,) of live pictures, in order of id."""
-        rows = self.query(f"SELECT id, pdq, pdq_quality FROM contents WHERE pdq IS NOT NULL AND {_LIVE} ORDER BY id")
-        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+    def fingerprints(self, ids: Sequence[int] | None = None) -> tuple[Ids, Any, Any]:
+        """Return ids (n,), PDQ codes (n, 32) uint8 and qualities (n,) of live pictures, or these, in order of id."""
+        among = "" if ids is None else " AND id IN (SELECT value FROM json_each(?))"
+        rows = self.query(
+            f"SELECT id, pdq, pdq_quality FROM contents WHERE pdq IS NOT NULL AND {_LIVE}{among} ORDER BY id",
+            () if ids is None else (json.dumps(list(ids)),),
+        )
+        found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         codes = np.frombuffer(b"".join(row[1] for row in rows), np.uint8).reshape(len(rows), 32)
-        return ids, codes, np.fromiter((row[2] for row in rows), np.uint8, len(rows))
+        return found, codes, np.fromiter((row[2] for row in rows), np.uint8, len(rows))
 
     def features(self, ids: Iterable[int], *, version: str) -> dict[int, bytes]:
         """Return the stored local features of these pictures, where they are there."""

@@ -58,6 +58,10 @@ def search(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet that opens from disk.")] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify/--no-verify", help="Say which answers are copies, where local features are stored."),
+    ] = True,
     thumbnails: Annotated[str, typer.Option(help="Pictures in the terminal: auto, always or never.")] = "auto",
 ) -> int:
     """Find the pictures most like IMAGE, best first; with a model that knows words, most like what --text says."""
@@ -68,7 +72,7 @@ def search(
             raise UsageError(f"--fill is mean or blur, not {fill!r}")
         parts = Parts(parse_box(box), objects, number, mask, "blur" if fill == "blur" else "mean")
         kinds = None if regions is None else [kind for kind in regions if kind != "none"]
-        results = lib.search_many(queries, k=k, where=where, parts=parts, regions=kinds)
+        results = lib.search_many(queries, k=k, where=where, parts=parts, regions=kinds, verify=verify)
         if lib.catalogue.counts()["pictures"] == 0:
             note("the library holds no pictures yet: `sosie add FOLDER`")
         if html is not None:

@@ -90,12 +90,16 @@ def fit_rows(rows: Sequence[PairRow], *, about: Mapping[str, Any], prior: Calibr
     return fit_calibration(matrix, truth, queries=[row.query for row in rows], prior=prior, about=about)
 
 
-def held_out_error(rows: Sequence[PairRow], *, prior: Calibration | None = None) -> float:
-    """Return the expected calibration error on every second query, after fitting to the others."""
+def held_out_error(rows: Sequence[PairRow], *, prior: Calibration | None = None, hinted: bool = False) -> float:
+    """Return the expected calibration error on every second query, after fitting to the others.
+
+    ``hinted`` asks as if nobody had compared the places of the pairs.
+    """
     kept = [row for row in rows if row.query % 2 == 0]
     held = [row for row in rows if row.query % 2 == 1]
     fitted = fit_rows(kept, about={}, prior=prior)
-    probabilities = fitted.probabilities(terms([row.evidence for row in held]))
+    matrix = terms([row.evidence for row in held])
+    probabilities = fitted.hinted(matrix) if hinted else fitted.probabilities(matrix)
     return calibration_error(probabilities, np.array([row.truth for row in held], bool))
 
 

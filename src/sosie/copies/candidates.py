@@ -21,7 +21,7 @@ from sosie.fingerprints import Codes, hamming, within
 from sosie.types import FloatMatrix, Ids
 from sosie.verify.features import Features
 
-__all__ = ["Candidate", "Gathered", "Hashes", "Nearest", "gather"]
+__all__ = ["Candidate", "Gathered", "Hashes", "Nearest", "compare_hashes", "gather"]
 
 Nearest = Callable[[FloatMatrix, int], tuple[Ids, FloatMatrix]]
 
@@ -53,6 +53,7 @@ class Candidate:
     pdq_distance: int | None = None
     variant: int | None = None
     copy_score: float | None = None
+    quality: int = 0  # of the worse of the two fingerprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def gather(
     if features is None and nearest is not None and len(query.vectors):
         run("vectors", lambda: _by_vectors(query, nearest, most))
     for candidate in found.values():
-        _compare_hashes(query, hashes, candidate)
+        compare_hashes(query.codes, query.quality, hashes, candidate)
     return Gathered(list(found.values()), stages)
 
 
@@ -129,12 +130,14 @@ def _by_vectors(query: CopyQuery, nearest: Nearest, most: int) -> dict[int, dict
     return {content_id: {"copy_score": max(0.0, score)} for content_id, score in ordered}
 
 
-def _compare_hashes(query: CopyQuery, hashes: Hashes, candidate: Candidate) -> None:
-    """Know the distance of fingerprints also for candidates of other stages, where both have quality."""
+def compare_hashes(codes: Codes, quality: int, hashes: Hashes, candidate: Candidate) -> None:
+    """Know the distance of fingerprints also for candidates of other stages, where both have quality.
+
+    ``codes`` (8, 32) are the query's turns and flips, ``quality`` is theirs.
+    """
     row = hashes.row(candidate.id)
-    if candidate.pdq_distance is not None or row is None:
+    candidate.quality = 0 if row is None else min(quality, int(hashes.qualities[row]))
+    if candidate.pdq_distance is not None or row is None or candidate.quality < _LEAST_QUALITY:
         return
-    if min(query.quality, int(hashes.qualities[row])) < _LEAST_QUALITY:
-        return
-    distances = hamming(query.codes, hashes.codes[row : row + 1])[:, 0]
+    distances = hamming(codes, hashes.codes[row : row + 1])[:, 0]
     candidate.pdq_distance, candidate.variant = int(distances.min()), int(distances.argmin())

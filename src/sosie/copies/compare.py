@@ -18,7 +18,7 @@ from sosie.fingerprints import Codes, fingerprint, hamming, variants
 from sosie.types import Picture, Pixels, Verdict
 from sosie.verify.calibration import Calibration
 from sosie.verify.certificate import Certificate, certify, jpeg_quality
-from sosie.verify.evidence import PairEvidence, examine
+from sosie.verify.evidence import PairEvidence, believable, examine
 from sosie.verify.features import Features, from_bytes, to_bytes
 
 __all__ = ["ANALYSE", "PARAMS", "Comparison", "Side", "analyse_side", "compare", "side_of"]
@@ -167,10 +167,12 @@ def _same(first: Side, second: Side) -> Verdict | None:
 
 def _examined(features: Features, first: Side, second: Side) -> PairEvidence:
     distances = hamming(first.codes, second.codes[:1])[:, 0]
-    told = min(first.quality, second.quality) >= _LEAST_QUALITY
-    return examine(
+    quality = min(first.quality, second.quality)
+    told = quality >= _LEAST_QUALITY
+    evidence = examine(
         features,
         second.features,
         variant=int(distances.argmin()) if told else None,
         pdq_distance=int(distances.min()) if told else None,
     )
+    return believable(evidence, quality)

@@ -26,11 +26,19 @@ from sosie.copies.wordstore import WordStore
 from sosie.errors import BadPicture, DamagedError, NotFound
 from sosie.types import Hit, Ids, SearchResult, Verdict
 from sosie.verify.calibration import Calibration, shipped_calibration
-from sosie.verify.evidence import PairEvidence, examine
+from sosie.verify.evidence import PairEvidence, believable, examine
 from sosie.verify.features import Features, from_bytes
 from sosie.verify.words import shipped_vocabulary
 
-__all__ = ["CALIBRATION", "MAX_FALSE_RATE", "CopyFinder", "Prepared"]
+__all__ = [
+    "CALIBRATION",
+    "MAX_FALSE_RATE",
+    "CopyFinder",
+    "Prepared",
+    "examine_candidate",
+    "stored_calibration",
+    "stored_features",
+]
 
 CALIBRATION = "copies/calibration"  # the key of the library's own calibration among the catalogue's records
 MAX_FALSE_RATE = 1e-3  # of queries without a copy that get one all the same, unless the caller says otherwise
@@ -154,13 +162,7 @@ class CopyFinder:
 
     def features(self, ids: Sequence[int]) -> dict[int, Features]:
         """Return the stored local features of these pictures; damaged ones are left out, as if not prepared."""
-        found = {}
-        for content_id, data in self._catalogue.features(ids, version=self._version).items():
-            try:
-                found[content_id] = from_bytes(data)
-            except DamagedError:
-                continue
-        return found
+        return stored_features(self._catalogue, ids, self._version)
 
     def stored_query(self, content_id: int) -> CopyQuery | None:
         """Return a picture of the library as a query, from what is stored of it; None where it is not prepared.
@@ -232,7 +234,7 @@ class CopyFinder:
         for _, group in groupby(gathered.candidates, key=lambda candidate: candidate.stages[0]):
             failed = 0
             for looked, candidate in enumerate(group, 1):
-                evidence = _examine(features or query.features, stored.get(candidate.id), candidate)
+                evidence = examine_candidate(features or query.features, stored.get(candidate.id), candidate)
                 odds = state.calibration.odds(evidence)
                 examined.append((candidate, evidence, odds))
                 failed = 0 if odds > 0 else failed + 1
@@ -269,29 +271,40 @@ class CopyFinder:
         ids = self._catalogue.feature_ids(version=self._version)
         self._words.update(ids, self.features, write=not self._catalogue.read_only)
         decided = {(one.a, one.b): one.decision for one in self._catalogue.decisions()}
-        stored = self._catalogue.record(CALIBRATION) or {}
-        mine = stored.get(self.model)
-        calibration = Calibration.from_json(mine) if mine else shipped_calibration()
         return _State(
             epoch,
             Hashes(*self._catalogue.fingerprints()),
             frozenset(self._catalogue.live_ids().tolist()),
             decided,
-            calibration,
+            stored_calibration(self._catalogue, self.model),
         )
 
 
-def _examine(features: Features, reference: Features | None, candidate: Candidate) -> PairEvidence:
+def stored_calibration(catalogue: Store, model: str) -> Calibration:
+    """Return the library's own calibration for a model, else the one that comes with Sosie; raise DamagedError."""
+    mine = (catalogue.record(CALIBRATION) or {}).get(model)
+    return Calibration.from_json(mine) if mine else shipped_calibration()
+
+
+def stored_features(catalogue: Store, ids: Sequence[int], version: str) -> dict[int, Features]:
+    """Return the stored local features of these pictures; damaged ones are left out, as if not prepared."""
+    found = {}
+    for content_id, data in catalogue.features(ids, version=version).items():
+        try:
+            found[content_id] = from_bytes(data)
+        except DamagedError:
+            continue
+    return found
+
+
+def examine_candidate(features: Features, reference: Features | None, candidate: Candidate) -> PairEvidence:
     """Measure a pair; a picture without stored features has its fingerprint and vector to speak for it."""
+    distance, score = candidate.pdq_distance, candidate.copy_score
     if reference is None:
-        return PairEvidence(pdq_distance=candidate.pdq_distance, copy_score=candidate.copy_score)
-    return examine(
-        features,
-        reference,
-        variant=candidate.variant,
-        pdq_distance=candidate.pdq_distance,
-        copy_score=candidate.copy_score,
-    )
+        evidence = PairEvidence(pdq_distance=distance, copy_score=score, compared=False)
+    else:
+        evidence = examine(features, reference, variant=candidate.variant, pdq_distance=distance, copy_score=score)
+    return believable(evidence, candidate.quality)
 
 
 def _better(first: Iterable[Examined], second: Iterable[Examined]) -> list[Examined]:

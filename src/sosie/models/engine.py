@@ -16,6 +16,7 @@ from sosie.sight import Sight
 from sosie.types import Embedder, FloatMatrix, Picture
 
 if TYPE_CHECKING:
+    from sosie.copies.hits import HitVerifier
     from sosie.copies.service import Copies
 
 __all__ = ["Engine"]
@@ -88,6 +89,13 @@ class Engine:
             pool=lambda: self.queries,
             read=self._read,
         )
+
+    @cached_property
+    def verifier(self) -> HitVerifier:
+        """Judges what a search found by what is stored of it."""
+        from sosie.copies.hits import HitVerifier
+
+        return HitVerifier(self._catalogue, model=self.spaces[-1].name)
 
     @cached_property
     def copies(self) -> Copies:

@@ -24,6 +24,7 @@ class Question:
     where: str | None = None
     k: int = 10
     text: str | None = None
+    verify: bool = True
 
     @property
     def given(self) -> bool:
@@ -61,7 +62,9 @@ async def answer(state: State, question: Question, cursor: str | None = None) ->
     where = question.where if question.where and question.where.strip() else None
 
     def search() -> SearchResult:
-        return state.library.search(subject, text=question.words, k=wanted, where=where, box=question.box)
+        return state.library.search(
+            subject, text=question.words, k=wanted, where=where, box=question.box, verify=question.verify
+        )
 
     found = await state.work.run(search)
     state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, found.took_ms / 1000)

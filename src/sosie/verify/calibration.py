@@ -1,7 +1,9 @@
 """From evidence to a probability: a logistic model with few terms, fitted to pairs whose truth is known.
 
 Every term can only speak for a copy, so weights are not negative: more inliers or a better correlation never lower a
-probability. The cut-off for a false-match rate comes from the non-copies that the model was fitted beside.
+probability. Evidence that is missing is no evidence against: pairs whose places could not be compared have a model of
+their own, fitted to the same pairs as if nobody had looked at their places. The cut-off for a false-match rate comes
+from the non-copies that the model was fitted beside.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ __all__ = ["TERMS", "Calibration", "calibration_error", "fit_calibration", "ship
 Floats = npt.NDArray[np.float64]
 
 TERMS = ("inliers", "precise_inliers", "agreement", "share", "correlation", "fingerprint", "copy_score")
+_HINTS = slice(5, 7)  # the terms that need no look at places
+_NEAR = 1 - 31 / 100  # 31 bits, within which PDQ's authors call two pictures the same
 VERSION = 2
 _RIDGE = 0.1
 _STEPS = 4000
@@ -34,6 +38,7 @@ _MAX = 0.9999  # no finite sample supports more
 class Calibration:
     """A fitted model: ``weights`` by term and ``bias``, and what it was fitted to.
 
+    ``hints`` are the weights of the last two terms and the bias for pairs whose places were not compared.
     ``negatives`` are the highest probabilities that queries without a copy got, descending, out of ``queries``.
     """
 
@@ -42,18 +47,26 @@ class Calibration:
     negatives: tuple[float, ...]
     queries: int
     about: Mapping[str, Any]
+    hints: tuple[float, float, float] = (0.0, 0.0, -8.0)  # nothing is believed
 
     def probability(self, evidence: PairEvidence) -> float:
         """Return how sure it is that the pair is a copy, 0 to 0.9999."""
-        return float(self.probabilities(terms([evidence]))[0])
+        return min(float(_sigmoid(np.array(self.odds(evidence)))), _MAX)
 
     def odds(self, evidence: PairEvidence) -> float:
         """Return the log-odds, which still tell sure pairs apart."""
-        return float((terms([evidence]) @ np.array(self.weights))[0] + self.bias)
+        row = terms([evidence])
+        if evidence.compared:
+            return float((row @ np.array(self.weights))[0] + self.bias)
+        return float((_hints(row) @ np.array(self.hints[:2]))[0] + self.hints[2])
 
     def probabilities(self, matrix: Floats) -> Floats:
-        """Return the probabilities (n,) of rows of terms (n, t)."""
+        """Return the probabilities (n,) of rows of terms (n, t), of pairs whose places were compared."""
         return np.minimum(_sigmoid(matrix @ np.array(self.weights) + self.bias), _MAX)
+
+    def hinted(self, matrix: Floats) -> Floats:
+        """Return the probabilities (n,) of the same rows, had nobody looked at their places."""
+        return np.minimum(_sigmoid(_hints(matrix) @ np.array(self.hints[:2]) + self.hints[2]), _MAX)
 
     def cut_off(self, max_false_rate: float) -> float:
         """Return the least probability at which at most this share of queries gets a false match.
@@ -79,6 +92,7 @@ class Calibration:
             "version": VERSION,
             "weights": {name: round(weight, 6) for name, weight in zip(TERMS, self.weights, strict=True)},
             "bias": round(self.bias, 6),
+            "hints": [round(weight, 6) for weight in self.hints],
             "negatives": [round(score, 6) for score in self.negatives],
             "queries": self.queries,
             "about": dict(self.about),
@@ -90,12 +104,15 @@ class Calibration:
         try:
             if document["version"] != VERSION or tuple(document["weights"]) != TERMS:
                 raise ValueError("other terms")
+            hints = document.get("hints") or shipped_calibration().hints  # those stored before there were any
+            fingerprint, copy_score, bias = (float(value) for value in hints)
             return cls(
                 tuple(float(value) for value in document["weights"].values()),
                 float(document["bias"]),
                 tuple(float(score) for score in document["negatives"]),
                 int(document["queries"]),
                 dict(document["about"]),
+                (fingerprint, copy_score, bias),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"a stored calibration does not parse ({error}): run `sosie calibrate`") from error
@@ -152,16 +169,11 @@ def fit_calibration(
     """
     if truth.all() or not truth.any():
         raise UsageError("a calibration needs copies and non-copies: add more pictures")
-    step = 4.0 / (1 + matrix.shape[1])
-    before = np.array(prior.weights) if prior else np.zeros(matrix.shape[1])
-    bias_before = prior.bias if prior else 0.0
-    weights, bias, count = before.copy(), bias_before, len(truth)
-    velocity, bias_velocity = np.zeros_like(weights), 0.0
-    for _ in range(_STEPS):
-        error = _sigmoid(matrix @ weights + bias) - truth
-        velocity = 0.9 * velocity - step * (matrix.T @ error + _RIDGE * (weights - before)) / count
-        bias_velocity = 0.9 * bias_velocity - step * (error.sum() + _RIDGE * (bias - bias_before)) / count
-        weights, bias = np.maximum(weights + velocity, 0), bias + bias_velocity
+    nothing = np.zeros(matrix.shape[1])
+    before = (np.array(prior.weights), prior.bias) if prior else (nothing, 0.0)
+    weights, bias = _descend(matrix, truth, *before)
+    hints_before = (np.array(prior.hints[:2]), prior.hints[2]) if prior else (nothing[_HINTS], 0.0)
+    (fingerprint, copy_score), hints_bias = _descend(_hints(matrix), truth, *hints_before)
     probabilities = np.minimum(_sigmoid(matrix @ weights + bias), _MAX)
     highest: dict[int, float] = {}
     for query, score in zip(np.asarray(queries)[~truth].tolist(), probabilities[~truth].tolist(), strict=True):
@@ -169,7 +181,36 @@ def fit_calibration(
     # a small sample has seen too few non-copies to know the worst of them: those of the prior count as well
     negatives = sorted([*highest.values(), *(prior.negatives if prior else ())], reverse=True)[:200]
     queries_seen = len(highest) + (prior.queries if prior else 0)
-    return Calibration(tuple(weights.tolist()), float(bias), tuple(negatives), queries_seen, dict(about or {}))
+    return Calibration(
+        tuple(weights.tolist()),
+        bias,
+        tuple(negatives),
+        queries_seen,
+        dict(about or {}),
+        (float(fingerprint), float(copy_score), hints_bias),
+    )
+
+
+def _hints(matrix: Floats) -> Floats:
+    """Return the terms (n, 2) that speak where places were not compared.
+
+    A fingerprint that is only somewhat near says nothing alone: among 100,000 unrelated pictures some are.
+    """
+    hints = matrix[:, _HINTS].copy()
+    hints[hints[:, 0] < _NEAR, 0] = 0
+    return hints
+
+
+def _descend(matrix: Floats, truth: npt.NDArray[np.bool_], before: Floats, bias_before: float) -> tuple[Floats, float]:
+    step, count = 4.0 / (1 + matrix.shape[1]), len(truth)
+    weights, bias = before.copy(), bias_before
+    velocity, bias_velocity = np.zeros_like(weights), 0.0
+    for _ in range(_STEPS):
+        error = _sigmoid(matrix @ weights + bias) - truth
+        velocity = 0.9 * velocity - step * (matrix.T @ error + _RIDGE * (weights - before)) / count
+        bias_velocity = 0.9 * bias_velocity - step * (error.sum() + _RIDGE * (bias - bias_before)) / count
+        weights, bias = np.maximum(weights + velocity, 0), bias + bias_velocity
+    return weights, float(bias)
 
 
 def calibration_error(probabilities: Floats, truth: npt.NDArray[np.bool_], *, bins: int = 15) -> float:

@@ -16,6 +16,7 @@ from sosie.verify.opencv import opencv
 __all__ = [
     "Overlay",
     "PairEvidence",
+    "believable",
     "clipped_box",
     "examine",
     "lay_over",
@@ -32,6 +33,7 @@ _WINDOW = 7  # of these samples
 _TEXTURE = 4.0  # grey levels of deviation below which a window says nothing
 _AGREE = 0.5  # local correlation from which a window counts as the same
 _FEW = 12  # inliers, under which the pictures are laid over each other as wholes, too
+_MATCHING = 50  # quality of a fingerprint that may decide alone; what PDQ's authors advise for matching
 _LEAST_OVERLAP = 1e-3  # of a picture's area
 
 
@@ -41,12 +43,14 @@ class Overlay:
 
     ``correlation`` is the mean local correlation, ``agreement`` the share of textured places that agree.
     ``query_overlap`` and ``reference_overlap`` are the shares of either picture's frame that lie inside the other.
+    ``textured`` is False where no place has the texture to tell.
     """
 
     correlation: float
     agreement: float
     query_overlap: float
     reference_overlap: float
+    textured: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,8 @@ class PairEvidence:
     ``matrix`` takes relative points (0..1) of the query to relative points of the reference; None where nothing could
     be laid over. ``matched_query`` and ``matched_reference`` are boxes around the inliers, ``precise`` is the share of
     these within 1.5 pixels. ``pdq_distance`` is the least over flips and turns, None where a fingerprint has no
-    quality; ``copy_score`` is the normalised likeness of copy vectors.
+    quality; ``copy_score`` is the normalised likeness of copy vectors. ``compared`` is False where nobody could look:
+    local features are not stored, or both pictures are too plain. Then the zeros above say nothing.
     """
 
     inliers: int = 0
@@ -72,6 +77,7 @@ class PairEvidence:
     reference_overlap: float = 0.0
     pdq_distance: int | None = None
     copy_score: float | None = None
+    compared: bool = True
 
     @property
     def query_share(self) -> float:
@@ -113,6 +119,13 @@ def examine(
     return replace(best or PairEvidence(), pdq_distance=pdq_distance, copy_score=copy_score)
 
 
+def believable(evidence: PairEvidence, quality: int) -> PairEvidence:
+    """Leave out a fingerprint that would have to decide alone and lacks the ``quality`` (0..100) to do so."""
+    if evidence.compared or quality >= _MATCHING:
+        return evidence
+    return replace(evidence, pdq_distance=None)
+
+
 def lay_over(query: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8], matrix: Matrix) -> Overlay:
     """Compare two luminance pictures (h, w), registered by ``matrix`` in relative coordinates."""
     frame = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
@@ -135,7 +148,7 @@ def lay_over(query: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8], mat
     right = sampled(reference, moved, blur=zoom)
     correlation, textured = local_correlation(left, right, valid)
     if not textured.any():
-        return Overlay(0.0, 0.0, area_query, area_reference)
+        return Overlay(0.0, 0.0, area_query, area_reference, textured=False)
     found = correlation[textured]
     return Overlay(float(found.mean()), float((found > _AGREE).mean()), area_query, area_reference)
 
@@ -163,6 +176,7 @@ def _whole(query: Features, reference: Features, variant: int) -> PairEvidence:
     matrix = _variant_matrix(variant)
     overlay = lay_over(query.thumb, reference.thumb, matrix)
     return PairEvidence(
+        compared=overlay.textured,
         mirrored=bool(np.linalg.det(matrix) < 0),
         matrix=_rows(matrix),
         correlation=overlay.correlation,

@@ -19,15 +19,16 @@ __all__ = ["Features"]
 class Features(Base):
     """Reads and writes what copies are recognised by."""
 
-    def fingerprints(self) -> tuple[Ids, Any, Any]:
-        """Return ids (n,), PDQ codes (n, 32) uint8 and qualities (n,) of live pictures, in order of id."""
+    def fingerprints(self, ids: Sequence[int] | None = None) -> tuple[Ids, Any, Any]:
+        """Return ids (n,), PDQ codes (n, 32) uint8 and qualities (n,) of live pictures, or these, in order of id."""
+        query = LIVE if ids is None else {"bool": {"filter": [LIVE, {"terms": {"id": list(ids)}}]}}
         hits = self.connection.scan(
-            self.names.pictures, key="id", query=LIVE, source_includes=["id", "pdq", "pdq_quality"]
+            self.names.pictures, key="id", query=query, source_includes=["id", "pdq", "pdq_quality"]
         )
         rows = [hit["_source"] for hit in hits if hit["_source"]["pdq"] is not None]
-        ids = np.fromiter((row["id"] for row in rows), np.int64, len(rows))
+        found = np.fromiter((row["id"] for row in rows), np.int64, len(rows))
         codes = np.frombuffer(bytes.fromhex("".join(row["pdq"] for row in rows)), np.uint8).reshape(len(rows), 32)
-        return ids, codes, np.fromiter((row["pdq_quality"] for row in rows), np.uint8, len(rows))
+        return found, codes, np.fromiter((row["pdq_quality"] for row in rows), np.uint8, len(rows))
 
     def features(self, ids: Iterable[int], *, version: str) -> dict[int, bytes]:
         """Return the stored local features of these pictures, where they are there and undamaged."""

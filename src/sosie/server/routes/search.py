@@ -20,7 +20,7 @@ from sosie.server.uploads import look_at, upload_bytes
 router = APIRouter(prefix="/api/v1", tags=["search"], responses=responses(404))
 
 _ABOUT_TEXT = "Words to search with, added to the picture where there is one; for models with a text tower."
-
+_VERIFY = "Say which hits are copies and how surely, where local features are stored; false answers sooner."
 Token = Annotated[str, PathParam(pattern="^[0-9a-f]{64}$", description="The token of a kept query.")]
 
 
@@ -34,10 +34,11 @@ async def search(
     box: BoxText = "",
     where: Where = "",
     k: PageSize = 10,
+    verify: Annotated[bool, Query(description=_VERIFY)] = True,
     cursor: Cursor = "",
 ) -> Response:
     """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
-    return _page(await answer(state, Question(id, query, parse_box(box), where, k, text), cursor))
+    return _page(await answer(state, Question(id, query, parse_box(box), where, k, text, verify), cursor))
 
 
 @router.post("/search", response_model=SearchOut)
@@ -49,11 +50,12 @@ async def search_by_upload(
     box: BoxField = "",
     where: WhereField = "",
     k: Annotated[int, Form(ge=1, le=200)] = 10,
+    verify: Annotated[bool, Form(description=_VERIFY)] = True,
     cursor: CursorField = "",
 ) -> Response:
     """Find what looks like the picture that is sent along."""
     kept = state.kept.keep(await upload_bytes(picture))
-    return _page(await answer(state, Question(None, kept.token, parse_box(box), where, k, text), cursor))
+    return _page(await answer(state, Question(None, kept.token, parse_box(box), where, k, text, verify), cursor))
 
 
 @router.post("/queries", status_code=201)
