@@ -130,7 +130,7 @@ def prepare(library: Library, settings: Settings, folder: Path, report: Report =
     """Find out what there is to learn, open the start, decode the pictures and run the still blocks over them."""
     examples = gather(library, settings)
     start = open_start(settings.start, settings.weights, settings.pooling)
-    extractor = make_extractor(start, settings).eval()
+    extractor = make_extractor(start, settings).eval().to(_device())
     views = np.ones(len(examples.ids), np.int64)
     views[examples.training] = settings.views
     used = np.sort(np.concatenate([examples.training, examples.validation]))
@@ -158,8 +158,11 @@ def make_trainee(prepared: Prepared, settings: Settings) -> Trainee:
     start = open_start(settings.start, settings.weights, settings.pooling)
     extractor = make_extractor(start, settings)
     objective = make_objective(extractor.dim, prepared.examples, settings)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Trainee(extractor.to(device), objective.to(device))
+    return Trainee(extractor.to(_device()), objective.to(_device()))
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _fit(trainee: Trainee, prepared: Prepared, settings: Settings, out: Path, report: Report) -> History:

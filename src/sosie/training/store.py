@@ -129,9 +129,10 @@ class _Writer:
 
     def __init__(self, folder: Path, extractor: Extractor, *, side: int, rows: int) -> None:
         self._net, self._folder = extractor, folder
+        self._device = next(extractor.parameters()).device
         self._pixels = extractor.trunk.cut == 0
         with torch.no_grad():
-            featuremap, pooled = extractor.still(torch.zeros(1, 3, side, side))
+            featuremap, pooled = extractor.still(torch.zeros(1, 3, side, side, device=self._device))
             seen = self._seen(featuremap, pooled)
         # a map that nothing is left to do with need not be kept
         shape = (side, side, 3) if self._pixels else tuple(featuremap.shape[1:]) if extractor.trunk.needs_map else (0,)
@@ -162,13 +163,14 @@ class _Writer:
             chosen = [at for at, (_, count, _) in enumerate(items) if view < count]
             rows = np.array([items[at][0] + view for at in chosen])
             shown = pictures[chosen].float()
-            featuremap, pooled = self._net.still(vary(shown, chance) if view else shown)
-            self._arrays["pooled"][rows] = pooled.numpy()
-            self._arrays["seen"][rows] = self._seen(featuremap, pooled).numpy()
+            shown = vary(shown, chance) if view else shown
+            featuremap, pooled = self._net.still(shown.to(self._device))
+            self._arrays["pooled"][rows] = pooled.cpu().numpy()
+            self._arrays["seen"][rows] = self._seen(featuremap, pooled).cpu().numpy()
             if self._pixels:
                 self._arrays["maps"][rows] = np.stack([items[at][2] for at in chosen])
             elif self._net.trunk.needs_map:
-                self._arrays["maps"][rows] = featuremap.numpy().astype(np.float16)
+                self._arrays["maps"][rows] = featuremap.cpu().numpy().astype(np.float16)
 
     def _seen(self, featuremap: Tensor, pooled: Tensor) -> Tensor:
         """Return the start's embedding, of unit length; its width is 0 where the start has none."""
