@@ -1,6 +1,7 @@
 """Pictures per second of training against the bare torch loop of the same network, and memory against their number.
 
-    python benchmarks/train.py
+    python benchmarks/train.py             # rates
+    python benchmarks/train.py --memory    # memory for 256 and 2,048 pictures
 
 The bare loop has its input in memory and does nothing but forward, loss, backward and step. Both run in turns,
 several times; the medians are compared. Memory is measured in a process of its own for each number of pictures.
@@ -88,9 +89,10 @@ def memory(lib: Path, pictures: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory-of", type=Path)
+    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--memory-of", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         if options.memory_of:
@@ -103,6 +105,11 @@ def main() -> None:
             print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
             return
         lib = library_of(Path(place) / "small", options.pictures)
+        if options.memory:
+            large = library_of(Path(place) / "large", 8 * options.pictures)
+            for many, where in ((options.pictures, lib), (8 * options.pictures, large)):
+                print(f"{many:>7} pictures: {memory(where, many):.0f} MiB at most")
+            return
         print(
             f"{torch.get_num_threads()} threads, {options.pictures} pictures, bundled network at 128 px, batches of 64"
         )
@@ -110,9 +117,6 @@ def main() -> None:
             settings = Settings("classifier", unfreeze=unfreeze, views=2)
             ours, bare = rates(lib, settings, Path(place) / f"store-{unfreeze}", options.rounds)
             print(f"{what:<26}{ours:>9.0f} pictures/s{bare:>9.0f} bare{ours / bare:>8.0%}", flush=True)
-        large = library_of(Path(place) / "large", 8 * options.pictures)
-        for many, where in ((options.pictures, lib), (8 * options.pictures, large)):
-            print(f"{many:>7} pictures: {memory(where, many):.0f} MiB at most")
 
 
 if __name__ == "__main__":
