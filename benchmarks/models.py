@@ -202,6 +202,7 @@ def options_table(options: argparse.Namespace) -> None:
         single_look(weights, once)
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = 1
+        settings.log_severity_level = 3
         networks = {
             "mirrored": onnxruntime.InferenceSession(str(weights), settings, providers=["CPUExecutionProvider"]),
             "single": onnxruntime.InferenceSession(str(once), settings, providers=["CPUExecutionProvider"]),

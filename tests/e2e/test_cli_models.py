@@ -52,6 +52,17 @@ def test_the_list_says_what_was_measured_here(library: str, capsys: pytest.Captu
     assert "colourful" in capsys.readouterr().out
 
 
+def test_the_list_needs_no_library_unless_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SOSIE_LIBRARY", raising=False)
+    rows = {row["name"]: row for row in asked(capsys, "models")["models"]}
+    assert rows["bundled"]["here"] and not rows["dinov2-small"]["here"]
+    assert list(tmp_path.iterdir()) == []
+    assert main(["models", "-L", str(tmp_path / "nowhere")]) == 3
+
+
 def test_models_are_compared_side_by_side(library: str, capsys: pytest.CaptureFixture[str]) -> None:
     main(["models", "try", "colourful", "-L", library])
     capsys.readouterr()

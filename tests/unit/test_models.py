@@ -258,3 +258,14 @@ def test_another_network_under_a_known_name_and_version_gets_a_space_of_its_own(
     with lib.with_model("colourful") as first:
         first.catch_up()
         assert names.isdisjoint(space.name for space in first.spaces)
+
+
+def test_doctor_finds_a_model_that_cannot_be_used_and_one_half_copied(lib: Library) -> None:
+    from sosie.cli.checkup import examine
+
+    (lib.shelf.folder / ".half.123.part").mkdir()
+    (lib.shelf.folder / "colour-blind" / "model.onnx").write_bytes(b"not what it was")
+    with sosie.open(lib.path) as again:
+        found = {finding.kind: finding for finding in examine(again)}
+    assert "SHA-256" in found["unusable_model"].detail
+    assert found["leftover"].what == "models/.half.123.part"

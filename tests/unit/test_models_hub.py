@@ -30,6 +30,13 @@ TINY = Published(
 )
 
 
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def network(tmp_path: Path) -> bytes:
     return (colourful(tmp_path / "made") / "tiny.onnx").read_bytes()
@@ -39,7 +46,6 @@ def network(tmp_path: Path) -> bytes:
 def hub(network: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with hub_of({"owner/tiny/onnx/model.onnx": network}) as served:
         monkeypatch.setenv("HF_ENDPOINT", served.address)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         yield served
 
 

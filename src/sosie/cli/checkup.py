@@ -312,7 +312,8 @@ def _thumbnails(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _leftovers(lib: sosie.Library) -> Iterator[Finding]:
-    drafts = [*(lib.path / "uploads").glob("*.part"), *(lib.path / "originals").glob("*/*.part")]
+    places = (("uploads", "*.part"), ("originals", "*/*.part"), ("models", ".*.part"))
+    drafts = [path for place, pattern in places for path in (lib.path / place).glob(pattern)]
     for path in sorted(drafts):
         yield _removable("leftover", lib, path, "left by a write that did not end")
     for path in sorted((lib.path / "originals").glob("*/*")):

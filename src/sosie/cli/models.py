@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,7 @@ from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.progress import progress_of
 from sosie.embedders.published import PUBLISHED
-from sosie.errors import UnknownName
+from sosie.errors import NotFound, UnknownName
 from sosie.models.listing import ModelRow
 from sosie.models.trial import Trial
 from sosie.registry import nearest
@@ -31,8 +32,7 @@ def models(context: typer.Context, library: LibraryOption = None, as_json: JsonO
     """List the models: tasks, dimension, resolution, licence, size, and what they measured on this library."""
     if context.invoked_subcommand is not None:
         return 0
-    with sosie.open(library, create=False) as lib:
-        rows = lib.models.list()
+    rows = _rows(library)
     if as_json:
         emit_json({"models": [row.to_json() for row in rows]})
     else:
@@ -147,6 +147,18 @@ def use(
 
 
 # ------------------------------------------------------------------------------------------------ helpers
+
+
+def _rows(library: Path | None) -> list[ModelRow]:
+    """Return the models of a library; where there is none yet, those that one would have."""
+    try:
+        with sosie.open(library, create=False) as lib:
+            return lib.models.list()
+    except NotFound:
+        if library is not None:
+            raise
+    with TemporaryDirectory() as folder, sosie.open(folder) as empty:
+        return empty.models.list()
 
 
 def _get(lib: sosie.Library, name: str, *, quiet: bool) -> None:
