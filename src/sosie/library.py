@@ -21,7 +21,7 @@ from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
 from sosie.embedders.choose import embedder_of, full_name
 from sosie.embedders.shelf import Shelf
-from sosie.errors import BadPicture, DamagedIndex, NotFound, UnknownName, UsageError
+from sosie.errors import BadPicture, DamagedIndex, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes import store
 from sosie.indexes.base import RowIndex
 from sosie.indexes.manifest import Manifest
@@ -457,9 +457,20 @@ class Library:
             found = answer_by_regions(asked, whole=view, kinds=kinds, catalogue=files, k=k, condition=condition)
         else:
             found = answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
-        if not (verify and meant.whole):
-            return found
-        return [_verified(query, result, engine) for query, result in zip(asked, found, strict=True)]
+        if verify and meant.whole:
+            found = [_verified(query, result, engine) for query, result in zip(asked, found, strict=True)]
+        return [replace(result, draw=self._drawn) for result in found]
+
+    def _drawn(self, result: SearchResult) -> str:
+        from sosie.present.notebook import cards
+
+        return cards(result, thumbnail=lambda hit: self._thumbnail_or_none(hit.id))
+
+    def _thumbnail_or_none(self, content_id: int) -> bytes | None:
+        try:
+            return self.thumbnail(content_id)
+        except SosieError:
+            return None
 
     def _kinds(self, parts: Parts, regions: Sequence[str] | None, whole: View) -> list[KindView]:
         """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
@@ -290,6 +290,8 @@ class SearchResult:
     took_ms: float
     index: Mapping[str, Any]
     asked: Mapping[str, Any] = field(default_factory=dict)  # the parts of the query that were searched for
+    # what draws the answer in a notebook, where somebody lent it: a value does no I/O of its own
+    draw: Callable[[SearchResult], str] | None = field(default=None, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -299,6 +301,10 @@ class SearchResult:
 
     def __getitem__(self, at: int) -> Hit:
         return self.hits[at]
+
+    def _repr_html_(self) -> str | None:
+        """Return a contact sheet for Jupyter; None, where nobody lent how, leaves it to ``repr``."""
+        return None if self.draw is None else self.draw(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of DESIGN §5."""

@@ -28,6 +28,7 @@ from sosie.server.projection import project
 from sosie.server.queries import KeptQueries
 from sosie.server.run import listen
 from sosie.server.views import where_of
+from sosie.verify.certificate import _SAID
 
 
 @given(st.integers(0, 10_000), st.text(), st.integers())
@@ -214,3 +215,12 @@ def test_answers_are_sent_at_once() -> None:
                 return option
 
     assert asyncio.run(accepted()) == 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_whatever_a_certificate_finds_has_words(language: str) -> None:
+    said = words(language)
+    for name, english in _SAID.items():
+        values = dict.fromkeys(re.findall(r"{(\w+)}", english), "7")
+        assert said(f"done.{name}", **values).count("7") == len(values)
+        assert language != "en" or said(f"done.{name}", **values) == english.format(**values)

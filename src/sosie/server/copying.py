@@ -13,6 +13,7 @@ from sosie.errors import UsageError
 from sosie.server.jobs import Job
 
 if TYPE_CHECKING:
+    from sosie.copies.compare import Comparison
     from sosie.copies.duplicates import DuplicateReport
     from sosie.copies.query import CopyQuery
     from sosie.decode import DecodePool
@@ -80,6 +81,7 @@ class CopyDesk:
         return {
             **found.to_json(),
             "sentences": found.certificate.sentences() if found.certificate else [],
+            "findings": [{"name": name, **values} for name, values in _findings(found)],
             "matrix": [list(row) for row in matrix] if matrix else None,
             "points": _points(found.first.features, found.second.features) if matrix else [],
         }
@@ -136,6 +138,10 @@ def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
         job.report({"stage": stage, "done": done, "total": total})
 
     return report
+
+
+def _findings(found: Comparison) -> list[tuple[str, dict[str, str]]]:
+    return found.certificate.findings() if found.certificate else []
 
 
 def _points(first: Features, second: Features) -> list[list[float]]:

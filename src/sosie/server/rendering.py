@@ -25,6 +25,7 @@ _SCRIPT_WORDS = (
     "verdict.",
     "why.",
     "fact.",
+    "done.",
     "yes",
     "card.sure",
     "compare.registered",

@@ -28,6 +28,7 @@ __all__ = [
     "QueryOut",
     "RetryJob",
     "SearchOut",
+    "TuneJob",
     "UrlBody",
 ]
 
@@ -215,6 +216,15 @@ class BuildJob(_In):
     index: Annotated[str, Field(max_length=40)] = "auto"
 
 
+class TuneJob(_In):
+    """Measure index kinds on the library's own vectors and build the fastest that reaches the recall."""
+
+    kind: Literal["tune"]
+    recall: Annotated[float, Field(gt=0, le=1)] = 0.95
+    k: Annotated[int, Field(ge=1, le=1000)] = 10
+    kinds: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=20)] | None = None
+
+
 class RetryJob(_In):
     """Try the quarantined files again, all or those of one reason."""
 
@@ -228,7 +238,7 @@ class DuplicatesJob(_In):
     kind: Literal["duplicates"]
 
 
-JobRequest = Annotated[FolderJob | BuildJob | DuplicatesJob | RetryJob, Field(discriminator="kind")]
+JobRequest = Annotated[FolderJob | BuildJob | TuneJob | DuplicatesJob | RetryJob, Field(discriminator="kind")]
 
 
 class JobOut(_Out):
@@ -295,6 +305,7 @@ class CompareOut(_Out):
     evidence: dict[str, Any]
     certificate: dict[str, Any] | None
     sentences: list[str]
+    findings: list[dict[str, str]] = Field(description="the sentences as names and values, for other languages")
     matrix: list[list[float]] | None
     points: list[list[float]]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from sosie.verify.geometry import Matrix, map_points
 from sosie.verify.opencv import opencv
 
 __all__ = ["Certificate", "Colour", "certify", "jpeg_quality"]
+
+Finding: TypeAlias = tuple[str, dict[str, str]]
 
 _SAMPLES = 128
 _SAME = 0.5  # local correlation from which a place shows the same
@@ -64,9 +66,13 @@ class Certificate:
         """Return plain JSON types, floats rounded."""
         return {key: _plain(value) for key, value in asdict(self).items()}
 
+    def findings(self) -> list[Finding]:
+        """Say what was done, as names of findings and their values, for words of any language."""
+        return _findings(self)
+
     def sentences(self) -> list[str]:
-        """Say in words what was done."""
-        return _sentences(self)
+        """Say in English what was done."""
+        return [_SAID[name].format(**values) for name, values in self.findings()]
 
 
 def certify(
@@ -248,40 +254,61 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _sentences(found: Certificate) -> list[str]:
-    said = []
+_SAID = {
+    "mirrored": "mirrored",
+    "turned": "turned by {degrees}° clockwise",
+    "scaled": "scaled to {percent} %",
+    "stretched": "stretched: {times} times as wide as it was high",
+    "skewed": "skewed by {degrees}°",
+    "perspective": "seen in perspective",
+    "cut": "cut to {width} % × {height} % of the reference, from {left} % left and {top} % top",
+    "placed": "placed on {width} % × {height} % of the query",
+    "grey": "made grey",
+    "light": "contrast × {contrast}, brightness {brightness}",
+    "colours": "colours shifted",
+    "covered": "covered or erased in {places} place(s), {percent} % of the reference",
+    "jpeg": "saved as JPEG of quality about {quality}",
+    "stored": "nothing but how it is stored",
+}
+
+
+def _findings(found: Certificate) -> list[Finding]:
+    said: list[Finding] = []
     if found.mirrored:
-        said.append("mirrored")
+        said.append(("mirrored", {}))
     if abs(found.turn) >= 1:
-        said.append(f"turned by {found.turn:.1f}° clockwise")
+        said.append(("turned", {"degrees": f"{found.turn:.1f}"}))
     across, down = found.scale
     if abs(math.log(across * down)) > 0.04:
-        said.append(f"scaled to {100 * math.sqrt(across * down):.0f} %")
+        said.append(("scaled", {"percent": _percent(math.sqrt(across * down))}))
     if abs(math.log(across / down)) > 0.04:
-        said.append(f"stretched: {across / down:.2f} times as wide as it was high")
+        said.append(("stretched", {"times": f"{across / down:.2f}"}))
     if abs(found.shear) > 1.5:
-        said.append(f"skewed by {found.shear:.1f}°")
+        said.append(("skewed", {"degrees": f"{found.shear:.1f}"}))
     if found.perspective > 0.03:
-        said.append("seen in perspective")
-    x, y, width, height = found.crop
-    if min(width, height) < 0.98:
-        said.append(f"cut to {width:.0%} × {height:.0%} of the reference, from {x:.0%} left and {y:.0%} top")
-    if min(found.placed[2], found.placed[3]) < 0.98:
-        said.append(f"placed on {found.placed[2]:.0%} × {found.placed[3]:.0%} of the query")
-    if found.colour is not None:
-        said += _colour_sentences(found.colour)
+        said.append(("perspective", {}))
+    if min(found.crop[2:]) < 0.98:
+        names = ("left", "top", "width", "height")
+        said.append(("cut", {name: _percent(value) for name, value in zip(names, found.crop, strict=True)}))
+    if min(found.placed[2:]) < 0.98:
+        said.append(("placed", {"width": _percent(found.placed[2]), "height": _percent(found.placed[3])}))
+    said += [] if found.colour is None else _colour_findings(found.colour)
     if found.covered:
-        said.append(f"covered or erased in {len(found.covered)} place(s), {found.covered_share:.0%} of the reference")
+        said.append(("covered", {"places": str(len(found.covered)), "percent": _percent(found.covered_share)}))
     if found.jpeg_quality is not None:
-        said.append(f"saved as JPEG of quality about {found.jpeg_quality}")
-    return said or ["nothing but how it is stored"]
+        said.append(("jpeg", {"quality": str(found.jpeg_quality)}))
+    return said or [("stored", {})]
 
 
-def _colour_sentences(colour: Colour) -> list[str]:
-    said = ["made grey"] if colour.grey else []
+def _colour_findings(colour: Colour) -> list[Finding]:
+    said: list[Finding] = [("grey", {})] if colour.grey else []
     gain, bias = float(np.mean(colour.gain)), float(np.mean(colour.bias))
     if abs(gain - 1) > 0.08 or abs(bias) > 8:
-        said.append(f"contrast × {gain:.2f}, brightness {bias:+.0f}")
+        said.append(("light", {"contrast": f"{gain:.2f}", "brightness": f"{bias:+.0f}"}))
     if not colour.grey and max(colour.gain) - min(colour.gain) > 0.1:
-        said.append("colours shifted")
+        said.append(("colours", {}))
     return said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}"

@@ -1,4 +1,4 @@
-"""Long work: add a folder, build an index, retry the quarantine; its progress as server-sent events."""
+"""Long work: add a folder, build or tune an index, retry the quarantine; its progress as server-sent events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sosie.errors import SosieError, UsageError
 from sosie.server.auth import Admin, Reader
 from sosie.server.jobs import Job
 from sosie.server.problems import Problem, responses
-from sosie.server.schemas import BuildJob, DuplicatesJob, FolderJob, JobOut, JobRequest, JobsOut, RetryJob
+from sosie.server.schemas import BuildJob, DuplicatesJob, FolderJob, JobOut, JobRequest, JobsOut, RetryJob, TuneJob
 from sosie.server.state import State
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(404))
@@ -37,6 +37,8 @@ async def start(state: Admin, body: JobRequest) -> JobOut:
         return _out(_add_folder(state, body))
     if isinstance(body, BuildJob):
         return _out(_build(state, body))
+    if isinstance(body, TuneJob):
+        return _out(_tune(state, body))
     if isinstance(body, DuplicatesJob):
         return _out(state.jobs.start("duplicates", "", state.copies.look_for_duplicates))
     return _out(_retry(state, body))
@@ -113,6 +115,22 @@ def _build(state: State, body: BuildJob) -> Job:
         return {"kind": manifest.kind, "count": manifest.count, "recall": manifest.recall}
 
     return state.jobs.start("build", body.index, work)
+
+
+def _tune(state: State, body: TuneJob) -> Job:
+    def work(job: Job) -> Mapping[str, Any]:
+        def progress(said: str) -> None:
+            if job.stop.is_set():
+                raise UsageError("stopped")
+            job.report({"doing": said})
+
+        report = state.library.tune(recall=body.recall, k=body.k, kinds=body.kinds, progress=progress)
+        if report.winner is None:
+            raise UsageError(f"no kind reaches a recall of {body.recall:g}: ask for less, or for other kinds")
+        manifest = state.library.build_index("auto", recall=body.recall)
+        return {**report.to_json(), "built": {"kind": manifest.kind, "recall": manifest.recall}}
+
+    return state.jobs.start("tune", f"recall {body.recall:g}", work)
 
 
 def _retry(state: State, body: RetryJob) -> Job:

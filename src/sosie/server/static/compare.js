@@ -72,7 +72,7 @@ function fact(name, value) {
   return /share|correlation/.test(name) ? percent(value) : String(value);
 }
 
-function certify(page, { verdict, probability, evidence, certificate, sentences, matrix }) {
+function certify(page, { verdict, probability, evidence, certificate, findings, matrix }) {
   const all = { ...certificate, ...evidence };
   const panel = page.querySelector("[data-certificate]");
   panel.removeAttribute("aria-busy");
@@ -81,7 +81,7 @@ function certify(page, { verdict, probability, evidence, certificate, sentences,
   panel.querySelector("[data-why]").textContent = t(`why.${verdict}`);
   panel.querySelector("dl").replaceChildren(...FACTS.filter((name) => all[name] != null && all[name] !== false && !(name === "turn" && Math.abs(all[name]) < 0.05))
     .flatMap((name) => [el("dt", {}, t(`fact.${name}`)), el("dd", {}, fact(name, all[name]))]));
-  if (document.documentElement.lang === "en") panel.querySelector("ul").replaceChildren(...sentences.map((text) => el("li", {}, text)));
+  panel.querySelector("ul").replaceChildren(...findings.map((found) => el("li", {}, t(`done.${found.name}`, found))));
   page.querySelector("[data-registration]").textContent = t(matrix ? "compare.registered" : "compare.unregistered");
 }
 
