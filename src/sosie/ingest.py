@@ -116,6 +116,7 @@ def ingest(
         raise UsageError("a website is never seen whole, so nothing is known to be gone: leave out --sync")
     stop = stop or threading.Event()
     run = _Run(source, catalogue, embedder, pool=pool, stages=stages, labels=dict(labels or {}), again=again, stop=stop)
+    run.seen = set() if sync else None
     started = time.monotonic()
     with catalogue.writing("sosie add"), ThreadPoolExecutor(1, "sosie-writer") as writer:
         written: Future[None] | None = None
@@ -183,7 +184,7 @@ class _Run:
         self._found: queue.Queue[_Found | BaseException | None] = queue.Queue(maxsize=4 * BATCH)
         self._in_flight: set[bytes] = set()  # digests not yet committed; few, because the queue is short
         self._refused: dict[bytes, BadPicture] = {}  # those of them that did not decode
-        self._seen: set[str] = set()
+        self.seen: set[str] | None = None  # every place, for whoever asks what is gone: it grows with the collection
         self._again = again
         self._known: dict[str, KnownPlace] = {}  # what was looked up ahead
         self._settled: dict[str, AddLocation | None] = {}  # what needs no reading, until the source hands it over
@@ -277,7 +278,8 @@ class _Run:
     def _is_wanted(self, ref: ImageRef) -> bool:
         """Tell whether a file has to be read: it is new, or its stamp has changed, or it is to be looked at again."""
         self.report.seen += 1
-        self._seen.add(ref.uri)
+        if self.seen is not None:
+            self.seen.add(ref.uri)
         stamp = (ref.size, ref.mtime_ns, ref.inode)
         known = self._known.pop(ref.uri, None) or self.catalogue.look_up([ref.uri])[ref.uri]
         located, refused = known.located, known.refused
@@ -386,5 +388,6 @@ class _Run:
         problems = [uri.rstrip("/") for uri, _ in getattr(self.source, "problems", ())]
         unread = tuple(f"{uri}{mark}" for uri in problems for mark in ("/", MEMBER))  # a folder, or an archive
         known = self.catalogue.locations_below(self.source.root)
-        gone = [uri for uri in known if uri not in self._seen and not uri.startswith(unread)]
+        assert self.seen is not None
+        gone = [uri for uri in known if uri not in self.seen and not uri.startswith(unread)]
         return self.catalogue.drop_locations(gone) if gone else 0

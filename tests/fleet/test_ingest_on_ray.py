@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +14,11 @@ import pytest
 import sosie
 from sosie.fleet import Fleet, connect
 from sosie.library import Library
-from sosie.sources import SourceOptions, open_source
-from sosie.testing.servers import PictureServer, Seen
 from tests.pictures import folder_of, jpeg
+from tests.services.held import HeldServer
 from tests.services.ray import Machines, wait_until
+
+pytestmark = pytest.mark.timeout(900)  # processes by the dozen, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")
@@ -101,44 +99,6 @@ def test_a_stop_keeps_what_was_done_and_the_next_run_goes_on(
 # ------------------------------------------------------------------------------------------------ what dies
 
 
-class HeldServer:
-    """Serves pictures, and from the ``free``-th request on holds every answer until it is told to let go."""
-
-    def __init__(self, server: PictureServer, count: int, free: int) -> None:
-        self._server, self.count, self._free = server, count, free
-        self._gate = threading.Event()
-        for at in range(count):
-            server.pages[f"/{at:05d}.jpg"] = self._page(jpeg(at))
-
-    def _page(self, data: bytes) -> Callable[[Seen], bytes]:
-        def answer(_: Seen) -> bytes:
-            if len(self._server.seen) > self._free:
-                self._gate.wait(240)
-            return data
-
-        return answer
-
-    def holds(self, requests: int) -> bool:
-        """Tell whether so many requests wait for their answer."""
-        return len(self._server.seen) >= self._free + requests
-
-    def let_go(self) -> None:
-        self._gate.set()
-
-    def source(self, folder: Path) -> Any:
-        rows = "".join(f"{self._server.url}/{at:05d}.jpg\n" for at in range(self.count))
-        (folder / "list.txt").write_text(rows)
-        return open_source(str(folder / "list.txt"), SourceOptions(allow_private=True))
-
-
-@pytest.fixture
-def web() -> Iterator[HeldServer]:
-    with PictureServer() as server:
-        held = HeldServer(server, 200, 80)
-        yield held
-        held.let_go()
-
-
 def add_while(lib: Library, source: Any, fleet: Fleet, web: HeldServer, kill: Callable[[], object]) -> Any:
     """Add a list, and kill something while workers are in the middle of their blocks."""
 
@@ -170,18 +130,3 @@ def test_a_killed_machine_loses_and_doubles_nothing(
     report = add_while(lib, web.source(tmp_path), fleet, web, machines.kill_second)
     assert (report.seen, report.indexed) == (200, 200)
     assert lib.stats()["pictures"] == len(lib.vectors()[0]) == 200
-
-
-# ------------------------------------------------------------------------------------------------ the command
-
-
-def test_the_command_ships_the_network_and_reports(machines: Machines, tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "pictures", 8)
-    command = [sys.executable, "-m", "sosie", "add", str(folder), "-L", str(tmp_path / "lib"), "--json"]
-    done = subprocess.run(
-        [*command, "--ray", machines.address], capture_output=True, text=True, check=False, timeout=240
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["indexed"] == 8
-    with sosie.open(tmp_path / "lib") as lib:
-        assert lib.search(jpeg(3), k=1)[0].score > 0.99

@@ -30,23 +30,24 @@ class Machines:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._environment = {**os.environ, **_SETTINGS, _MARK: str(folder)}
+        self.environment = {**os.environ, **_SETTINGS, _MARK: str(folder)}
         self.address = f"{HEAD}:{_free_port()}"
         self._head: set[int] = set()
 
-    def start(self) -> None:
-        """Start both."""
+    def start(self, *, second: bool = True) -> None:
+        """Start the head, and the second machine."""
         port = self.address.partition(":")[2]
         self._start("--head", f"--port={port}", f"--node-ip-address={HEAD}", "--include-dashboard=false")
         self._head = self._raylets()
-        self.add()
+        if second:
+            self.add()
 
     def _start(self, *how: str) -> None:
         ray = Path(sys.executable).with_name("ray")
         command = [ray, "start", "--disable-usage-stats", "--num-cpus=1", "--object-store-memory=80000000", *how]
         if "--head" in how:
             command.append(f"--temp-dir={self._folder}")
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False, timeout=200)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def add(self) -> None:
@@ -57,6 +58,12 @@ class Machines:
         """Take the second machine away without a word."""
         for pid in self._raylets() - self._head:
             os.kill(pid, signal.SIGKILL)
+
+    def kill_head(self) -> None:
+        """Take the head away, and with it what the cluster knows of itself."""
+        for pid, command in self._processes():
+            if b"gcs_server" in command or pid in self._head:
+                os.kill(pid, signal.SIGKILL)
 
     def kill_worker(self) -> None:
         """Kill one actor that embeds; Ray names its processes after what they do."""

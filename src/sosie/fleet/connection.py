@@ -29,20 +29,27 @@ _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the connection must not make another
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A cluster that this process is connected to."""
+    """A cluster that this process is connected to; ``head`` is where its head listens, as HOST:PORT."""
 
     address: str
+    head: str = ""
 
     @property
     def cores(self) -> int:
         """How many cores its living machines lend: each holds one worker."""
         ray: Any = _import()
         return int(ray.cluster_resources().get("CPU", 0))
+
+    @property
+    def away(self) -> bool:
+        """Tell whether nobody listens at the head: Ray itself waits for a minute, and then ends the process."""
+        return bool(self.head) and _probe(self.head) is not None
 
 
 @contextmanager
@@ -59,7 +66,7 @@ def connect(address: str) -> Iterator[Fleet]:
             with _silence():
                 _init(ray, address, stack)
             stack.callback(ray.shutdown)
-        fleet = Fleet(address)
+        fleet = Fleet(address, ray.get_runtime_context().gcs_address)
         if fleet.cores < 1:
             raise ServiceAway(f"the Ray cluster at {address} lends no core: start its machines with --num-cpus")
         yield fleet
@@ -72,13 +79,21 @@ def _check(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if "/" in address or not (colon and host and port.isdigit()):
         raise UsageError(f"--ray takes local, auto, or the HOST:PORT that `ray start --head` shows, not {address!r}")
-    try:
-        socket.create_connection((host, int(port)), timeout=_PROBE).close()
-    except OSError as error:
+    if error := _probe(address):
         raise ServiceAway(
             f"no Ray cluster answers at {address} ({error.strerror or error}): start it with `ray start --head`, "
             "or use --ray local"
         ) from error
+
+
+def _probe(address: str) -> OSError | None:
+    """Return why nobody can be reached at HOST:PORT, or None."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_PROBE).close()
+    except OSError as error:
+        return error
+    return None
 
 
 def _import() -> Any:
@@ -89,7 +104,7 @@ def _import() -> Any:
         import ray.data
     except ModuleNotFoundError as error:
         raise MissingExtra(f"--ray needs {error.name}: pip install 'sosie[ray]'") from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors come as exceptions
     return ray
 
 

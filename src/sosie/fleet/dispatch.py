@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ __all__ = ["Dispatched"]
 _SEGMENT = 500_000  # references that are held at once; between segments the workers are started again
 _BLOCK = 256  # pictures at most that a worker takes at once, and that are done again when it dies
 _TICK = 0.25
+_LOOK = 2.0  # seconds between looks at a head from which nothing comes
+_PATIENCE = 10.0  # seconds that it may be away: it may be started again
+_END = object()
 
 
 class Dispatched:
@@ -114,7 +118,7 @@ class Dispatched:
     def _work(self, segment: Sequence[ImageRef], plan: Plan) -> Iterator[tuple[ImageRef, Made]]:
         """Yield what the workers made of a segment, in its order; raise ServiceAway where some never came."""
         left = dict(enumerate(segment))
-        for table in _until(self._stop, lambda: _tables(segment, plan, self._fleet)):
+        for table in _until(self._stop, self._fleet, lambda: _tables(segment, plan, self._fleet)):
             for at, frame in zip(table["at"].to_pylist(), table["made"].to_pylist(), strict=True):
                 if at in left:  # a block that was done twice
                     made = unpack(frame)
@@ -155,11 +159,37 @@ def _tables(segment: Sequence[ImageRef], plan: Plan, fleet: Fleet) -> Iterator[A
         raise explain(error, fleet.address) from error
 
 
-def _until(stop: threading.Event, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Iterate in a thread, and leave it when ``stop`` is set: Ray waits for ever where a cluster has no room."""
+def _until(stop: threading.Event, fleet: Fleet, start: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+    """Iterate in a thread, and leave it when ``stop`` is set: Ray waits for ever where a cluster has no room.
+
+    Raises ServiceAway when the cluster's head has been away for some seconds.
+    """
     items: queue.Queue[Any] = queue.Queue(maxsize=2)
     over = threading.Event()
-    end = object()
+    threading.Thread(target=_pump, args=(start, items, over), name="sosie-ray", daemon=True).start()
+    here = looked = time.monotonic()
+    try:
+        while not stop.is_set():
+            try:
+                item = items.get(timeout=_TICK)
+            except queue.Empty:
+                if time.monotonic() - looked > _LOOK:
+                    looked = time.monotonic()
+                    here = here if fleet.away else looked
+                    if looked - here > _PATIENCE:
+                        raise explain(RuntimeError("its head does not answer"), fleet.address) from None
+                continue
+            if item is _END:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        over.set()
+
+
+def _pump(start: Callable[[], Iterator[Any]], items: queue.Queue[Any], over: threading.Event) -> None:
+    """Put what an iterator yields, its error or its end into a queue, for as long as somebody listens."""
 
     def put(item: Any) -> bool:
         while not over.is_set():
@@ -170,28 +200,12 @@ def _until(stop: threading.Event, start: Callable[[], Iterator[Any]]) -> Iterato
             return True
         return False
 
-    def pump() -> None:
-        iterator = start()
-        try:
-            while put(next(iterator, end)):
-                pass
-        except BaseException as error:
-            put(error)
-
-    threading.Thread(target=pump, name="sosie-ray", daemon=True).start()
     try:
-        while not stop.is_set():
-            try:
-                item = items.get(timeout=_TICK)
-            except queue.Empty:
-                continue
-            if item is end:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        over.set()
+        iterator = start()
+        while put(item := next(iterator, _END)) and item is not _END:
+            pass
+    except BaseException as error:
+        put(error)
 
 
 def _check_seen(ref: ImageRef, made: Made) -> None:
