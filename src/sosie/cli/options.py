@@ -53,12 +53,17 @@ SeenOption: TypeAlias = Annotated[
 
 
 def open_to_add(library: Path | None, model: str | None, *, cluster: Cluster | None = None) -> sosie.Library:
-    """Open a library to add pictures to; raise UsageError where it uses another model than ``model``."""
+    """Open a library to add pictures to; raise UsageError where it uses another model than ``model``.
+
+    One without pictures (`sosie watch add` makes one) takes the model as a new one does.
+    """
     lib = sosie.open(library, model=model, cluster=cluster)
     now = lib.model_in_use
     if model is not None and lib.model != now:
-        lib.close()
-        raise UsageError(f"{lib.path} uses {now}: add without --model, then `sosie models try {model}`")
+        if lib.catalogue.counts()["pictures"]:
+            lib.close()
+            raise UsageError(f"{lib.path} uses {now}: add without --model, then `sosie models try {model}`")
+        lib.models.use(lib.model, force=True)
     return lib
 
 
