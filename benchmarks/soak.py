@@ -110,7 +110,7 @@ async def soak(address: str, process: int, *, minutes: float, rate: float) -> di
                 print(
                     f"{memory[-1][0]:6.1f} min {memory[-1][1]} MiB {dict(caller.statuses)}", file=sys.stderr, flush=True
                 )
-            await asyncio.sleep(max(0.0, began + (at + 1) / rate - time.perf_counter()))
+            await asyncio.sleep(1 / rate)  # a machine that stood still is not caught up with
         await asyncio.gather(*running)
         memory.append(((time.perf_counter() - began) / 60, memory_of(process)))
     settled = [mib for minute, mib in memory if minute >= min(SETTLED, minutes / 2)]

@@ -61,7 +61,7 @@ def search(
     verify: Annotated[
         bool,
         typer.Option("--verify/--no-verify", help="Say which answers are copies, where local features are stored."),
-    ] = True,
+    ] = False,
     thumbnails: Annotated[str, typer.Option(help="Pictures in the terminal: auto, always or never.")] = "auto",
 ) -> int:
     """Find the pictures most like IMAGE, best first; with a model that knows words, most like what --text says."""
