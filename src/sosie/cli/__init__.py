@@ -7,6 +7,7 @@ service that the command needs is away, 130 interrupted. Answers go to stdout; p
 from __future__ import annotations
 
 import keyword
+import logging
 import os
 import sys
 import warnings
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from sosie.errors import SosieError
 
     warnings.showwarning = _show_warning
+    logging.getLogger("elastic_transport").setLevel(logging.ERROR)  # nodes that are away are our errors' business
     try:
         result = build_app()(args=list(argv) if argv is not None else None, standalone_mode=False)
     except SosieError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,7 @@ class Connection:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.patience = cluster.patience
+        self._limited: dict[float, Any] = {}
         try:
             from elasticsearch import Elasticsearch
         except ModuleNotFoundError as error:
@@ -59,12 +61,19 @@ class Connection:
         while True:
             left = max(0.05, deadline - time.monotonic())
             try:
-                return call(self.client.options(request_timeout=left))
+                return call(self._within(left))
             except (Refused, elasticsearch.ApiError, elasticsearch.TransportError) as error:
                 if not passing(error) or time.monotonic() + pause >= deadline:
                     raise translated(self.cluster, error) from error
             time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that writers do not march in step
             pause = min(2 * pause, 5.0)
+
+    def _within(self, seconds: float) -> Any:
+        """Return the client with a time limit. Each is kept: making one takes longer than many a search."""
+        limit = math.ceil(seconds * 10) / 10
+        if limit not in self._limited:
+            self._limited[limit] = self.client.options(request_timeout=limit)
+        return self._limited[limit]
 
     def write(self, call: Callable[[Any], T]) -> T:
         """Return ``call(client)``, with the patience of a write."""
@@ -160,7 +169,7 @@ def _blocks(waiting: Sequence[int], sources: Sequence[Mapping[str, Any] | None])
         yield block
 
 
-def _size(source: Any) -> int:
-    if isinstance(source, Mapping):
-        return 64 + sum(_size(value) for value in source.values())
-    return len(source) if isinstance(source, str) else 32
+def _size(source: Mapping[str, Any] | None) -> int:
+    """Guess the bytes of one source: those of its texts, vectors among them, and some for the rest."""
+    inner = source.get("doc", source) if source else {}
+    return 500 + sum(len(value) for value in inner.values() if isinstance(value, str))

@@ -150,10 +150,7 @@ class Base:
 
     def get(self, index: str, key: str) -> Hit | None:
         """Return one document as it is now, committed or not."""
-        found = self.connection.wait_out(lambda client: client.options(ignore_status=404).get(index=index, id=key))
-        if "error" in found:
-            raise NotFound(f"there is no library at {self.cluster} any more: `sosie add` makes one")
-        return dict(found) if found["found"] else None
+        return self.get_many(index, [key]).get(key)
 
     def get_many(self, index: str, keys: Iterable[str], *, only: Sequence[str] | None = None) -> dict[str, Hit]:
         """Return the documents of these keys that are there, as they are now."""

@@ -177,14 +177,8 @@ class Reading(Base):
 
     def vector(self, space: Space, content_id: int) -> FloatMatrix | None:
         """Return the vector (dim,) of one whole picture, or None."""
-        field = vector_field(space.id)
-        answer = self.connection.wait_out(
-            lambda client: client.options(ignore_status=404).get(
-                index=self.names.pictures, id=str(content_id), source_includes=[field], source_exclude_vectors=False
-            )
-        )
-        vector = answer.get("_source", {}).get(field)
-        return None if vector is None else np.asarray(vector, np.float32)
+        _, found = self.vectors_of(space, [content_id])
+        return found[0] if len(found) else None
 
     # -------------------------------------------------------------------------------------------- many
 
