@@ -618,9 +618,14 @@ class Library:
     # -------------------------------------------------------------------------------------------- indexes
 
     def build_index(
-        self, kind: str = "auto", params: Mapping[str, Any] | None = None, *, recall: float = 0.95
+        self,
+        kind: str = "auto",
+        params: Mapping[str, Any] | None = None,
+        *,
+        recall: float = 0.95,
+        space: Space | None = None,
     ) -> Manifest:
-        """Build the main index of the library's space anew, measure it, and make it the current one.
+        """Build the main index of a space (the library's own) anew, measure it, and make it the current one.
 
         ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
         reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
@@ -628,10 +633,11 @@ class Library:
         """
         if self.on_cluster:
             return self._build_version(kind)
-        rewrites = self.files.rewrites(self.space)
-        ids, vectors = self.vectors()
+        space = space or self.space
+        rewrites = self.files.rewrites(space)
+        ids, vectors = self.vectors(space)
         if kind == "auto":
-            kind, params = self._best_kind(len(ids), params)
+            kind, params = self._best_kind(len(ids), params, space)
         index: RowIndex = resolve("indexes", kind)(**dict(params or {}))
         index.build(ids, vectors)
         measured: dict[str, Any] = {}
@@ -639,10 +645,10 @@ class Library:
             index, reached = calibrate(index, vectors, ids, recall=recall)
             measured = reached.to_json()
         covers = int(ids[-1]) if len(ids) else 0
-        meta = {"spec_hash": self.space.spec_hash, "dim": self.space.dim, "count": len(ids), "covers": covers}
-        root = self._index_root(self.space)
+        meta = {"spec_hash": space.spec_hash, "dim": space.dim, "count": len(ids), "covers": covers}
+        root = self._index_root(space)
         store.write_generation(root, index, meta={**meta, "measured": measured, "note": {"rewrites": rewrites}})
-        self.view().forget()
+        self.view(space).forget()
         manifest = store.current_manifest(root)
         assert manifest is not None
         return manifest
@@ -692,8 +698,13 @@ class Library:
     def keep_indexed(self, *, like: Library | None = None) -> Manifest | None:
         """Build the main index where the tail has grown too long for exact search; return what was built, if any.
 
-        One is built, too, where ``like``, the library seen through another model, has one and this has not.
+        One is built, too, where ``like``, the library seen through another model, has one and this has not, and for
+        each kind of regions that has grown too long.
         """
+        for kind in () if self.on_cluster else self.sight.kinds:
+            space = self.sight.known_space(kind)
+            if space is not None and int(self.view(space).description["tail"]) >= EXACT_UNTIL:
+                self.build_index("auto", space=space)
         now = self.view().description
         if like is not None and like.view().description["generation"] and not now["generation"]:
             return self.build_index("auto")
@@ -707,8 +718,8 @@ class Library:
     def _tuned_key(self) -> str:
         return f"tuned/{self.space.id}"
 
-    def _best_kind(self, count: int, params: Mapping[str, Any] | None) -> tuple[str, Mapping[str, Any]]:
-        tuned = self.catalogue.record(self._tuned_key)
+    def _best_kind(self, count: int, params: Mapping[str, Any] | None, space: Space) -> tuple[str, Mapping[str, Any]]:
+        tuned = self.catalogue.record(f"tuned/{space.id}")
         kind, chosen = (tuned["winner"]["kind"], tuned["winner"]["params"]) if tuned else choose(count)
         return kind, {**chosen, **(params or {})}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sosie.errors import UsageError
-from sosie.regions.masks import Fill, cut_out
+from sosie.regions.masks import Fill, cut_out, outline
 from sosie.sight import Parts, Sight, shown
 from sosie.types import Box, Picture, Region
 
@@ -67,8 +67,14 @@ def _chosen(found: list[Region], number: int, name: str) -> Region:
 
 def _about_mask(mask: Region, wanted: str, outer: Box) -> dict[str, Any]:
     share = 1.0 if mask.mask is None else float(mask.mask.mean())
-    told = {"asked": wanted, "found": mask.mask is not None, "share": round(share, 4)}
-    return {**told, "box": [round(edge, 5) for edge in _outwards(mask, outer).box]}
+    told: dict[str, Any] = {"asked": wanted, "found": mask.mask is not None, "share": round(share, 4)}
+    told["box"] = [round(edge, 5) for edge in _outwards(mask, outer).box]
+    if mask.mask is not None:
+        left, top, width, height = outer
+        told["outline"] = [
+            [(round(left + x * width, 4), round(top + y * height, 4)) for x, y in each] for each in outline(mask.mask)
+        ]
+    return told
 
 
 def _check(box: Box) -> None:

@@ -88,15 +88,18 @@ class _Run:
         )
 
     def _candidates(self, k: int, allow: Ids | None, allowed_rows: Mapping[str, Ids]) -> set[int]:
+        """Return the pictures that may be an answer: some that each space puts first."""
         depth = max(2 * k, _DEPTH) + 1  # a picture of the library is not an answer to itself
         ids, _ = self._whole.search(self._query.vector[None], depth, allow)
         found = set(ids[ids >= 0].tolist())
         for each in self._kinds:
-            parts = self._parts(each)
-            rows, _ = each.view.search(parts, 2 * depth, allowed_rows.get(each.name))
-            rows = np.unique(rows[rows >= 0])
+            rows, scores = each.view.search(self._parts(each), depth, allowed_rows.get(each.name))
+            order = np.argsort(-scores.ravel(), kind="stable")
+            rows = rows.ravel()[order]
+            # many parts would bring many pictures: those that fit some part best are enough
+            best = list(dict.fromkeys(rows[rows >= 0].tolist()))[: 2 * depth]
             whole = each.view.space.regions == "whole"
-            found |= set(rows.tolist()) if whole else set(self._catalogue.owners(rows.tolist()).values())
+            found |= set(best) if whole else set(self._catalogue.owners(best).values())
         return found
 
     def _parts(self, kind: KindView) -> FloatMatrix:
@@ -108,8 +111,8 @@ class _Run:
         owners = np.array([row.content_id for row in rows], np.int64)
         # a region without a label was not judged: it is a square of the map, or stands for the whole picture
         sure = np.array([row.region.confidence if row.region.label else 1.0 for row in rows], np.float32)
-        parts = self._parts(kind)
-        found = match_regions(parts, vectors, owners, asked=self._query.parts, confidence=sure, weights=kind.weights)
+        parts, asked = self._parts(kind), self._query.parts if kind.name == "objects" else ()
+        found = match_regions(parts, vectors, owners, asked=asked, confidence=sure, weights=kind.weights)
         return _spread(found, ids), rows
 
     def _rows_of(self, space: Space, ids: Ids) -> tuple[list[RegionRow], FloatMatrix]:

@@ -124,6 +124,14 @@ class Sight:
         """Whether there is a detector."""
         return "detector" in self._record
 
+    def mask_choices(self) -> tuple[str, ...]:
+        """Return masks worth offering: those that are kept, and a person where the segmenter knows one."""
+        if "segmenter" not in self._record:
+            return ()
+        kept = [kind.removeprefix("mask:") for kind in self.kinds if kind.startswith("mask:")]
+        person = ["person", "!person"] if "person" in self.segmenter.description.classes else []
+        return tuple(dict.fromkeys([*kept, *person]))
+
     @property
     def kinds(self) -> tuple[str, ...]:
         """The kinds of regions that pictures get when they are added."""

@@ -19,6 +19,7 @@ from sosie.errors import UsageError
 from sosie.types import ImageRef
 
 if TYPE_CHECKING:
+    from sosie.evaluation.compare import Comparison
     from sosie.evaluation.runs import Run
 
 __all__ = ["app"]
@@ -85,6 +86,42 @@ def labels(
             setting={**setting_of(lib), "index": {name: index.get(name) for name in ("kind", "generation", "tail")}},
         )
     return _finish(done, show=show, as_json=as_json)
+
+
+@app.command("regions")
+def regions(
+    library: LibraryOption = None,
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", help="Only these kinds; repeatable.", show_default="all that are kept")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="The label to judge by; repeatable.", show_default="label")
+    ] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fit how parts count to the labels, and store it for this library's searches.")
+    ] = False,
+    run: RunOption = None,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> int:
+    """Do parts help? Whole pictures, objects, squares, masks and both, side by side, with intervals."""
+    from sosie.evaluation.collection import setting_of
+    from sosie.evaluation.compare import compare_runs
+    from sosie.evaluation.regions import compare_kinds
+
+    with sosie.open(library, create=False) as lib:
+        kinds = kind or lib.sight.kinds
+        if not kinds:
+            raise UsageError(
+                "the library keeps no regions: `sosie add FOLDER --regions objects` (or pooled, mask:CLASS)"
+            )
+        folder = _folder(run, "regions")
+        runs = compare_kinds(
+            folder, lib, kinds, keys=tuple(label or ()), fit=fit, seed=seed, setting=setting_of(lib), note=note
+        )
+    _tell_comparison(compare_runs(runs), as_json=as_json)
+    note(f"runs: {folder}")
+    return 0
 
 
 @app.command("copies")
@@ -204,7 +241,6 @@ def compare(
     """
     from sosie.evaluation.compare import compare_runs
     from sosie.evaluation.report import comparison_page
-    from sosie.evaluation.runs import plain
 
     with tempfile.TemporaryDirectory() as scratch:
         compared = _stored(runs or ()) if runs or not models else _seen(models, library, Path(scratch), seed)
@@ -214,15 +250,7 @@ def compare(
         path.write_text(comparison_page(comparison), encoding="utf-8")
         note(f"report: {path}")
         _show(path, show)
-    if as_json:
-        emit_json(plain({"rows": comparison.rows, "differing": comparison.differing}))
-        return 0
-    for row in comparison.rows:
-        change = (
-            "" if row["difference"] is None else f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
-        )
-        mark = " *" if row["clear"] else ""
-        print(f"{row['measure']:<22}{row['set-up']:<28}{row['value']:.4f}  {change}{mark}")
+    _tell_comparison(comparison, as_json=as_json)
     return 0
 
 
@@ -278,6 +306,20 @@ def _outside(lib: sosie.Library, place: str | None, most: int) -> list[Any]:
         except BadPicture as error:
             note(f"left out {ref.uri}: {error}")
     return found
+
+
+def _tell_comparison(comparison: Comparison, *, as_json: bool) -> None:
+    from sosie.evaluation.runs import plain
+
+    if as_json:
+        emit_json(plain({"rows": comparison.rows, "differing": comparison.differing}))
+        return
+    for row in comparison.rows:
+        change = (
+            "" if row["difference"] is None else f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
+        )
+        mark = " *" if row["clear"] else ""
+        print(f"{row['measure']:<22}{row['set-up']:<28}{row['value']:.4f}  {change}{mark}")
 
 
 def _finish(done: Any, *, show: bool, as_json: bool) -> int:

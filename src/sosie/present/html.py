@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from sosie.present.page import Html, asset, badge, escape, page, picture, section
 from sosie.present.text import display_path, shorten, visible
 from sosie.present.thumbnails import small_jpeg
-from sosie.types import Hit, LabelValue, SearchResult, Verdict
+from sosie.types import Box, Hit, LabelValue, SearchResult, Verdict
 
 __all__ = ["VERDICTS", "contact_sheet"]
 
@@ -69,14 +70,22 @@ def _answer(number: int, result: SearchResult, shots: _Shots) -> Html:
     """One query on the left, its hits on the right."""
     name = _name(result.query)
     meta = f"{_count(len(result), 'hit', 'hits')} in {result.took_ms:.3g} ms"
+    asked, outline = result.asked, result.asked.get("mask", {}).get("outline", ())
     query = (
         f'<div class="query"><p class="tag">Query</p>'
-        f"{picture(shots.get(result.query, _QUERY_SIDE), f'Query: {name}')}"
+        f"{picture(shots.get(result.query, _QUERY_SIDE), f'Query: {name}', boxes=_boxes(asked), outline=outline)}"
         f'<p class="meta">{escape(display_path(result.query))}<br>{escape(meta)}</p></div>'
     )
     cards = "".join(f'<li class="card">{_card(hit, shots)}</li>\n' for hit in result)
     hits = f'<ol class="cards">{cards}</ol>' if cards else '<p class="none">Nothing in the library matches.</p>'
     return section(f"q{number}", name, f'<div class="answer">{query}\n{hits}</div>')
+
+
+def _boxes(asked: Mapping[str, Any]) -> list[Box]:
+    """Return the boxes of a query that were searched for: its own, or those of its objects."""
+    if "box" in asked:
+        return [tuple(asked["box"])]
+    return [tuple(each["box"]) for each in asked.get("objects", ())]
 
 
 def _card(hit: Hit, shots: _Shots) -> str:

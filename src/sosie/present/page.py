@@ -120,16 +120,22 @@ def badge(text: str, tone: str = "") -> Html:
     return Html(f'<span class="badge {escape(tone)}">{escape(text)}</span>')
 
 
-def picture(data: bytes | None, alt: str, caption: str = "", boxes: Sequence[Box] = ()) -> Html:
+def picture(
+    data: bytes | None,
+    alt: str,
+    caption: str = "",
+    boxes: Sequence[Box] = (),
+    outline: Sequence[Sequence[tuple[float, float]]] = (),
+) -> Html:
     """Return a JPEG, PNG or WebP as a data: URI with regions drawn on it; None is a placeholder.
 
-    ``boxes`` are relative to the picture (x, y, width, height).
+    ``boxes`` are relative to the picture (x, y, width, height), and so are the polygons of ``outline`` (x, y).
     """
     if data is None:
         shot = f'<span class="gone" role="img" aria-label="{escape(alt)}">picture not available</span>'
     else:
         uri = f"data:{_media_type(data)};base64,{base64.b64encode(data).decode()}"
-        frames = "".join(_box(box) for box in boxes)
+        frames = "".join(_box(box) for box in boxes) + (_outline(outline) if outline else "")
         width, height = _size(data)
         image = f'<img src="{uri}" alt="{escape(alt)}" width="{width}" height="{height}" decoding="async">'
         fit = f"width:{100 * min(1, width / height):.2f}%"
@@ -167,6 +173,14 @@ def _shown(cell: object) -> object:
 def _box(box: Box) -> str:
     left, top, width, height = (f"{100 * min(max(edge, 0.0), 1.0):.2f}%" for edge in box)
     return f'<span class="box" style="left:{left};top:{top};width:{width};height:{height}"></span>'
+
+
+def _outline(polygons: Sequence[Sequence[tuple[float, float]]]) -> str:
+    path = "".join("M" + " ".join(f"{x:.4f} {y:.4f}" for x, y in each) + "Z" for each in polygons)
+    return (
+        '<svg class="outline" viewBox="0 0 1 1" preserveAspectRatio="none" aria-hidden="true">'
+        f'<path d="{path}" fill-rule="evenodd" vector-effect="non-scaling-stroke"/></svg>'
+    )
 
 
 def _size(data: bytes) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, Ids, Region
 
-__all__ = ["DEFAULTS", "Matched", "Weights", "combine", "match_regions", "weights_of"]
+__all__ = ["DEFAULTS", "Matched", "Weights", "combine", "match_regions", "part_weights", "weights_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def match_regions(
     similarity = (parts @ vectors.T) * np.power(confidence, weights.trust)
     contents, starts = np.unique(owners, return_index=True)
     best = np.maximum.reduceat(similarity, starts, axis=1)  # (m, pictures)
-    counted = _part_weights(asked, len(parts), weights)
+    counted = part_weights(asked, len(parts), weights)
     scores = (counted[:, None] * best).sum(axis=0) / counted.sum()
     weighted = np.sqrt(counted)[:, None] * similarity
     part, ends = weighted.argmax(axis=0), [*starts[1:], len(owners)]
@@ -85,7 +85,8 @@ def match_regions(
     return Matched(contents, scores.astype(np.float32), region, part[region])
 
 
-def _part_weights(asked: Sequence[Region], count: int, weights: Weights) -> FloatMatrix:
+def part_weights(asked: Sequence[Region], count: int, weights: Weights) -> FloatMatrix:
+    """Return how much each of the parts of a query counts (count,); alike where ``asked`` does not tell them."""
     if len(asked) != count:
         return np.ones(count, np.float32)
     values = [max(r.area, 1e-4) ** weights.area * max(r.confidence, 1e-2) ** weights.sure for r in asked]

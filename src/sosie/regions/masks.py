@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from sosie.types import Box, FloatMatrix, Pixels, Region
 
-__all__ = ["Fill", "cut_out", "masked_region"]
+__all__ = ["Fill", "cut_out", "masked_region", "outline"]
 
 Fill: TypeAlias = Literal["mean", "blur"]
 
@@ -34,26 +35,45 @@ def masked_region(probability: FloatMatrix, label: str, *, threshold: float) -> 
     return Region(box, label, float(probability[mask].mean()), mask)
 
 
+def outline(mask: npt.NDArray[np.bool_]) -> list[list[tuple[float, float]]]:
+    """Return the edges of a mask as polygons of (x, y) in shares of the picture, the largest first, at most ten."""
+    import cv2
+
+    height, width = mask.shape
+    found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    smooth = [cv2.approxPolyDP(each, 0.004 * max(height, width), closed=True)[:, 0] for each in found]
+    largest = sorted((each for each in smooth if len(each) > 2), key=lambda each: -abs(cv2.contourArea(each)))[:10]
+    return [[(round((x + 0.5) / width, 4), round((y + 0.5) / height, 4)) for x, y in each.tolist()] for each in largest]
+
+
 def cut_out(pixels: Pixels, region: Region, *, fill: Fill = "mean") -> Pixels:
     """Return the part of pixels (h, w, 3) that a region covers; what its mask leaves out is filled, edges feathered."""
     rows, columns = pixels.shape[:2]
     x, y, width, height = region.box
     top, left = min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)
     bottom, right = max(top + 1, round((y + height) * rows)), max(left + 1, round((x + width) * columns))
-    if region.mask is not None:
-        pixels = _filled(pixels, region.mask, fill)
-    return np.ascontiguousarray(pixels[top:bottom, left:right])
+    cut = np.ascontiguousarray(pixels[top:bottom, left:right])
+    if region.mask is None:
+        return cut
+    alpha = _feathered(region.mask, columns, rows)[top:bottom, left:right]
+    return _filled(cut, np.ascontiguousarray(alpha), fill, max(rows, columns))
 
 
-def _filled(pixels: Pixels, mask: object, fill: Fill) -> Pixels:
+def _feathered(mask: object, columns: int, rows: int) -> FloatMatrix:
+    """Return a mask as shares (rows, columns) whose edges rise slowly; blurred while it is small, which is fast."""
     import cv2
 
-    rows, columns = pixels.shape[:2]
-    alpha = cv2.resize(np.asarray(mask, np.float32), (columns, rows), interpolation=cv2.INTER_LINEAR)
-    sigma = max(0.5, _FEATHER * max(rows, columns))
-    alpha = cv2.GaussianBlur(alpha, (0, 0), sigma)[..., None]
+    hard = np.asarray(mask, np.float32)
+    small = cv2.GaussianBlur(hard, (0, 0), max(0.5, _FEATHER * max(hard.shape)))
+    return np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _filled(pixels: Pixels, alpha: FloatMatrix, fill: Fill, side: int) -> Pixels:
+    import cv2
+
     if fill == "blur":
-        below = cv2.GaussianBlur(pixels, (0, 0), 0.05 * max(rows, columns)).astype(np.float32)
+        below = cv2.GaussianBlur(pixels, (0, 0), 0.05 * side)
     else:
-        below = np.broadcast_to(np.asarray(_MEAN, np.float32), pixels.shape)
-    return np.asarray(np.rint(alpha * pixels + (1 - alpha) * below), np.uint8)
+        below = np.empty_like(pixels)
+        below[:] = _MEAN
+    return np.asarray(cv2.blendLinear(pixels, below, alpha, 1 - alpha), np.uint8)

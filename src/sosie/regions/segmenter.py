@@ -11,7 +11,7 @@ import numpy as np
 from sosie.errors import UntrustedModel, UsageError
 from sosie.networks import open_network, require_outputs
 from sosie.regions.description import Description
-from sosie.regions.fitting import fit
+from sosie.regions.fitting import Fitted, fit
 from sosie.registry import nearest
 from sosie.types import FloatMatrix, Pixels
 
@@ -59,7 +59,7 @@ class Segmenter:
                 about = self.description
                 session = open_network(about.path, sha256=about.sha256, threads=self._threads)
                 require_outputs(session, about.outputs, about.path)
-                self._segment(session, np.full((about.input.height, about.input.width, 3), 114, np.uint8))
+                self._run(session, fit(np.full((about.input.height, about.input.width, 3), 114, np.uint8), about.input))
                 self._session = session
 
     def probability(self, pixels: Pixels, wanted: str) -> FloatMatrix:
@@ -70,8 +70,12 @@ class Segmenter:
         """
         rows = self.rows_of(wanted)
         self.warm_up()
-        found = self._segment(self._session, pixels)[rows].max(axis=0)
-        return np.asarray(1 - found if wanted.startswith("!") else found, np.float32)
+        fitted = fit(pixels, self.description.input)
+        found = self._run(self._session, fitted)[rows].max(axis=0)
+        height, width = pixels.shape[:2]
+        shrink = min(1.0, _LOOKED_AT / max(height, width))
+        sure = fitted.cut(found, (max(1, round(height * shrink)), max(1, round(width * shrink))))
+        return np.asarray(1 - sure if wanted.startswith("!") else sure, np.float32)
 
     def rows_of(self, wanted: str) -> list[int]:
         """Return the places of the classes that ``wanted`` names; raise UsageError."""
@@ -82,9 +86,9 @@ class Segmenter:
                 raise UsageError(f"{self.description.name} knows no {name!r}; {nearest(name, known)}")
         return [known.index(name) for name in names]
 
-    def _segment(self, session: Any, pixels: Pixels) -> FloatMatrix:
+    def _run(self, session: Any, fitted: Fitted) -> FloatMatrix:
+        """Return how surely each place of the network's own grid belongs to each class (c, h, w)."""
         about = self.description
-        fitted = fit(pixels, about.input)
         try:
             found = np.asarray(session.run(list(about.outputs), {about.input.name: fitted.tensor})[0], np.float32)
         except Exception as error:
@@ -93,7 +97,4 @@ class Segmenter:
         if found.ndim != 4 or found.shape[:2] != (1, len(about.classes)):
             wanted = f"(1, {len(about.classes)}, h, w)"
             raise UntrustedModel(f"{about.path}: an output of shape {found.shape} came, where {wanted} was described")
-        rows, columns = pixels.shape[:2]
-        shrink = min(1.0, _LOOKED_AT / max(rows, columns))
-        shape = max(1, round(rows * shrink)), max(1, round(columns * shrink))
-        return MAPS[about.layout](fitted.cut(found[0], shape))
+        return MAPS[about.layout](found[0])

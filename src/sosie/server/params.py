@@ -17,6 +17,12 @@ __all__ = [
     "BoxText",
     "Cursor",
     "CursorField",
+    "MaskField",
+    "MaskText",
+    "ObjectField",
+    "ObjectNumber",
+    "ObjectsField",
+    "ObjectsFlag",
     "PageSize",
     "PictureId",
     "Where",
@@ -40,6 +46,15 @@ Cursor = Annotated[str, Query(description=_ABOUT_CURSOR, **_CURSOR)]
 CursorField = Annotated[str, Form(description=_ABOUT_CURSOR, **_CURSOR)]
 Where = Annotated[str, Query(description=_ABOUT_WHERE, examples=["label = 'cat'"], **_WHERE)]
 WhereField = Annotated[str, Form(description=_ABOUT_WHERE, **_WHERE)]
+_ABOUT_OBJECTS = "Search by every object in the query; the server needs a detector."
+_ABOUT_OBJECT = "Search by one object of the query, by its number in `/objects`."
+_ABOUT_MASK = "Keep a class of the server's segmenter, such as `person`; `!person` drops it."
+ObjectsFlag = Annotated[bool, Query(description=_ABOUT_OBJECTS)]
+ObjectsField = Annotated[bool, Form(description=_ABOUT_OBJECTS)]
+ObjectNumber = Annotated[int | None, Query(ge=1, le=100, description=_ABOUT_OBJECT)]
+ObjectField = Annotated[int | None, Form(ge=1, le=100, description=_ABOUT_OBJECT)]
+MaskText = Annotated[str, Query(max_length=200, description=_ABOUT_MASK)]
+MaskField = Annotated[str, Form(max_length=200, description=_ABOUT_MASK)]
 
 _NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d{1,3})?\s*", re.ASCII)
 _SLACK = 1e-6

@@ -22,6 +22,7 @@ __all__ = [
     "JobsOut",
     "LabelsBody",
     "LabelsOut",
+    "ObjectsOut",
     "PictureOut",
     "PicturesOut",
     "QuarantineOut",
@@ -70,6 +71,7 @@ class SearchOut(_Out):
     hits: list[HitOut]
     took_ms: float
     index: dict[str, Any]
+    asked: dict[str, Any] = Field({}, description="the parts of the query that were searched for, where there were any")
     next_cursor: str | None = Field(description="give it as `cursor` for the next page; null at the end")
 
     model_config = ConfigDict(
@@ -95,6 +97,21 @@ class SearchOut(_Out):
             }
         }
     )
+
+
+class ObjectOut(_Out):
+    """A thing that was found in a picture."""
+
+    number: int = Field(description="give it as `object` to /search")
+    box: tuple[float, float, float, float] = Field(description="x, y, width, height, each 0 to 1")
+    label: str | None
+    confidence: float
+
+
+class ObjectsOut(_Out):
+    """The objects in a picture, surest first."""
+
+    objects: list[ObjectOut]
 
 
 class QueryOut(_Out):

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.problems import Problem
 from sosie.server.state import State
-from sosie.types import Box, SearchResult
+from sosie.sight import Parts
+from sosie.types import Box, Region, SearchResult
 
-__all__ = ["DEEPEST", "Page", "Question", "answer"]
+__all__ = ["DEEPEST", "Page", "Question", "answer", "objects_of"]
 
 DEEPEST = 1000  # hits of one question, all pages together
 
@@ -25,6 +26,14 @@ class Question:
     k: int = 10
     text: str | None = None
     verify: bool = True
+    objects: bool = False
+    object: int | None = None
+    mask: str | None = None
+
+    @property
+    def parts(self) -> Parts:
+        """What is taken of the query."""
+        return Parts(self.box, self.objects, self.object, self.mask or None)
 
     @property
     def given(self) -> bool:
@@ -63,7 +72,7 @@ async def answer(state: State, question: Question, cursor: str | None = None) ->
 
     def search() -> SearchResult:
         return state.library.search(
-            subject, text=question.words, k=wanted, where=where, box=question.box, verify=question.verify
+            subject, text=question.words, k=wanted, where=where, parts=question.parts, verify=question.verify
         )
 
     found = await state.work.run(search)
@@ -74,6 +83,14 @@ async def answer(state: State, question: Question, cursor: str | None = None) ->
     return Page(page, encode_cursor(wanted, question) if more else None)
 
 
+async def objects_of(state: State, question: Question) -> list[Region]:
+    """Return the objects in the picture that a question is about; raise UsageError without a detector."""
+    if (question.id is None) == (question.query is None):
+        raise Problem(400, "bad_request", "ask about `id` or about `query`, one of them")
+    subject: bytes | int = state.kept.get(question.query).data if question.query else question.id or 0
+    return await state.work.run(lambda: state.library.detect(subject))
+
+
 def _kind(question: Question) -> str:
     subject = "upload" if question.query else "id" if question.pictured else "text"
-    return f"{subject}_box" if question.box else subject
+    return f"{subject}_box" if question.parts.given else subject

@@ -22,7 +22,7 @@ from sosie.server.reference import operations
 from sosie.server.rendering import render
 from sosie.server.routes.copies import subject
 from sosie.server.schemas import MAX_ID
-from sosie.server.searching import Page, Question, answer
+from sosie.server.searching import Page, Question, answer, objects_of
 from sosie.server.state import State, state_of
 from sosie.server.uploads import look_at
 from sosie.server.views import TONES, address, box_text, cards_of_hits, cards_of_records, facets, label_texts, where_of
@@ -65,6 +65,9 @@ async def home(
     query: Token = None,
     text: Text = None,
     box: Text = None,
+    objects: bool = False,
+    object: Annotated[int | None, Query(ge=1, le=100)] = None,  # noqa: A002
+    mask: Text = None,
     where: Text = None,
     f: Chosen = [],  # noqa: B006 - FastAPI copies it
     cursor: Text = None,
@@ -72,7 +75,9 @@ async def home(
 ) -> Response:
     """Show the search: the query, or where to drop one, and what was found."""
     state = _visit(request)
-    question = Question(id, query, parse_box(box), where_of(where, f), PAGE_SIZE, text)
+    question = Question(
+        id, query, parse_box(box), where_of(where, f), PAGE_SIZE, text, objects=objects, object=object, mask=mask
+    )
     labels = await state.light.run(state.library.labels)
     words = await state.light.run(lambda: "text" in state.library.embedder.spec.tasks)
     shared: dict[str, Any] = {
@@ -91,9 +96,15 @@ async def home(
     page = await answer(state, question, cursor)
     subject = await _subject(state, question) if question.pictured else None
     cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
+    sight = state.library.sight
+    found = await objects_of(state, question) if question.pictured and sight.can_detect else []
     return await _render(
         request,
         "search.html",
+        objects=found,
+        masks=sight.mask_choices() if question.pictured else (),
+        outline=page.result.asked.get("mask", {}).get("outline", ()),
+        shown_box=box_text(page.result.asked.get("box")),
         page=page,
         cards=cards,
         subject=subject,
@@ -311,6 +322,9 @@ def _more(page: Page, question: Question, chosen: list[str], where: str | None) 
         query=question.query,
         text=question.words,
         box=box_text(question.box),
+        objects="1" if question.objects else None,
+        object=question.object,
+        mask=question.mask,
         f=chosen,
         where=where,
         cursor=page.next_cursor,

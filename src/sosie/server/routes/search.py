@@ -9,11 +9,26 @@ from fastapi import Path as PathParam
 
 from sosie.server.answers import JPEG, jpeg_response, json_response
 from sosie.server.auth import Reader
-from sosie.server.params import BoxField, BoxText, Cursor, CursorField, PageSize, Where, WhereField, parse_box
+from sosie.server.params import (
+    BoxField,
+    BoxText,
+    Cursor,
+    CursorField,
+    MaskField,
+    MaskText,
+    ObjectField,
+    ObjectNumber,
+    ObjectsField,
+    ObjectsFlag,
+    PageSize,
+    Where,
+    WhereField,
+    parse_box,
+)
 from sosie.server.problems import Problem, responses
 from sosie.server.queries import KeptQuery
-from sosie.server.schemas import MAX_ID, QueryOut, SearchOut, UrlBody
-from sosie.server.searching import Page, Question, answer
+from sosie.server.schemas import MAX_ID, ObjectsOut, QueryOut, SearchOut, UrlBody
+from sosie.server.searching import Page, Question, answer, objects_of
 from sosie.server.state import State
 from sosie.server.uploads import look_at, upload_bytes
 
@@ -32,13 +47,17 @@ async def search(
     query: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="A kept query.")] = None,
     text: Annotated[str, Query(max_length=2000, description=_ABOUT_TEXT)] = "",
     box: BoxText = "",
+    objects: ObjectsFlag = False,
+    object: ObjectNumber = None,  # noqa: A002
+    mask: MaskText = "",
     where: Where = "",
     k: PageSize = 10,
     verify: Annotated[bool, Query(description=_VERIFY)] = True,
     cursor: Cursor = "",
 ) -> Response:
     """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
-    return _page(await answer(state, Question(id, query, parse_box(box), where, k, text, verify), cursor))
+    question = Question(id, query, parse_box(box), where, k, text, verify, objects=objects, object=object, mask=mask)
+    return _page(await answer(state, question, cursor))
 
 
 @router.post("/search", response_model=SearchOut)
@@ -48,6 +67,9 @@ async def search_by_upload(
     picture: Annotated[UploadFile, File(description="The picture to search with.")],
     text: Annotated[str, Form(max_length=2000, description=_ABOUT_TEXT)] = "",
     box: BoxField = "",
+    objects: ObjectsField = False,
+    object: ObjectField = None,  # noqa: A002
+    mask: MaskField = "",
     where: WhereField = "",
     k: Annotated[int, Form(ge=1, le=200)] = 10,
     verify: Annotated[bool, Form(description=_VERIFY)] = True,
@@ -55,7 +77,22 @@ async def search_by_upload(
 ) -> Response:
     """Find what looks like the picture that is sent along."""
     kept = state.kept.keep(await upload_bytes(picture))
-    return _page(await answer(state, Question(None, kept.token, parse_box(box), where, k, text, verify), cursor))
+    question = Question(
+        None, kept.token, parse_box(box), where, k, text, verify, objects=objects, object=object, mask=mask
+    )
+    return _page(await answer(state, question, cursor))
+
+
+@router.get("/objects", response_model=ObjectsOut)
+async def objects_in(
+    state: Reader,
+    *,
+    id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="A picture of the library.")] = None,  # noqa: A002
+    query: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="A kept query.")] = None,
+) -> Response:
+    """List the objects in a picture, by the numbers that `object` of a search takes; 400 without a detector."""
+    found = await objects_of(state, Question(id, query))
+    return json_response({"objects": [{"number": at, **each.to_json()} for at, each in enumerate(found, 1)]})
 
 
 @router.post("/queries", status_code=201)

@@ -20,7 +20,7 @@ export function start(page) {
 /** Proving copies takes longer than finding what is alike: they come afterwards, and go first. */
 async function copies(page, signal) {
   const here = new URL(location.href);
-  if (["box", "f", "where", "cursor", "text"].some((name) => here.searchParams.get(name))) return;
+  if (["box", "objects", "object", "mask", "f", "where", "cursor", "text"].some((name) => here.searchParams.get(name))) return;
   const response = await fetch(`/copies${here.search}`, { headers: { "X-Fragment": "1" }, signal }).catch(() => null);
   if (!response?.ok) return;
   const found = new DOMParser().parseFromString(await response.text(), "text/html").querySelectorAll(".card");
@@ -111,7 +111,7 @@ function box(canvas, signal) {
   };
   const search = () => {
     const url = new URL(location.href);
-    url.searchParams.delete("cursor");
+    for (const name of ["cursor", "object", "objects"]) url.searchParams.delete(name);
     if (now) url.searchParams.set("box", now.map((edge) => +edge.toFixed(4)).join(","));
     else url.searchParams.delete("box");
     visit(url.href, { keep: true });
@@ -158,5 +158,16 @@ function box(canvas, signal) {
     } else return;
     draw();
   }, { signal });
+  // an object's chip shows where the object is
+  for (const chip of document.querySelectorAll("[data-outline]")) {
+    const outline = (edges) => {
+      if (from) return;
+      now = edges;
+      draw();
+    };
+    const settled = () => (canvas.dataset.box ? canvas.dataset.box.split(",").map(Number) : null);
+    for (const name of ["pointerenter", "focus"]) chip.addEventListener(name, () => outline(chip.dataset.outline.split(",").map(Number)), { signal });
+    for (const name of ["pointerleave", "blur"]) chip.addEventListener(name, () => outline(settled()), { signal });
+  }
   draw();
 }
