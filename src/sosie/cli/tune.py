@@ -103,6 +103,8 @@ def _answer(tuned: Tuned, as_json: bool) -> int:
         table.add_row(
             str(trial.number), *drawn, value, str(trial.epochs), "" if trial.state == "complete" else trial.state
         )
-    Console().print(table)
+    console = Console()
+    # a file or a pipe has no width; nothing of a table is cut there
+    (console if console.is_terminal else Console(width=160)).print(table)
     note(f"best: trial {tuned.best.number}; HParams: `tensorboard --logdir {tuned.folder / 'logs'}`")
     return 0
