@@ -35,7 +35,7 @@ def fuzz(cases: int, *, seed: int = 1, more: tuple[str, ...] = ()) -> int:
             library.add(folder_of(folder / "pictures", 12), workers=1)
             token = KeyStore(library.path / "keys.json").create("fuzz", Scope.ADMIN)[1]
             # Generated paths and addresses are somebody's: neither is opened.
-            with running(library, waiting=256) as address:
+            with running(library, waiting=256, waiting_jobs=1_000_000) as address:
                 command = [
                     str(Path(sys.executable).with_name("st")),
                     f"--config-file={ROOT / 'benchmarks' / 'fuzz_api.toml'}",

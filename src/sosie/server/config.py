@@ -51,6 +51,7 @@ class ServerSettings:
     burst: int = 400
     workers: int = 2
     waiting: int = 64
+    waiting_jobs: int = 16
     paths: bool = True
     urls: bool = True
     kept_queries: int = 256

@@ -71,15 +71,15 @@ class Jobs:
     """Run jobs one after another on a thread of their own; remember the latest."""
 
     _KEPT = 100
-    _WAITING = 16
 
-    def __init__(self) -> None:
+    def __init__(self, *, waiting: int = 16) -> None:
+        self._waiting = waiting
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sosie-job")
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
     def start(self, kind: str, title: str, work: Work) -> Job:
         """Queue a job; raise Problem 503 where too many wait."""
-        if sum(job.state is JobState.WAITING for job in self._jobs.values()) >= self._WAITING:
+        if sum(job.state is JobState.WAITING for job in self._jobs.values()) >= self._waiting:
             raise Problem(503, "busy", "too many jobs wait: try again later", headers={"Retry-After": "10"})
         job = Job(secrets.token_hex(8), kind, title)
         self._jobs[job.id] = job

@@ -73,6 +73,7 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
         kept=KeptQueries(settings.kept_queries),
         map=MapCache(),
         copies=CopyDesk(library),
+        jobs=Jobs(waiting=settings.waiting_jobs),
         remote=Remote(max_bytes=settings.max_body, internet=internet),
     )
 
