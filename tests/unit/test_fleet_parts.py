@@ -72,6 +72,12 @@ def test_an_archive_is_read_by_one_machine(tmp_path: Path) -> None:
         Dispatched(source, Fleet("x:1"), embedder=HistogramEmbedder(), known=np.empty(0, np.uint64))
 
 
+def test_regions_are_found_on_one_machine(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "pictures", 1)
+    with sosie.open(tmp_path / "lib") as lib, pytest.raises(UsageError, match="leave out --ray"):
+        lib.add(folder, regions=["pooled"], fleet=Fleet("none"))
+
+
 def test_a_list_names_no_file_of_a_worker(tmp_path: Path) -> None:
     (tmp_path / "list").mkdir()
     (tmp_path / "secret.jpg").write_bytes(jpeg(7))
