@@ -257,7 +257,7 @@ def searching(out: Path, pictures: int, objects: int) -> None:
                 f"  {kind:<8} {size / rows:7.0f} bytes of catalogue a region, {4 * dim} bytes of memory when searched"
             )
         started = time.perf_counter()
-        lib.keep_indexed()
+        lib.indexes.keep()
         print(f"  indexes where there are more than 50,000 vectors: {time.perf_counter() - started:.0f} s")
         picture = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
         Image.fromarray(picture).resize((640, 480)).save(out / "query.jpg")

@@ -140,7 +140,7 @@ def make(folder: Path, count: int) -> None:
         library.add(folder_of(folder / "pictures", 64), workers=1)
         fill_with_vectors(library, latent(count - 64, library.embedder.spec.dim))
         if count > 20_000:
-            library.build_index("auto")
+            library.indexes.build("auto")
 
 
 def measure(kept: Path | None, count: int, seconds: float, callers: int) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def main() -> None:
         with sosie.open(folder / "library") as library:
             library.add(folder_of(folder / "pictures", FILES), label_from_folders=True, workers=1)
             fill_with_vectors(library, clustered(PICTURES - FILES, library.space.dim))
-            library.build_index("symqg")
+            library.indexes.build("symqg")
         with served(folder / "library") as (address, process, _):
             print(json.dumps(asyncio.run(soak(address, process, minutes=given.minutes, rate=given.rate)), indent=1))
 

@@ -10,6 +10,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,20 +22,15 @@ from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
 from sosie.embedders.choose import embedder_of, full_name
 from sosie.embedders.shelf import Shelf
-from sosie.errors import BadPicture, DamagedIndex, NotFound, SosieError, UnknownName, UsageError
-from sosie.indexes import store
-from sosie.indexes.base import RowIndex
-from sosie.indexes.manifest import Manifest
-from sosie.indexes.measure import measure_as_it_is
+from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
-from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
+from sosie.indexing import Indexing, open_index
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.models.engine import Engine
 from sosie.models.service import Models
 from sosie.questions import Asked, bytes_of, terms_of, with_words
 from sosie.region_search import KindView, answer_by_regions
 from sosie.regions.fusion import weights_of
-from sosie.registry import resolve
 from sosie.search import Query, SpaceView, answer
 from sosie.sight import Parts, Sight, shown
 from sosie.sources import SourceOptions, open_source
@@ -47,7 +43,6 @@ from sosie.types import (
     FloatMatrix,
     Ids,
     ImageRef,
-    Index,
     LabelValue,
     Picture,
     Pixels,
@@ -61,7 +56,6 @@ if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue
     from sosie.copies.service import Copies
     from sosie.fleet import Fleet
-    from sosie.indexes.annoy import AnnoyMetric
 
 __all__ = ["AddReport", "Asked", "Library", "Progress", "folder_of", "open"]
 
@@ -497,7 +491,7 @@ class Library:
             if space.id not in self._views:
                 own = self.catalogue.view(space)
                 self._views[space.id] = own or SpaceView(
-                    self.files, space, lambda: self._open_index(space), check_recall=self._check_recall
+                    self.files, space, lambda: open_index(self.path, space), check_recall=self._check_recall
                 )
             return self._views[space.id]
 
@@ -617,147 +611,10 @@ class Library:
 
     # -------------------------------------------------------------------------------------------- indexes
 
-    def build_index(
-        self,
-        kind: str = "auto",
-        params: Mapping[str, Any] | None = None,
-        *,
-        recall: float = 0.95,
-        space: Space | None = None,
-    ) -> Manifest:
-        """Build the main index of a space (the library's own) anew, measure it, and make it the current one.
-
-        ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
-        reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
-        On a cluster a new version of its index is built, with vectors of that kind, and swapped without a gap.
-        """
-        if self.on_cluster:
-            return self._build_version(kind)
-        space = space or self.space
-        rewrites = self.files.rewrites(space)
-        ids, vectors = self.vectors(space)
-        if kind == "auto":
-            kind, params = self._best_kind(len(ids), params, space)
-        index: RowIndex = resolve("indexes", kind)(**dict(params or {}))
-        index.build(ids, vectors)
-        measured: dict[str, Any] = {}
-        if kind != "exact" and len(ids) > 1:
-            index, reached = calibrate(index, vectors, ids, recall=recall)
-            measured = reached.to_json()
-        covers = int(ids[-1]) if len(ids) else 0
-        meta = {"spec_hash": space.spec_hash, "dim": space.dim, "count": len(ids), "covers": covers}
-        root = self._index_root(space)
-        store.write_generation(root, index, meta={**meta, "measured": measured, "note": {"rewrites": rewrites}})
-        self.view(space).forget()
-        manifest = store.current_manifest(root)
-        assert manifest is not None
-        return manifest
-
-    def _build_version(self, kind: str) -> Manifest:
-        """Build and measure a version of the cluster's index; ``auto`` takes the kind that there is."""
-        view = self.view()
-        built = self.cluster.rebuild(view.description["kind"] if kind == "auto" else kind)
-        ids, vectors = self.vectors()
-        measured = measure_as_it_is(view.search, ids, vectors) if len(ids) > 1 else {}
-        if measured:
-            self.cluster.put_recall(self.space.id, measured["recall"])
-        view.forget()
-        return Manifest(
-            kind=built.kind,
-            params={},
-            generation=str(built.number),
-            spec_hash=self.space.spec_hash,
-            dim=self.space.dim,
-            count=built.pictures,
-            covers=int(ids[-1]) if len(ids) else 0,
-            files={},
-            measured=measured,
-        )
-
-    def tune(
-        self,
-        *,
-        recall: float = 0.95,
-        k: int = 10,
-        memory: int | None = None,
-        latency: float | None = None,
-        kinds: Sequence[str] | None = None,
-        progress: Callable[[str], None] | None = None,
-    ) -> TuneReport:
-        """Measure index kinds and parameters on the library's own vectors and remember the winner for `build_index`."""
-        if self.on_cluster:
-            raise UsageError(
-                "kinds of a cluster are built and measured one by one: `sosie index build --kind bbq_hnsw`"
-            )
-        ids, vectors = self.vectors()
-        report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, kinds=kinds, progress=progress)
-        if report.winner is not None:
-            self.catalogue.put_record(self._tuned_key, report.to_json())
-        return report
-
-    def keep_indexed(self, *, like: Library | None = None) -> Manifest | None:
-        """Build the main index where the tail has grown too long for exact search; return what was built, if any.
-
-        One is built, too, where ``like``, the library seen through another model, has one and this has not, and for
-        each kind of regions that has grown too long.
-        """
-        for kind in () if self.on_cluster else self.sight.kinds:
-            space = self.sight.known_space(kind)
-            if space is not None and int(self.view(space).description["tail"]) >= EXACT_UNTIL:
-                self.build_index("auto", space=space)
-        now = self.view().description
-        if like is not None and like.view().description["generation"] and not now["generation"]:
-            return self.build_index("auto")
-        tail = int(now["tail"])
-        covered = int(self.catalogue.counts()["pictures"]) - tail
-        if tail < EXACT_UNTIL or 4 * tail < covered:
-            return None
-        return self.build_index("auto")
-
-    @property
-    def _tuned_key(self) -> str:
-        return f"tuned/{self.space.id}"
-
-    def _best_kind(self, count: int, params: Mapping[str, Any] | None, space: Space) -> tuple[str, Mapping[str, Any]]:
-        tuned = self.catalogue.record(f"tuned/{space.id}")
-        kind, chosen = (tuned["winner"]["kind"], tuned["winner"]["params"]) if tuned else choose(count)
-        return kind, {**chosen, **(params or {})}
-
-    def drop_index(self, space: Space | None = None) -> None:
-        """Forget the main index of a space, the library's own by default; searches are exact until one is built."""
-        if self.on_cluster:
-            raise UsageError("a cluster always answers from a version of its index: drop another one, by --version")
-        space = space or self.space
-        store.drop(self._index_root(space))
-        self.view(space).forget()
-
-    def export_annoy(
-        self, folder: str | os.PathLike[str], *, metric: AnnoyMetric = "angular", n_trees: int = 50
-    ) -> Path:
-        """Write ``{dim}-{metric}-{trees}.ann`` for plain Annoy, with ids.npy and vectors.npy; return its path.
-
-        Annoy's item i is row i of both arrays; ids are the library's. Raises MissingExtra, UsageError.
-        """
-        from sosie.indexes.annoy import AnnoyIndex
-
-        ids, vectors = self.vectors()
-        if not len(ids):
-            raise UsageError("the library holds no pictures yet, so there is nothing to export: `sosie add FOLDER`")
-        index = AnnoyIndex(metric=metric, n_trees=n_trees)
-        index.build(ids, vectors)
-        return index.export(Path(folder))
-
-    def _index_root(self, space: Space) -> Path:
-        return self.path / "indexes" / f"{space.id}-{space.head}"
-
-    def _open_index(self, space: Space) -> tuple[Index, Manifest] | None:
-        """Open the main index; one that is damaged is not trusted: search exactly and say so."""
-        expect = {"spec_hash": space.spec_hash, "dim": space.dim}
-        try:
-            return store.open_current(self._index_root(space), expect=expect)
-        except DamagedIndex as error:
-            warnings.warn(f"searching without an index: {error}", stacklevel=2)
-            return None
+    @cached_property
+    def indexes(self) -> Indexing:
+        """Everything about the main indexes: building, tuning, keeping up, dropping, exporting."""
+        return Indexing(self)
 
 
 def _open_catalogue(path: Path, cluster: Cluster | None, *, create: bool, read_only: bool) -> Store:

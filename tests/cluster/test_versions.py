@@ -133,8 +133,8 @@ def test_writers_are_told_while_a_version_is_built_and_a_broken_build_changes_no
 def test_what_a_cluster_does_not_do_is_said(opened: Open, tmp_path: Path) -> None:
     lib = opened()
     with pytest.raises(UsageError, match="no kind of vector index"):
-        lib.build_index("annoy")
+        lib.indexes.build("annoy")
     with pytest.raises(UsageError, match="one by one"):
-        lib.tune()
+        lib.indexes.tune()
     with pytest.raises(UsageError, match="by --version"):
-        lib.drop_index()
+        lib.indexes.drop()

@@ -72,7 +72,7 @@ def test_an_unknown_metric_is_one_line(tmp_path: Path) -> None:
 
 def test_an_empty_library_has_nothing_to_export(tmp_path: Path) -> None:
     with sosie.open(tmp_path, model="histogram") as library, pytest.raises(UsageError, match="sosie add"):
-        library.export_annoy(tmp_path / "out")
+        library.indexes.export_annoy(tmp_path / "out")
 
 
 def run_sosie(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -39,12 +39,12 @@ def served_recall(library: Library) -> float:
 
 
 def test_a_good_index_keeps_its_recall(library: Library) -> None:
-    library.build_index("hnsw", recall=0.99)
+    library.indexes.build("hnsw", recall=0.99)
     assert served_recall(library) > 0.95
 
 
 def test_an_index_that_misses_is_seen(library: Library) -> None:
-    library.build_index("binary", {"bits": 16, "codes": "random"}, recall=0.3)
+    library.indexes.build("binary", {"bits": 16, "codes": "random"}, recall=0.3)
     with sosie.open(library.path, read_only=True) as unwatched:
         found = unwatched.view().search(library.vectors()[1][:50], 11)[
             0
@@ -57,7 +57,7 @@ def test_an_index_that_misses_is_seen(library: Library) -> None:
 
 
 def test_pictures_added_after_the_answer_are_no_misses(library: Library) -> None:
-    library.build_index("hnsw", recall=0.99)
+    library.indexes.build("hnsw", recall=0.99)
     for picture in range(1, 51):
         library.search(picture, k=10)
     library.remove(list(range(60, 3_000)))
@@ -75,7 +75,7 @@ def test_nothing_is_checked_unless_asked(tmp_path: Path) -> None:
 
 
 def test_the_server_tells_it(library: Library) -> None:
-    library.build_index("hnsw", recall=0.99)
+    library.indexes.build("hnsw", recall=0.99)
     with running(library) as address, Client(address) as client:
         for picture in range(1, 21):
             client.search(picture)

@@ -25,7 +25,7 @@ class Damaged:
         self.library = path / "lib"
         assert main(["add", str(self.folder), "-L", str(self.library), *MODEL, "--label-from-folders"]) == 0
         with sosie.open(self.library) as lib:
-            lib.build_index("exact")
+            lib.indexes.build("exact")
             for content_id in (1, 2):
                 lib.thumbnail(content_id)
 

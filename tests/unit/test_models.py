@@ -186,7 +186,7 @@ def test_swapping_back_needs_no_measuring_and_embeds_what_came_since(lib: Librar
 
 
 def test_an_index_is_built_before_the_swap_where_there_was_one(lib: Library) -> None:
-    lib.build_index("hnsw")
+    lib.indexes.build("hnsw")
     lib.models.use("colourful", force=True)
     assert lib.view().description["tail"] == 0
     assert lib.view().description["generation"]
@@ -195,7 +195,7 @@ def test_an_index_is_built_before_the_swap_where_there_was_one(lib: Library) -> 
 
 
 def test_what_another_model_embeds_does_not_touch_the_index_in_use(lib: Library) -> None:
-    lib.build_index("hnsw")
+    lib.indexes.build("hnsw")
     before = lib.catalogue.rewrites(lib.space)
     with lib.with_model("colourful") as other:
         other.catch_up()

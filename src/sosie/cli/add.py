@@ -134,7 +134,7 @@ def add(
                 )
             if stop.is_set():
                 break
-        if not stop.is_set() and (built := lib.keep_indexed()):
+        if not stop.is_set() and (built := lib.indexes.keep()):
             note(f"built a {built.kind} index over {built.count} pictures, recall@10 {built.recall}")
         total = lib.catalogue.counts()["pictures"]
         if watch and not stop.is_set():

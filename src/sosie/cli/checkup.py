@@ -290,7 +290,7 @@ def _index(lib: sosie.Library, folder: Path, space: Any) -> Iterator[Finding]:
     def rebuild() -> None:
         store.drop(folder)
         if space.id == lib.space.id:
-            lib.build_index()
+            lib.indexes.build()
 
     if text := damage():
         yield Finding(

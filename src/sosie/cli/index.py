@@ -39,7 +39,7 @@ def build(
 ) -> int:
     """Build the main index and measure its recall on the library's own vectors."""
     with sosie.open(library, create=False) as lib:
-        manifest = lib.build_index(kind, _params(param or []), recall=recall)
+        manifest = lib.indexes.build(kind, _params(param or []), recall=recall)
     _tell(manifest, as_json=as_json)
     return 0
 
@@ -66,7 +66,7 @@ def export(
 ) -> int:
     """Write an ordinary Annoy file of the library's vectors, with ids.npy and vectors.npy beside it."""
     with sosie.open(library, create=False) as lib:
-        path = lib.export_annoy(folder, metric=cast("AnnoyMetric", metric), n_trees=trees)
+        path = lib.indexes.export_annoy(folder, metric=cast("AnnoyMetric", metric), n_trees=trees)
         count = lib.stats()["pictures"]
     if as_json:
         emit_json({"path": str(path), "metric": metric, "trees": trees, "vectors": count})
@@ -112,7 +112,7 @@ def drop(
             lib.cluster.drop(version)
             print(f"dropped version {version}")
             return 0
-        lib.drop_index()
+        lib.indexes.drop()
     print("dropped; searches are exact")
     return 0
 
@@ -130,7 +130,7 @@ def tune(
 ) -> int:
     """Measure kinds and parameters on the library's own vectors, and build the fastest that reaches the recall."""
     with sosie.open(library, create=False) as lib:
-        report = lib.tune(
+        report = lib.indexes.tune(
             recall=recall,
             k=k,
             memory=None if memory is None else int(_amount(memory, _UNITS)),
@@ -138,7 +138,7 @@ def tune(
             kinds=kinds.split(",") if kinds else None,
             progress=note,
         )
-        manifest = lib.build_index("auto", recall=recall) if report.winner and build_winner else None
+        manifest = lib.indexes.build("auto", recall=recall) if report.winner and build_winner else None
     if as_json:
         emit_json({**report.to_json(), "built": manifest and _summary(manifest)})
     else:

@@ -82,9 +82,9 @@ def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: boo
 def _index(application: Application, lib: sosie.Library) -> dict[str, Any]:
     section = application.index
     if section.kind == "auto":
-        lib.keep_indexed()
+        lib.indexes.keep()
     else:
-        lib.build_index(section.kind, section.params or None, recall=section.recall)
+        lib.indexes.build(section.kind, section.params or None, recall=section.recall)
     return lib.view().description
 
 

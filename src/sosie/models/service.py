@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from sosie.catalogue import Catalogue, Space, Store
 from sosie.catalogue.specs import spec_hash
@@ -14,6 +14,7 @@ from sosie.embedders.choose import embedder_of, full_name
 from sosie.embedders.published import PUBLISHED
 from sosie.embedders.shelf import Shelf
 from sosie.errors import SosieError, UsageError
+from sosie.indexing import Indexing
 from sosie.ingest import AddReport, Progress
 from sosie.models.listing import ModelRow, row_of, row_of_published
 from sosie.models.trial import read_trial, require_better
@@ -32,7 +33,8 @@ class _Seen(Protocol):
     @property
     def space(self) -> Space: ...
     def catch_up(self, *, progress: Callable[[Progress], None] | None = None) -> AddReport: ...
-    def keep_indexed(self, *, like: Any = None) -> object: ...
+    @property
+    def indexes(self) -> Indexing: ...
 
 
 class _Library(Protocol):
@@ -45,7 +47,8 @@ class _Library(Protocol):
     @property
     def model_in_use(self) -> str: ...
     def with_model(self, name: str) -> AbstractContextManager[_Seen]: ...
-    def drop_index(self, space: Space | None = None) -> None: ...
+    @property
+    def indexes(self) -> Indexing: ...
 
 
 class Models:
@@ -99,7 +102,7 @@ class Models:
             self._library.shelf.remove(name)
             gone = described and spec_hash(described.spec)
             for space in (each for each in catalogue.spaces() if each.spec_hash == gone):
-                self._library.drop_index(space)
+                self._library.indexes.drop(space)
                 catalogue.drop_space(space)
 
     def use(self, name: str, *, force: bool = False, progress: Callable[[Progress], None] | None = None) -> AddReport:
@@ -121,7 +124,7 @@ class Models:
                     f"{report.missing} pictures are away and would not be found by {name}: "
                     "bring their folders back, or add --force"
                 )
-            other.keep_indexed(like=before)
+            other.indexes.keep(like=before.indexes)
             report.indexed += other.catch_up().indexed  # what was added in the meantime
             known = library.catalogue.record("library") or {}
             library.catalogue.put_record("library", {**known, "model": other.model, "used": list(dict.fromkeys(used))})

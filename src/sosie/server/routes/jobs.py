@@ -111,7 +111,7 @@ def _add_folder(state: State, body: FolderJob) -> Job:
 
 def _build(state: State, body: BuildJob) -> Job:
     def work(_job: Job) -> Mapping[str, Any]:
-        manifest = state.library.build_index(body.index)
+        manifest = state.library.indexes.build(body.index)
         return {"kind": manifest.kind, "count": manifest.count, "recall": manifest.recall}
 
     return state.jobs.start("build", body.index, work)
@@ -124,10 +124,10 @@ def _tune(state: State, body: TuneJob) -> Job:
                 raise UsageError("stopped")
             job.report({"doing": said})
 
-        report = state.library.tune(recall=body.recall, k=body.k, kinds=body.kinds, progress=progress)
+        report = state.library.indexes.tune(recall=body.recall, k=body.k, kinds=body.kinds, progress=progress)
         if report.winner is None:
             raise UsageError(f"no kind reaches a recall of {body.recall:g}: ask for less, or for other kinds")
-        manifest = state.library.build_index("auto", recall=body.recall)
+        manifest = state.library.indexes.build("auto", recall=body.recall)
         return {**report.to_json(), "built": {"kind": manifest.kind, "recall": manifest.recall}}
 
     return state.jobs.start("tune", f"recall {body.recall:g}", work)

@@ -1,0 +1,207 @@
+"""The main indexes of a library: built to a measured recall, tuned, kept up, dropped."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from sosie.catalogue import Catalogue, Space, Store, View
+from sosie.errors import DamagedIndex, UsageError
+from sosie.indexes import store
+from sosie.indexes.base import RowIndex
+from sosie.indexes.manifest import Manifest
+from sosie.indexes.measure import measure_as_it_is
+from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
+from sosie.registry import resolve
+from sosie.sight import Sight
+from sosie.types import FloatMatrix, Ids, Index
+
+if TYPE_CHECKING:
+    from sosie.catalogue.elastic import ElasticCatalogue
+    from sosie.indexes.annoy import AnnoyMetric
+
+__all__ = ["Indexing", "open_index"]
+
+
+class _Library(Protocol):
+    """What indexes are made from."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def catalogue(self) -> Store: ...
+    @property
+    def on_cluster(self) -> bool: ...
+    @property
+    def cluster(self) -> ElasticCatalogue: ...
+    @property
+    def files(self) -> Catalogue: ...
+    @property
+    def space(self) -> Space: ...
+    @property
+    def sight(self) -> Sight: ...
+    def view(self, space: Space | None = None) -> View: ...
+    def vectors(self, space: Space | None = None) -> tuple[Ids, FloatMatrix]: ...
+
+
+class Indexing:
+    """Everything that a library does about its indexes, each of which can be made again from the catalogue."""
+
+    def __init__(self, library: _Library) -> None:
+        self._library = library
+
+    def build(
+        self,
+        kind: str = "auto",
+        params: Mapping[str, Any] | None = None,
+        *,
+        recall: float = 0.95,
+        space: Space | None = None,
+    ) -> Manifest:
+        """Build the main index of a space (the library's own) anew, measure it, and make it the current one.
+
+        ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
+        reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
+        On a cluster a new version of its index is built, with vectors of that kind, and swapped without a gap.
+        """
+        library = self._library
+        if library.on_cluster:
+            return self._build_version(kind)
+        space = space or library.space
+        rewrites = library.files.rewrites(space)
+        ids, vectors = library.vectors(space)
+        if kind == "auto":
+            kind, params = self._best_kind(len(ids), params, space)
+        index: RowIndex = resolve("indexes", kind)(**dict(params or {}))
+        index.build(ids, vectors)
+        measured: dict[str, Any] = {}
+        if kind != "exact" and len(ids) > 1:
+            index, reached = calibrate(index, vectors, ids, recall=recall)
+            measured = reached.to_json()
+        covers = int(ids[-1]) if len(ids) else 0
+        meta = {"spec_hash": space.spec_hash, "dim": space.dim, "count": len(ids), "covers": covers}
+        root = _root(library.path, space)
+        store.write_generation(root, index, meta={**meta, "measured": measured, "note": {"rewrites": rewrites}})
+        library.view(space).forget()
+        manifest = store.current_manifest(root)
+        assert manifest is not None
+        return manifest
+
+    def _build_version(self, kind: str) -> Manifest:
+        """Build and measure a version of the cluster's index; ``auto`` takes the kind that there is."""
+        library, view = self._library, self._library.view()
+        built = library.cluster.rebuild(view.description["kind"] if kind == "auto" else kind)
+        ids, vectors = library.vectors()
+        measured = measure_as_it_is(view.search, ids, vectors) if len(ids) > 1 else {}
+        if measured:
+            library.cluster.put_recall(library.space.id, measured["recall"])
+        view.forget()
+        return Manifest(
+            kind=built.kind,
+            params={},
+            generation=str(built.number),
+            spec_hash=library.space.spec_hash,
+            dim=library.space.dim,
+            count=built.pictures,
+            covers=int(ids[-1]) if len(ids) else 0,
+            files={},
+            measured=measured,
+        )
+
+    def tune(
+        self,
+        *,
+        recall: float = 0.95,
+        k: int = 10,
+        memory: int | None = None,
+        latency: float | None = None,
+        kinds: Sequence[str] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> TuneReport:
+        """Measure index kinds and parameters on the library's own vectors and remember the winner for `build`."""
+        library = self._library
+        if library.on_cluster:
+            raise UsageError(
+                "kinds of a cluster are built and measured one by one: `sosie index build --kind bbq_hnsw`"
+            )
+        ids, vectors = library.vectors()
+        report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, kinds=kinds, progress=progress)
+        if report.winner is not None:
+            library.catalogue.put_record(_tuned(library.space), report.to_json())
+        return report
+
+    def keep(self, *, like: Self | None = None) -> Manifest | None:
+        """Build the main index where the tail has grown too long for exact search; return what was built, if any.
+
+        One is built, too, where ``like``, the indexes of the library seen through another model, has one and this has
+        not, and for each kind of regions that has grown too long.
+        """
+        library = self._library
+        for kind in () if library.on_cluster else library.sight.kinds:
+            space = library.sight.known_space(kind)
+            if space is not None and int(library.view(space).description["tail"]) >= EXACT_UNTIL:
+                self.build("auto", space=space)
+        now = library.view().description
+        if like is not None and like.generation and not now["generation"]:
+            return self.build("auto")
+        tail = int(now["tail"])
+        covered = int(library.catalogue.counts()["pictures"]) - tail
+        if tail < EXACT_UNTIL or 4 * tail < covered:
+            return None
+        return self.build("auto")
+
+    @property
+    def generation(self) -> str | None:
+        """The generation of the main index that answers; None where search is exact."""
+        generation: str | None = self._library.view().description["generation"]
+        return generation
+
+    def drop(self, space: Space | None = None) -> None:
+        """Forget the main index of a space, the library's own by default; searches are exact until one is built."""
+        library = self._library
+        if library.on_cluster:
+            raise UsageError("a cluster always answers from a version of its index: drop another one, by --version")
+        space = space or library.space
+        store.drop(_root(library.path, space))
+        library.view(space).forget()
+
+    def export_annoy(
+        self, folder: str | os.PathLike[str], *, metric: AnnoyMetric = "angular", n_trees: int = 50
+    ) -> Path:
+        """Write ``{dim}-{metric}-{trees}.ann`` for plain Annoy, with ids.npy and vectors.npy; return its path.
+
+        Annoy's item i is row i of both arrays; ids are the library's. Raises MissingExtra, UsageError.
+        """
+        from sosie.indexes.annoy import AnnoyIndex
+
+        ids, vectors = self._library.vectors()
+        if not len(ids):
+            raise UsageError("the library holds no pictures yet, so there is nothing to export: `sosie add FOLDER`")
+        index = AnnoyIndex(metric=metric, n_trees=n_trees)
+        index.build(ids, vectors)
+        return index.export(Path(folder))
+
+    def _best_kind(self, count: int, params: Mapping[str, Any] | None, space: Space) -> tuple[str, Mapping[str, Any]]:
+        tuned = self._library.catalogue.record(_tuned(space))
+        kind, chosen = (tuned["winner"]["kind"], tuned["winner"]["params"]) if tuned else choose(count)
+        return kind, {**chosen, **(params or {})}
+
+
+def open_index(library: Path, space: Space) -> tuple[Index, Manifest] | None:
+    """Open the main index of a space; one that is damaged is not trusted: search exactly and say so."""
+    try:
+        return store.open_current(_root(library, space), expect={"spec_hash": space.spec_hash, "dim": space.dim})
+    except DamagedIndex as error:
+        warnings.warn(f"searching without an index: {error}", stacklevel=2)
+        return None
+
+
+def _root(library: Path, space: Space) -> Path:
+    return library / "indexes" / f"{space.id}-{space.head}"
+
+
+def _tuned(space: Space) -> str:
+    return f"tuned/{space.id}"
