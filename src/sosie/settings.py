@@ -40,6 +40,14 @@ class SourceSection(_Section):
     sync: bool = Field(False, description="Forget pictures of this source that are gone.")
 
 
+class RegionsSection(_Section):
+    """Parts of pictures that are embedded, too, and the networks that find them."""
+
+    kinds: tuple[str, ...] = Field((), description="objects, pooled, mask:CLASS or mask:!CLASS.")
+    detector: str | None = Field(None, description="NAME:FILE.onnx or a description.json, as `sosie add --detector`.")
+    segmenter: str | None = Field(None, description="NAME:FILE.onnx or a description.json, as `sosie add --segmenter`.")
+
+
 class IndexSection(_Section):
     """The main index; searches are exact without one."""
 
@@ -107,6 +115,7 @@ class Application(BaseSettings):
     elasticsearch: ElasticsearchSection = ElasticsearchSection.model_validate({})
     ray: str | None = Field(None, description="A Ray cluster that reads and embeds: HOST:PORT, auto or local.")
     sources: tuple[SourceSection, ...] = Field((), description="Where pictures come from.")
+    regions: RegionsSection = RegionsSection.model_validate({})
     index: IndexSection = IndexSection.model_validate({})
     search: SearchSection = SearchSection.model_validate({})
     evaluation: EvaluationSection = EvaluationSection.model_validate({})

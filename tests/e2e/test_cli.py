@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sosie.cli import main
+from tests.detectors import write_network
 from tests.pictures import folder_of, jpeg
 
 
@@ -172,6 +174,23 @@ def test_run_does_the_whole_pipeline_from_one_file(tmp_path: Path, capsys: pytes
     assert (tmp_path / "sheet.html").exists()
     assert done["index"]["generation"] is not None
     assert [sorted({"mAP", "micro_ap"} & set(each["metrics"])) for each in done["evaluate"]] == [["mAP"], ["micro_ap"]]
+
+
+def test_run_gives_pictures_the_parts_that_the_file_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder_of(tmp_path / "pictures", 4)
+    boxes = np.zeros((1, 84, 8), np.float32)
+    boxes[0, :5, 0] = 32, 32, 32, 32, 0.9  # a person in the middle of 64 pixels, whatever the picture
+    write_network(tmp_path, {"output0": boxes}, like="yolov8")
+    text = "library: lib\nsources:\n  - path: pictures\nregions:\n  kinds: [objects, pooled]\n  detector: tiny.json\n"
+    (tmp_path / "application.yaml").write_text(text)
+    assert answer(capsys, "run", str(tmp_path / "application.yaml"))["add"][0]["indexed"] == 4
+    picture = str(next((tmp_path / "pictures").rglob("*.jpg")))
+    found = answer(capsys, "search", picture, "-L", str(tmp_path / "lib"), "--objects")
+    assert [each["label"] for each in found["asked"]["objects"]] == ["person"]
+    assert set(found["hits"][0]["evidence"]["parts"]) == {"whole", "objects"}
+    (tmp_path / "application.yaml").write_text(text.replace("tiny", "gone"))
+    assert main(["run", str(tmp_path / "application.yaml")]) == 3
+    assert str(tmp_path / "gone.json") in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sosie.cli.options import JsonOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.search import write_sheet
 from sosie.elastic import Cluster
-from sosie.settings import Application, SearchSection, json_schema, read_application
+from sosie.settings import Application, RegionsSection, SearchSection, json_schema, read_application
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.dataset import PRESETS
 
@@ -34,6 +34,7 @@ def run(
     application = read_application(path)
     here = path.resolve().parent
     with open_to_add(here / application.library, application.model, cluster=_cluster(application)) as lib:
+        _see(application.regions, lib, here)
         done: dict[str, Any] = {"add": _add(application, lib, here, quiet=as_json)}
         done["index"] = _index(application, lib)
         done["search"] = _search(application.search, lib, here)
@@ -53,6 +54,21 @@ def _cluster(application: Application) -> Cluster | None:
 
 def _resolve(here: Path, path: str) -> str:
     return path if "://" in path else str(here / path)
+
+
+def _see(section: RegionsSection, lib: sosie.Library, here: Path) -> None:
+    """Give pictures the parts that the file names, from now on; the networks are loaded and tried first."""
+    lib.sight.use(detector=_network(here, section.detector), segmenter=_network(here, section.segmenter))
+    if section.kinds:
+        lib.sight.keep(section.kinds)
+
+
+def _network(here: Path, asked: str | None) -> str | None:
+    """Return a network's description with its file taken from the folder of the file: ``NAME:FILE`` or a path."""
+    if asked is None:
+        return None
+    name, colon, file = asked.rpartition(":")
+    return f"{name}{colon}{here / file}"
 
 
 def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: bool) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ as x1, y1, x2, y2 in pixels of the input, and scores (n, classes) between 0 and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -105,6 +106,7 @@ def _matrix(output: Any, columns: int) -> FloatMatrix:
     return found
 
 
+@cache
 def _grid(width: int, height: int) -> tuple[FloatMatrix, FloatMatrix]:
     """Return the cells (n, 2) of all strides as x, y, and the stride of each (n, 1)."""
     cells, strides = [], []
@@ -112,7 +114,10 @@ def _grid(width: int, height: int) -> tuple[FloatMatrix, FloatMatrix]:
         y, x = np.meshgrid(np.arange(height // stride), np.arange(width // stride), indexing="ij")
         cells.append(np.stack([x.ravel(), y.ravel()], 1))
         strides.append(np.full((x.size, 1), stride))
-    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+    grid = np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+    for each in grid:
+        each.setflags(write=False)  # it is shared by all pictures
+    return grid
 
 
 def _corners(centres: Any, sizes: Any) -> FloatMatrix:
