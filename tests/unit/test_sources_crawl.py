@@ -277,7 +277,7 @@ def test_a_crawl_that_was_stopped_goes_on_and_reads_no_page_twice(server: Pictur
             file.write("" if take == 100 else "\n")
     assert len(stored) == 40
     pages = [path for path in server.paths if not path.endswith((".jpg", ".txt"))]
-    assert len(pages) - len(set(pages)) <= 4  # those under way when it was stopped
+    assert len(pages) - len(set(pages)) <= 8  # twice, those under way or not yet handed over when it was stopped
     assert len(set(pages)) >= 41
 
 
