@@ -65,7 +65,10 @@ def main() -> None:
     elif args.step == "one":
         search_one(place, peers[0], args.n)
     elif args.step == "overhead":
-        overhead(place, args.n, args.target)
+        if os.environ.get("OMP_NUM_THREADS") == "1":
+            overhead(place, args.n, args.target)
+        else:  # the bare libraries are asked for one thread, so Sosie is too; OpenBLAS reads it when it starts
+            run_apart("overhead", args, peers[0])
     elif args.step == "low-memory":
         low_memory(place, args.probes)
     else:
@@ -131,6 +134,7 @@ def build(place: Path, peers: list[Peer], n: int, threads: int) -> None:
 
 def run_apart(step: str, args: argparse.Namespace, peer: Peer) -> None:
     command = [sys.executable, __file__, step, "--n", str(args.n), "--work", str(args.work), "--peers", peer.name]
+    command += ["--target", str(args.target)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     subprocess.run(command, env=environment, check=True)
 

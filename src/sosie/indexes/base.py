@@ -215,7 +215,7 @@ class RowIndex(ABC):
     def _answer(self, rows: npt.NDArray[Any], scores: FloatMatrix, k: int) -> tuple[Ids, FloatMatrix]:
         first, last = self._ids[0], self._ids[-1]
         if last - first == len(self._ids) - 1:  # no gaps: adding is cheaper than looking up
-            return pad(rows.astype(np.int64) + first, scores, k)
+            return pad(rows + first, scores, k)
         return pad(self._ids[rows], scores, k)
 
 

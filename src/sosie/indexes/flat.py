@@ -114,9 +114,14 @@ def rerank(
     else:
         pairs = zip(queries, near, strict=True)
         parts = [scores_of(vectors[rows], query, metric)[None] for query, rows in pairs]
-    scores = np.concatenate(parts)
-    scores[near < 0] = -np.inf
+    # After a search the cache is cold and each call into NumPy shows, so there are few of them for one query.
+    scores = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    missing = near < 0
+    if missing.any():
+        scores[missing] = -np.inf
     order = np.lexsort((near, -scores))[:, :k]
+    if len(order) == 1:
+        return near[:, order[0]], scores[:, order[0]]
     return np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
 
 

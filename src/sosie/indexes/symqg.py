@@ -58,9 +58,9 @@ class SymqgIndex(RowIndex):
         # The last of what a search holds are its least sure, so it is wider than what is taken from it.
         ef = max(self._params["ef"], fetch + fetch // 2)
         several = threads() if len(queries) >= _FEW_QUERIES else 1
-        # |q - x|² = |q|² + |x|² - 2 q·x. The first half now, while the check of the queries has them in the cache;
-        # after the graph was walked the cache is cold and every further array operation shows.
-        halves = 0.5 * _squares(queries)[:, None]
+        # |q - x|² = |q|² + |x|² - 2 q·x. What does not depend on x now, while the check of the queries has them in the
+        # cache; after the graph was walked the cache is cold and every further array operation shows.
+        offsets = 0.5 * (_squares(queries)[:, None] + float(self._unit))
         try:
             near, distances = self._graph.search(_widen(queries), fetch, ef, several)
         except RuntimeError:  # from one query, the search did not reach enough of the graph
@@ -68,7 +68,7 @@ class SymqgIndex(RowIndex):
         if bits:
             return rerank(self._vectors, queries, near.astype(np.int64), k)
         distances *= -0.5
-        distances += halves + 0.5 if self._unit else halves + 0.5 * self._norms[near]
+        distances += offsets if self._unit else offsets + 0.5 * self._norms[near]
         return near, distances
 
     def _search_singly(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
