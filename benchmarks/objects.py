@@ -2,6 +2,7 @@
 
 python benchmarks/objects.py quality --shared ../shared --out runs/objects     # whole, objects, pooled, masks, crops
 python benchmarks/objects.py speed --shared ../shared --out runs/objects       # pipelines, pooling, 10,000 pictures
+python benchmarks/objects.py candidates --shared ../shared --out runs/objects  # what a search of squares misses
 python benchmarks/objects.py draw --shared ../shared --out runs/drawn           # boxes and masks, to be looked at
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import sosie
+import sosie.region_search
 from sosie.catalogue import AddContent, AddRegions, ContentRow
 from sosie.embedders.bundled import BundledEmbedder
 from sosie.evaluation.compare import compare_runs
@@ -136,6 +138,33 @@ def crops(lib: sosie.Library, pack: Path) -> None:
                 f"  {measure:<14}crop against {setup:<18}{np.mean(table[setup]):.4f}  "
                 f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
             )
+
+
+MIXED = ("regions-dev", "people-dev", "clothes-dev", "distractors-a", "caltech101-dev", "art-dev", "instances-dev")
+
+
+def candidates(shared: Path, out: Path) -> None:
+    """How many of the first ten are those that a look at every region of every picture puts there?"""
+    crops_of = defaultdict(list)
+    for row in csv.DictReader((shared / "data" / "regions-dev" / "boxes.csv").open()):
+        x1, y1, x2, y2 = (min(max(float(row[edge]), 0.0), 1.0) for edge in ("x1", "y1", "x2", "y2"))
+        if x2 - x1 >= 0.02 and y2 - y1 >= 0.02:
+            crops_of[Path(row["path"]).name].append((x1, y1, x2 - x1, y2 - y1))
+    with sosie.open(out / "mixed") as lib:
+        for name in MIXED:
+            lib.add(shared / "data" / name, regions=["pooled"])
+        everything = len(lib.pictures())
+        agree: dict[str, list[float]] = defaultdict(list)
+        for record in lib.pictures():
+            for box in sorted(crops_of[record.uris[0].rsplit("/", 1)[1]], key=lambda box: -box[2] * box[3])[:2]:
+                for which, limit in (("whole pictures and the largest square", 50_000), ("whole pictures", 0)):
+                    sosie.region_search.EXACT_UNTIL = limit
+                    first, asked = [], {"box": box, "regions": ["pooled"], "verify": False}
+                    for k in (10, everything):
+                        first.append({hit.id for hit in list(lib.search(lib.read(record.id), k=k, **asked))[:10]})
+                    agree[which].append(len(first[0] & first[1]) / 10)
+        for which, shares in agree.items():
+            print(f"  {everything} pictures, {len(shares)} crops, candidates of {which}: {np.mean(shares):.4f}")
 
 
 # ------------------------------------------------------------------------------------------------ speed
@@ -341,7 +370,7 @@ def draw(shared: Path, out: Path, folder: Path | None, count: int = 6) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("quality", "speed", "draw"))
+    parser.add_argument("what", choices=("quality", "speed", "candidates", "draw"))
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="holds data/ and weights/")
     parser.add_argument("--out", type=Path, default=Path("runs/objects"))
     parser.add_argument("--from", dest="pictures_in", type=Path, help="draw the first pictures of this folder")
@@ -351,6 +380,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     if asked.what == "quality":
         quality(asked.shared, asked.out)
+    elif asked.what == "candidates":
+        candidates(asked.shared, asked.out)
     elif asked.what == "speed":
         speed(asked.shared, asked.out, asked.threads, asked.pictures)
     else:

@@ -138,13 +138,15 @@ class Questions:
             pictures += [self._masked(each, wanted) for wanted in masks.values()]
         if not pictures:
             return {}
-        vectors = self._embedder.embed(pictures)[:, : self._view.space.dim]
         pooled = spaces.get("pooled")
         maps = None
         if pooled and isinstance(self._embedder, OnnxEmbedder):
-            maps = self._embedder.feature_maps([each.picture for each in looks.values()])
+            vectors, maps = self._embedder.embed_with_maps(pictures)
+        else:
+            vectors = self._embedder.embed(pictures)
+        vectors = vectors[:, : self._view.space.dim]
         found, row = {}, 0
-        for number, (at, each) in enumerate(looks.items()):
+        for at, each in looks.items():
             crops = vectors[row + 1 : row + 1 + len(each.crops)]
             by_space = {}
             if crops.size:
@@ -152,7 +154,7 @@ class Questions:
             for nth, kind in enumerate(masks):
                 by_space[spaces[kind].id] = vectors[row + 1 + len(crops) + nth][None]
             if pooled and maps is not None:
-                by_space[pooled.id] = pooled_regions(maps[number : number + 1])[1][0]
+                by_space[pooled.id] = pooled_regions(maps[row : row + 1])[1][0]
             found[at] = _Seen(vectors[row], by_space, each)
             row += 1 + len(crops) + len(masks)
         return found

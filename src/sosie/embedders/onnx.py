@@ -137,9 +137,7 @@ class OnnxEmbedder:
         """Return (n, dim) float32: each head's vectors of unit length, side by side."""
         if not pictures:
             return np.empty((0, self.spec.dim), np.float32)
-        heads = self._run(pictures, self._description.outputs)
-        rows = [pooled(head, pool) for head, pool in zip(heads, self._description.pools, strict=True)]
-        return np.concatenate([unit(row) for row in rows], axis=1)
+        return self._vectors(self._run(pictures, self._description.outputs))
 
     def embed_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Return (n, dim of the first head) float32 unit vectors of texts; raise UsageError without a text tower."""
@@ -167,9 +165,11 @@ class OnnxEmbedder:
         if self._description.featuremap is None:
             raise UntrustedModel(f"the description of {self.spec.name} names no feature map")
         *heads, maps = self._run(pictures, (*self._description.outputs, self._description.featuremap))
-        return np.concatenate([unit(head.reshape(len(head), -1)) for head in heads], axis=1), np.asarray(
-            maps, np.float32
-        )
+        return self._vectors(heads), np.asarray(maps, np.float32)
+
+    def _vectors(self, heads: Sequence[FloatMatrix]) -> FloatMatrix:
+        rows = [pooled(head, pool) for head, pool in zip(heads, self._description.pools, strict=True)]
+        return np.concatenate([unit(row) for row in rows], axis=1)
 
     def classify(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return the probability of each class for each picture (n, classes); the network has to tell classes."""
