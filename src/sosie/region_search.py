@@ -112,8 +112,8 @@ class _Run:
     def _looking(self, kind: KindView) -> FloatMatrix:
         """Return those parts of the query (m, dim) that look for candidates in a space; all of them score.
 
-        Of squares it is the largest: with whole pictures it brings what all squares bring (99.9 % of the first ten,
-        docs/explanation/regions.md). Where even that would take a look at too many, whole pictures alone bring 99 %.
+        Of squares it is the largest: with whole pictures it brings nearly all that all squares bring (measured in
+        docs/explanation/regions.md). Where even that would be a look at too many, whole pictures bring them alone.
         """
         parts = self._parts(kind)
         if kind.name != "pooled":
