@@ -82,6 +82,16 @@ def test_weights_are_fitted_to_labels_and_used_from_then_on(tmp_path: Path, caps
     assert main(["evaluate", "compare", str(run / "whole"), str(run / "whole+pooled")]) == 0
 
 
+def test_too_many_squares_to_look_at_are_still_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sosie.open(tmp_path / "lib") as lib:
+        lib.add(folder_of(tmp_path / "pictures", 16), regions=["pooled"])
+        looked = lib.search(1, regions=["pooled"], k=5)
+        monkeypatch.setattr("sosie.region_search.EXACT_UNTIL", 0)  # candidates then come from whole pictures alone
+        alone = lib.search(1, regions=["pooled"], k=5)
+    assert [(hit.id, hit.score) for hit in alone] == [(hit.id, hit.score) for hit in looked]
+    assert all(set(hit.evidence["parts"]) == {"whole", "pooled"} for hit in alone)
+
+
 def test_without_regions_the_message_says_how_to_get_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     library = str(tmp_path / "lib")
     assert main(["add", str(folder_of(tmp_path / "pictures", 4)), "-L", library]) == 0
