@@ -1,6 +1,6 @@
 """Draw the pictures of the page in docs/images.
 
-    sosie demo && sosie copies --prepare && sosie serve &
+    sosie demo && sosie copies --prepare && sosie evaluate labels --label subject && sosie serve &
     python docs/make_screenshots.py --copy 655 --of 17
 
 Needs Chromium, and a library that holds the demo gallery: its pictures are the project's own.
@@ -54,6 +54,7 @@ def main() -> None:
         draw(browser, f"{base}/map?label=subject", "map", dark=True, wait="canvas[data-ready]")
         draw(browser, f"{base}/picture/{given.of}", "picture")
         draw(browser, f"{base}/add", "add")
+        draw(browser, f"{base}/reports", "reports", wait="tbody tr")
         draw(browser, f"{base}/?id={copy}", "phone", dark=True, phone=True, wait="#hits[data-copies]")
         draw(browser, f"{base}/", "phone-home", phone=True)
         draw(browser, f"{given.duplicates or base}/duplicates", "duplicates", wait=".pair")

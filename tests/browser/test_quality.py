@@ -6,6 +6,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page
 
+from tests.browser.audit import SERIOUS, serious
+
 SCREENS = [
     "/",
     "/?id=1",
@@ -15,6 +17,7 @@ SCREENS = [
     "/add",
     "/map",
     "/quarantine",
+    "/reports",
     "/api",
     "/login",
 ]
@@ -22,22 +25,11 @@ LOOKS = [
     {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
     {"color_scheme": "dark", "viewport": {"width": 390, "height": 844}},
 ]
-SERIOUS = ("serious", "critical")
 
 
 @pytest.mark.parametrize("context", LOOKS, indirect=True, ids=["light desktop", "dark phone"])
 def test_axe_finds_nothing_serious_on_any_screen(page: Page) -> None:
-    found = {}
-    for screen in SCREENS:
-        page.goto(screen)
-        page.wait_for_load_state("networkidle")
-        violations = Axe().run(page).response["violations"]
-        found[screen] = [
-            (each["id"], [node["target"] for node in each["nodes"][:3]])
-            for each in violations
-            if each["impact"] in SERIOUS
-        ]
-    assert found == {screen: [] for screen in SCREENS}
+    assert {screen: serious(page, screen) for screen in SCREENS} == {screen: [] for screen in SCREENS}
 
 
 def test_axe_does_find_what_is_wrong(page: Page) -> None:

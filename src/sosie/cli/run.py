@@ -156,7 +156,9 @@ def _scored(run: Any) -> dict[str, Any]:
 def _serve(application: Application, here: Path) -> int:
     from sosie.cli.serve import PATIENCE, serve_library, server_settings
 
-    settings = server_settings(host=application.serving.host, port=application.serving.port)
+    settings = server_settings(
+        host=application.serving.host, port=application.serving.port, runs=here / application.evaluation.runs
+    )
     with sosie.open(here / application.library, cluster=_cluster(application), patience=PATIENCE) as lib:
         serve_library(lib, settings)
     return 0

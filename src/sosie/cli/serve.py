@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -37,6 +38,9 @@ UrlsOption = Annotated[bool, typer.Option("--urls/--no-urls", help="Let people s
 CheckRecallOption = Annotated[
     float, typer.Option("--check-recall", help="The share of searches checked against exact search.", min=0, max=1)
 ]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", help="The folder of `sosie evaluate` whose reports the page shows.")
+]
 ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Serve without ever writing to the library.")]
 
 
@@ -52,6 +56,7 @@ def serve(
     paths: PathsOption = True,
     urls: UrlsOption = True,
     check_recall: CheckRecallOption = 0.01,
+    runs: RunsOption = Path("runs"),
     read_only: ReadOnlyOption = False,
 ) -> int:
     """Serve the library as a web page and a REST API, until Ctrl-C."""
@@ -65,6 +70,7 @@ def serve(
         workers=workers,
         paths=paths,
         urls=urls,
+        runs=runs,
     )
     with sosie.open(
         library, create=not read_only, read_only=read_only, patience=PATIENCE, check_recall=check_recall

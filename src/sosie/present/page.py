@@ -18,7 +18,20 @@ from importlib import resources
 from sosie.present.text import visible
 from sosie.types import Box
 
-__all__ = ["Html", "asset", "badge", "escape", "figure", "join", "page", "picture", "pictures", "section", "table"]
+__all__ = [
+    "Html",
+    "asset",
+    "badge",
+    "content_policy",
+    "escape",
+    "figure",
+    "join",
+    "page",
+    "picture",
+    "pictures",
+    "section",
+    "table",
+]
 
 
 class Html(str):
@@ -51,19 +64,13 @@ def page(
     ``toc`` holds (anchor, text) of the parts of a long page: a sticky index beside them. ``lead`` stands
     below the title. ``style`` is CSS that this one page adds.
     """
-    script = asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
     lead_line = f'<p class="lead">{escape(lead)}</p>' if lead else ""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta http-equiv="Content-Security-Policy" content="{content_policy()}">
 <meta name="referrer" content="no-referrer">
 <meta name="generator" content="Sosie">
 <title>{escape(title)}</title>
@@ -79,10 +86,19 @@ def page(
 </main>
 </div>
 <footer>{escape(foot)}</footer>
-<script>{script}</script>
+<script>{asset("page.js")}</script>
 </body>
 </html>
 """
+
+
+def content_policy() -> str:
+    """Return the content security policy of a page: its own style, script and pictures, and no request."""
+    digest = base64.b64encode(hashlib.sha256(asset("page.js").encode()).digest()).decode()
+    return (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
 
 
 def section(anchor: str, heading: str, body: str) -> Html:

@@ -17,7 +17,7 @@ from sosie.server.guards import HostGuard, OriginGuard, SecureHeaders
 from sosie.server.limits import HeaderLimits, Intake, RateLimit
 from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
-from sosie.server.routes import copies, health, jobs, maps, pages, pictures, quarantine, search
+from sosie.server.routes import copies, health, jobs, maps, pages, pictures, quarantine, reports, search
 from sosie.server.state import State, make_state
 from sosie.types import Picture
 
@@ -66,7 +66,7 @@ def create_app(
     )
     app.state.sosie = state
     problems.install(app, page=error_page)
-    for module in (search, copies, pictures, maps, jobs, quarantine, health, pages):
+    for module in (search, copies, pictures, maps, jobs, quarantine, health, pages, reports):
         app.include_router(module.router)
     pages.mount_static(app)
     _protect(app, state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from sosie.errors import SettingsError
 
@@ -23,6 +24,7 @@ class Guard(StrEnum):
     DEADLINE = "deadline"
     CONNECTIONS = "connections"
     QUEUE = "queue"
+    REPORTS = "reports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class ServerSettings:
     ``hosts`` are names that the Host header may carry besides the address itself; ``origins`` are pages elsewhere
     that may call the API (CORS), none by default. ``rate`` is requests a second per caller, None for no limit.
     ``paths`` lets an admin add a folder of the server by its path,
-    ``urls`` a reader search by a public address. ``guards`` is for tests.
+    ``urls`` a reader search by a public address. ``runs`` is the folder of `sosie evaluate` whose reports are shown.
+    ``guards`` is for tests.
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +58,7 @@ class ServerSettings:
     paths: bool = True
     urls: bool = True
     kept_queries: int = 256
+    runs: Path | None = None
     guards: frozenset[Guard] = frozenset(Guard)
 
     def __post_init__(self) -> None:

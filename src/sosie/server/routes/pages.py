@@ -74,7 +74,7 @@ async def home(
     seed: Annotated[int, Query(ge=0, le=1 << 31)] = 0,
 ) -> Response:
     """Show the search: the query, or where to drop one, and what was found."""
-    state = _visit(request)
+    state = visit(request)
     question = Question(
         id, query, parse_box(box), where_of(where, f), PAGE_SIZE, text, objects=objects, object=object, mask=mask
     )
@@ -90,7 +90,7 @@ async def home(
     }
     if not question.given:
         picks = await state.light.run(lambda: _picks(state, question.where, seed))
-        return await _render(
+        return await render_page(
             request, "home.html", picks=cards_of_records(picks), seed=seed, urls=state.settings.urls, **shared
         )
     page = await answer(state, question, cursor)
@@ -98,7 +98,7 @@ async def home(
     cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
     sight = state.library.sight
     found = await objects_of(state, question) if question.pictured and sight.can_detect else []
-    return await _render(
+    return await render_page(
         request,
         "search.html",
         objects=found,
@@ -118,12 +118,12 @@ async def home(
 @router.get("/picture/{id}")
 async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
     """Show one picture and what is known of it."""
-    state = _visit(request)
+    state = visit(request)
     record = await state.light.run(lambda: state.library.picture(id))
     page = await answer(state, Question(id=id, k=8))
     cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
     card = cards_of_records([record])[0]
-    return await _render(
+    return await render_page(
         request,
         "picture.html",
         record=record,
@@ -137,17 +137,19 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
 @router.get("/copies")
 async def copy_cards(request: Request, id: Id = None, query: Token = None) -> Response:  # noqa: A002
     """Return the copies of a query as cards, which the search puts before what is only alike."""
-    state = _visit(request)
+    state = visit(request)
     asked = subject(state, id, query)
     found = await state.work.run(lambda: state.copies.find(asked, k=24))
     cards = await state.light.run(lambda: cards_of_hits(state, found.hits))
-    return await _render(request, "copies.html", cards=cards, compare={"a": id} if query is None else {"query": query})
+    return await render_page(
+        request, "copies.html", cards=cards, compare={"a": id} if query is None else {"query": query}
+    )
 
 
 @router.get("/compare")
 async def compare(request: Request, a: Id = None, query: Token = None, b: Id = None) -> Response:
     """Show two pictures laid over each other."""
-    state = _visit(request)
+    state = visit(request)
     known = (a is not None or query is not None) and b is not None
     first = await _subject(state, Question(a, query)) if known else None
     second = await _subject(state, Question(b)) if known else None
@@ -155,7 +157,7 @@ async def compare(request: Request, a: Id = None, query: Token = None, b: Id = N
     if a is not None and not known:
         page = await answer(state, Question(id=a, k=12))
         cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
-    return await _render(
+    return await render_page(
         request,
         "compare.html",
         a=a,
@@ -171,52 +173,52 @@ async def compare(request: Request, a: Id = None, query: Token = None, b: Id = N
 @router.get("/duplicates")
 async def duplicates(request: Request) -> Response:
     """Show the copies inside the library, pair by pair."""
-    state = _visit(request)
+    state = visit(request)
     report = state.copies.report
     decided = {(one.a, one.b): one.decision for one in await state.light.run(state.library.catalogue.decisions)}
     pairs = _pairs(report, decided) if report else []
     running = next((job for job in state.jobs.list() if job.kind == "duplicates" and not job.state.over), None)
-    return await _render(request, "duplicates.html", report=report, pairs=pairs, job=running)
+    return await render_page(request, "duplicates.html", report=report, pairs=pairs, job=running)
 
 
 @router.get("/quarantine")
 async def quarantine(request: Request, reason: Text = None) -> Response:
     """Show the files that were refused."""
-    state = _visit(request)
+    state = visit(request)
     rows = await state.light.run(state.library.quarantine)
     reasons: dict[str, int] = {}
     for row in rows:
         reasons[row.reason] = reasons.get(row.reason, 0) + 1
     chosen = [_refused(row) for row in rows if reason in (None, row.reason)][:500]
-    return await _render(request, "quarantine.html", rows=chosen, reasons=reasons, reason=reason)
+    return await render_page(request, "quarantine.html", rows=chosen, reasons=reasons, reason=reason)
 
 
 @router.get("/add")
 async def add(request: Request) -> Response:
     """Show where to add pictures, and the jobs."""
-    state = _visit(request)
-    return await _render(request, "add.html", paths=state.settings.paths, jobs=state.jobs.list())
+    state = visit(request)
+    return await render_page(request, "add.html", paths=state.settings.paths, jobs=state.jobs.list())
 
 
 @router.get("/map")
 async def map_page(request: Request, label: Text = None) -> Response:
     """Show the map of the collection."""
-    state = _visit(request)
+    state = visit(request)
     labels = await state.light.run(state.library.labels)
-    return await _render(request, "map.html", labels=sorted(labels), label=label)
+    return await render_page(request, "map.html", labels=sorted(labels), label=label)
 
 
 @router.get("/api")
 async def api(request: Request) -> Response:
     """Show what a program can call."""
-    _visit(request)
-    return await _render(request, "api.html", operations=operations(request.app.openapi()))
+    visit(request)
+    return await render_page(request, "api.html", operations=operations(request.app.openapi()))
 
 
 @router.get("/login")
 async def login(request: Request, next: str = "/") -> Response:  # noqa: A002
     """Ask for a key."""
-    return await _render(request, "login.html", next=_inside(next), wrong=False)
+    return await render_page(request, "login.html", next=_inside(next), wrong=False)
 
 
 @router.post("/login")
@@ -229,7 +231,7 @@ async def log_in(
     state = state_of(request)
     found = state.keys.find(key.strip())
     if found is None:
-        return await _render(request, "login.html", status=401, next=_inside(next), wrong=True)
+        return await render_page(request, "login.html", status=401, next=_inside(next), wrong=True)
     response = RedirectResponse(_inside(next), 303)
     secure = request.url.scheme == "https"
     response.set_cookie(COOKIE, state.sessions.start(found), httponly=True, samesite="strict", secure=secure)
@@ -245,7 +247,7 @@ async def log_out(request: Request) -> Response:
     return response
 
 
-def _visit(request: Request) -> State:
+def visit(request: Request) -> State:
     """Return the state for a reader who may look; raise Problem 401 for one who shows no key."""
     state = state_of(request)
     if scope_of(request, state) is None:
@@ -253,7 +255,8 @@ def _visit(request: Request) -> State:
     return state
 
 
-async def _render(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+async def render_page(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+    """Return a page with what every page shows."""
     state = state_of(request)
     try:
         counts = await state.light.run(state.library.catalogue.counts)

@@ -1,7 +1,7 @@
 // What every screen shares: moving between screens without a full load, dropping and pasting pictures, messages.
 const root = document.documentElement;
 const main = document.getElementById("main");
-const words = JSON.parse(document.getElementById("words").textContent);
+const words = JSON.parse(document.getElementById("texts").textContent);
 let leave = null;
 
 /** Return a text of the page's language; {name} is filled in. */
