@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.sources import open_source
 from sosie.sources.addresses import Internet
+from sosie.sources.bridge import iterate
 from sosie.sources.crawl import CrawlSource, Policy
 from sosie.sources.download import Outcome
 from sosie.sources.frontier import Budget
@@ -391,3 +393,19 @@ def test_charsets(data: bytes, charset: str | None) -> None:
 def test_any_bytes_are_a_page(data: bytes) -> None:
     found = parse_page(data, "http://a.example/")
     assert all(picture.url.startswith("http") for picture in found.pictures)
+
+
+def test_nothing_more_is_made_once_nobody_listens() -> None:
+    made = 0
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        nonlocal made
+        while True:
+            made += 1
+            yield made
+            await asyncio.sleep(0)
+
+    stream = iterate(numbers, room=2)
+    assert next(stream) == 1
+    stream.close()  # type: ignore[attr-defined]
+    assert made <= 5  # one taken, two that wait, one that finds no room, one that finds nobody

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, suppress
 from typing import TypeVar
 
 __all__ = ["iterate"]
@@ -16,33 +17,35 @@ _END = object()
 _POLL = 0.02  # seconds between looks at a full queue
 
 
-def iterate(make: Callable[[], AsyncIterator[T]], *, room: int) -> Iterator[T]:
+def iterate(make: Callable[[], AsyncGenerator[T, None]], *, room: int) -> Iterator[T]:
     """Yield what ``make()`` yields; at most ``room`` items wait. Closing the iterator cancels the rest."""
     items: queue.Queue[object] = queue.Queue(maxsize=room)
     closed = threading.Event()
 
     async def put(item: object) -> None:
-        while not closed.is_set():
+        while True:
+            if closed.is_set():  # nobody takes it any more, so nothing more may be made and be taken for delivered
+                raise asyncio.CancelledError
             try:
-                items.put_nowait(item)
+                return items.put_nowait(item)
             except queue.Full:
                 await asyncio.sleep(_POLL)
-            else:
-                break
 
     async def pump() -> None:
         task = asyncio.current_task()
         assert task is not None
         watcher = asyncio.create_task(_cancel_when(closed, task))
         try:
-            async for item in make():
-                await put(item)
+            async with aclosing(make()) as made:
+                async for item in made:
+                    await put(item)
             await put(_END)
         except asyncio.CancelledError:
             if not closed.is_set():
                 raise
         except BaseException as error:
-            await put(error)
+            with suppress(asyncio.CancelledError):
+                await put(error)
         finally:
             watcher.cancel()
 

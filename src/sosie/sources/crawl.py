@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,7 +91,7 @@ class CrawlSource:
         self.refused, self.pages = Counter(), 0
         return iterate(lambda: self._crawl(wanted), room=2 * self._policy.concurrency)
 
-    async def _crawl(self, wanted: Wanted) -> AsyncIterator[tuple[ImageRef, Outcome | None]]:
+    async def _crawl(self, wanted: Wanted) -> AsyncGenerator[tuple[ImageRef, Outcome | None], None]:
         frontier = Frontier(self._start, self._policy.budget, same_site=self._policy.same_site, journal=self._journal)
         crawler = _Crawler(self._policy, self._limits, self._internet)
         running: dict[asyncio.Task[_Found], Job] = {}
