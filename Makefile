@@ -33,7 +33,7 @@ system-packages:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then tests/system-packages.sh; fi
 
 test: .venv/.dev system-packages lint ## run every check and every test
-	$(BIN)/pytest -n 2 --dist loadfile --reruns 1 -rfERs
+	$(BIN)/pytest -n 2 --dist loadfile -rfERs
 
 lint: .venv/.dev
 	$(BIN)/ruff check

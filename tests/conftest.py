@@ -11,6 +11,14 @@ import pytest
 from tests.services import elastic
 
 ROOT = Path(__file__).resolve().parents[1]
+_WITH_ENGINES = {ROOT / "tests" / folder for folder in ("browser", "cluster", "fleet")}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests that race other programs (a browser, a cluster) a second try, listed by `-rR`; no others."""
+    for item in items:
+        if not _WITH_ENGINES.isdisjoint(item.path.parents):
+            item.add_marker(pytest.mark.flaky(reruns=1))
 
 
 def shared_or_none() -> Path | None:

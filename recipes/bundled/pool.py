@@ -174,7 +174,7 @@ def _class_of(shard: Shard, ids: Sequence[str]) -> np.ndarray:
 def _worth(shard: Shard) -> float:
     """Return how often a picture of the shard is drawn: tiny pictures say less."""
     side = shard.pictures.shape[1]
-    return 0.4 if side < 80 else 1.0 if side < 100 else 1.5
+    return 0.6 if side < 80 else 1.0 if side < 100 else 1.5
 
 
 def _trainable(shard: Shard, held: np.ndarray, names: set[str]) -> np.ndarray:

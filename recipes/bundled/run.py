@@ -77,7 +77,7 @@ class Run:
         decayed = [p for p in self.student.parameters() if p.ndim > 1]
         plain = [p for p in self.student.parameters() if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98), foreach=True)
+        self.optimiser = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98), fused=True)
         self.step, self.seen, self.clock = 0, 0, Clock()
         self._average_pairs = list(
             zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True)

@@ -38,6 +38,7 @@ Arrival: TypeAlias = bytes | Embedded | Recognised | BadPicture | None
 BATCH = 32  # pictures per call of the network
 LOOK_UP = 64  # files whose places are looked up at once
 COMMIT = 512  # changes per transaction where nothing has to be embedded
+MANY_GONE, NEARLY_ALL = 50, 0.9  # places and share of the known ones: gone at once, they look like a drive that is away
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ def ingest(
     pool: Callable[[], Pool],
     stages: Sequence[Stage] = (),
     sync: bool = False,
+    forget_all: bool = False,
     labels: Mapping[str, Any] | None = None,
     again: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -109,8 +111,9 @@ def ingest(
 
     ``pool`` is called when the first picture has to be decoded. ``stages`` find regions, which are embedded beside the
     whole pictures; a picture that lacks some is looked at again. ``sync`` forgets places below the source's root
-    that are gone. ``labels`` are given to every picture. ``again`` looks once more at what seems unchanged or was
-    refused. Setting ``stop`` ends the run cleanly after what is in flight.
+    that are gone; where that is nearly all of many it raises UsageError unless ``forget_all`` is set, since an empty
+    mount point looks the same. ``labels`` are given to every picture. ``again`` looks once more at what seems unchanged
+    or was refused. Setting ``stop`` ends the run cleanly after what is in flight.
     """
     if sync and getattr(source, "partial", False):
         raise UsageError("a website is never seen whole, so nothing is known to be gone: leave out --sync")
@@ -129,7 +132,7 @@ def ingest(
         if written is not None:
             written.result()
         if sync and not run.stop.is_set():
-            run.report.dropped = run.drop_what_is_gone()
+            run.report.dropped = run.drop_what_is_gone(forget_all=forget_all)
     run.report.interrupted = run.stop.is_set()
     run.report.seconds = time.monotonic() - started
     return run.report
@@ -383,11 +386,19 @@ class _Run:
 
     # -------------------------------------------------------------------------------------------- sync
 
-    def drop_what_is_gone(self) -> int:
+    def drop_what_is_gone(self, *, forget_all: bool) -> int:
         """Forget places below the root that the source no longer has, but nothing below what it could not read."""
         problems = [uri.rstrip("/") for uri, _ in getattr(self.source, "problems", ())]
         unread = tuple(f"{uri}{mark}" for uri in problems for mark in ("/", MEMBER))  # a folder, or an archive
-        known = self.catalogue.locations_below(self.source.root)
         assert self.seen is not None
-        gone = [uri for uri in known if uri not in self.seen and not uri.startswith(unread)]
+        known, gone = 0, []
+        for uri in self.catalogue.locations_below(self.source.root):
+            known += 1
+            if uri not in self.seen and not uri.startswith(unread):
+                gone.append(uri)
+        if len(gone) > max(MANY_GONE, NEARLY_ALL * known) and not forget_all:
+            raise UsageError(
+                f"{len(gone)} of the {known} pictures known below {self.source.root} are gone: is its drive there?"
+                " Nothing was forgotten; if they are to be, add --forget-all"
+            )
         return self.catalogue.drop_locations(gone) if gone else 0

@@ -288,6 +288,7 @@ class Library:
         source: str | os.PathLike[str] | Source,
         *,
         sync: bool = False,
+        forget_all: bool = False,
         label_from_folders: bool = False,
         labels: Mapping[str, LabelValue] | None = None,
         again: bool = False,
@@ -299,7 +300,8 @@ class Library:
     ) -> AddReport:
         """Add the pictures of a source; what is known and unchanged costs no reading and no embedding.
 
-        ``sync`` forgets pictures below the source that are gone; ``again`` looks once more at files that seem unchanged
+        ``sync`` forgets pictures below the source that are gone, nearly all of many only with ``forget_all``, since a
+        drive that is away looks the same; ``again`` looks once more at files that seem unchanged
         or were refused, and asks servers whether theirs have changed. A file that cannot become a picture goes to the
         quarantine and never stops a run. ``regions`` (objects, pooled, mask:CLASS) are found and embedded, too, from
         now on, and in those pictures of the source that lack them. With a ``fleet`` (`sosie.fleet.connect`) the workers
@@ -331,6 +333,7 @@ class Library:
                 pool=pool,
                 stages=stages,
                 sync=sync,
+                forget_all=forget_all,
                 labels=labels,
                 again=again,
                 progress=progress,

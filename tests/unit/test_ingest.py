@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import sosie
-from sosie.errors import SourceUnreachable
+from sosie.errors import SourceUnreachable, UsageError
 from sosie.library import AddReport, Library
 from tests.pictures import folder_of, jpeg, png_of
 
@@ -126,6 +126,18 @@ def test_sync_with_an_unreachable_root_drops_nothing(lib: Library, folder: Path)
     with pytest.raises(SourceUnreachable):
         lib.add(folder, sync=True)
     assert lib.stats()["pictures"] == 6
+
+
+def test_an_empty_mount_point_is_not_taken_for_a_deletion_of_everything(lib: Library, tmp_path: Path) -> None:
+    drive = folder_of(tmp_path / "drive", 60)
+    lib.add(drive)
+    drive.rename(tmp_path / "elsewhere")
+    folder_of(drive, 2)
+    with pytest.raises(UsageError, match=r"58 of the 60 pictures .* --forget-all"):
+        lib.add(drive, sync=True)
+    assert lib.stats()["pictures"] == 60
+    assert lib.add(drive, sync=True, forget_all=True).dropped == 58
+    assert lib.stats()["pictures"] == 2
 
 
 def test_a_picture_that_comes_back_costs_no_embedding(lib: Library, folder: Path) -> None:

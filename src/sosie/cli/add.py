@@ -79,6 +79,9 @@ def add(
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and keep folders and library in step.")] = False,
     sync: Annotated[bool, typer.Option("--sync", help="Forget pictures of these sources that are gone.")] = False,
+    forget_all: Annotated[
+        bool, typer.Option("--forget-all", help="With --sync: even where nearly all of many pictures are gone.")
+    ] = False,
     again: Annotated[
         bool,
         typer.Option("--again", help="Look again at what seems unchanged or was refused; ask servers for changes."),
@@ -126,6 +129,7 @@ def add(
                 report += lib.add(
                     source,
                     sync=sync or watch,
+                    forget_all=forget_all,
                     again=again,
                     labels=labels,
                     fleet=fleet,
