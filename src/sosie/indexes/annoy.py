@@ -11,7 +11,7 @@ import numpy as np
 
 from sosie.errors import MissingExtra, UsageError
 from sosie.indexes.base import RowIndex, Space
-from sosie.indexes.flat import Metric, Rows, rerank
+from sosie.indexes.flat import Metric, Rows
 from sosie.types import FloatMatrix
 
 __all__ = ["METRICS", "AnnoyIndex", "AnnoyMetric"]
@@ -86,10 +86,23 @@ class AnnoyIndex(RowIndex):
 
     def _search(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
         near = np.full((len(queries), k), -1, np.int64)
+        away = np.full((len(queries), k), np.inf, np.float32)
         for at, query in enumerate(self._as_annoy(queries)):
-            found = self._forest.get_nns_by_vector(query, k, self._params["search_k"])
-            near[at, : len(found)] = found
-        return rerank(self._vectors, queries, near, k, self.metric)
+            found, far = self._forest.get_nns_by_vector(query, k, self._params["search_k"], include_distances=True)
+            near[at, : len(found)], away[at, : len(found)] = found, far
+        return near, self._scores(away)
+
+    def _scores(self, away: FloatMatrix) -> FloatMatrix:
+        """Return scores of distances as Annoy gives them, best first; infinity, where nothing was found, to -inf.
+
+        Scoring the rows again would give the last bit of the other kinds' scores; after a walk through the trees, which
+        leaves the cache cold, that took 0.2 ms a query.
+        """
+        if self._params["metric"] in ("angular", "euclidean"):  # of unit vectors both are the chord
+            return np.subtract(1, away * away / 2, dtype=np.float32)
+        if self._params["metric"] == "dot":  # Annoy gives the product itself
+            return np.where(away == np.inf, -np.inf, away)
+        return -away
 
     def _save(self, folder: Path) -> None:
         self._copy_to(folder / _FILE)
