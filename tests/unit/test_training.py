@@ -397,7 +397,6 @@ def test_a_rate_that_breaks_the_loss_is_named(library: sosie.Library, tmp_path: 
         (["--dropout", "1.5"], "dropout is a share"),
         (["--validation", "0"], "validation is a share"),
         (["--rate", "-1"], "a rate is above 0"),
-        (["--balance", "perhaps"], "--balance is none, sample or weight"),
         (["--unseen", "2"], "at least 4 are needed"),
         (["--where", "label = 'none'"], "no picture meets --where"),
         (["--weights", "x.pt"], "leave out --weights"),
@@ -410,3 +409,12 @@ def test_wrong_options_are_one_line(
     error = capsys.readouterr().err.strip()
     assert message in error
     assert "\n" not in error
+
+
+def test_a_choice_that_there_is_not_is_refused_on_the_command_line_and_from_python(
+    tones: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "classifier", "-L", str(tones), "--balance", "perhaps"]) == 2
+    assert "'perhaps' is not one of 'none', 'sample', 'weight'" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="balance is none, sample or weight, not 'perhaps'"):
+        Settings("classifier", balance="perhaps")  # type: ignore[arg-type]

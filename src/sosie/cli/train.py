@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_type_hints
 
 import typer
 
@@ -29,182 +32,141 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-RATE, KEEP = 5e-3, 0.7
+# What can be set of a run; types and defaults are those of Settings.
+_SETTINGS: dict[str, Any] = {
+    "labels": typer.Option("--label", help="The label to learn; repeatable.", show_default="label"),
+    "where": get_args(WhereOption)[1],
+    "start": typer.Option("--start", help="bundled, or any network of timm (resnet50 …)."),
+    "weights": typer.Option(
+        "--weights", help="A checkpoint of --start, or none for random weights.", show_default="published"
+    ),
+    "head": typer.Option(
+        "--head", help="Dense layers, the last is the embedding: 1024,512,256.", show_default="its own"
+    ),
+    "pooling": typer.Option("--pooling", help="Of a timm network."),
+    "dropout": typer.Option("--dropout", help="Share of units left out while learning."),
+    "unfreeze": typer.Option("--unfreeze", help="Layers at the end that learn.", min=0),
+    "epochs": typer.Option("--epochs", help="Passes over the pictures, at most.", min=1),
+    "batch": typer.Option("--batch", help="Pictures in a step.", min=4),
+    "rate": typer.Option("--rate", help="Learning rate of the head."),
+    "optimiser": typer.Option("--optimiser"),
+    "patience": typer.Option("--patience", help="Stop after so many epochs without a better one.", min=1),
+    "validation": typer.Option("--validation", help="Share of pictures held out."),
+    "unseen": typer.Option("--unseen", help="Classes kept out of training, to see how the rest fares.", min=0),
+    "views": typer.Option("--views", help="Augmented views kept of a picture.", min=1),
+    "precision": typer.Option("--precision"),
+    "seed": typer.Option("--seed", help="Equal seeds give equal weights on one machine."),
+    # and of some recipes
+    "keep": typer.Option("--keep", help="Share of the start in the result: what it knows of other classes."),
+    "balance": typer.Option("--balance", help="Rare classes: drawn as often as others, or weighing more."),
+    "loss": typer.Option("--loss"),
+    "mining": typer.Option("--mining", help="Of triplets."),
+    "margin": typer.Option("--margin", help="max(d(a,p) - d(a,n) + margin, 0)."),
+    "per_class": typer.Option("--per-class", help="Pictures of a class in a step.", min=2),
+    "bits": typer.Option("--bits", help="Length of a code: 32 to 256."),
+    "codes": typer.Option("--codes", help="Made without labels, or from them."),
+    "alpha": typer.Option("--alpha", help="How firmly codes are driven to -1 and 1.", min=0),
+}
+_OF_ALL = tuple(itertools.takewhile(lambda name: name != "keep", _SETTINGS))
+_TYPED = {"labels": list[str] | None, "head": str | None}  # as people type them
 
-LabelsOption: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--label", help="The label to learn; repeatable.", show_default="label")
-]
 OutOption: TypeAlias = Annotated[
     Path | None,
     typer.Option("--out", help="The run's folder: package, card, report, logs.", show_default="runs/<recipe>-<time>"),
 ]
-NameOption: TypeAlias = Annotated[
-    str | None, typer.Option("--name", help="The package's name.", show_default="the folder's")
-]
-StartOption: TypeAlias = Annotated[str, typer.Option("--start", help="bundled, or any network of timm (resnet50 …).")]
-WeightsOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--weights", help="A checkpoint of --start, or none for random weights.", show_default="published"),
-]
-HeadOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option("--head", help="Dense layers, the last is the embedding: 1024,512,256.", show_default="its own"),
-]
-PoolingOption: TypeAlias = Annotated[str, typer.Option("--pooling", help="Of a timm network: mean, gem or max.")]
-DropoutOption: TypeAlias = Annotated[float, typer.Option("--dropout", help="Share of units left out while learning.")]
-UnfreezeOption: TypeAlias = Annotated[int, typer.Option("--unfreeze", help="Layers at the end that learn.", min=0)]
-EpochsOption: TypeAlias = Annotated[int, typer.Option("--epochs", help="Passes over the pictures, at most.", min=1)]
-BatchOption: TypeAlias = Annotated[int, typer.Option("--batch", help="Pictures in a step.", min=4)]
-RateOption: TypeAlias = Annotated[float, typer.Option("--rate", help="Learning rate of the head.")]
-OptimiserOption: TypeAlias = Annotated[str, typer.Option("--optimiser", help="adamw or sgd.")]
-PatienceOption: TypeAlias = Annotated[
-    int, typer.Option("--patience", help="Stop after so many epochs without a better one.", min=1)
-]
-ValidationOption: TypeAlias = Annotated[float, typer.Option("--validation", help="Share of pictures held out.")]
-UnseenOption: TypeAlias = Annotated[
-    int, typer.Option("--unseen", help="Classes kept out of training, to see how the rest fares.", min=0)
-]
-ViewsOption: TypeAlias = Annotated[int, typer.Option("--views", help="Augmented views kept of a picture.", min=1)]
-KeepOption: TypeAlias = Annotated[
-    float, typer.Option("--keep", help="Share of the start in the result: what it knows of other classes.")
-]
-BalanceOption: TypeAlias = Annotated[str, typer.Option("--balance", help="Rare classes: none, sample or weight.")]
-PrecisionOption: TypeAlias = Annotated[str, typer.Option("--precision", help="auto, float32 or bfloat16.")]
-SeedOption: TypeAlias = Annotated[int, typer.Option("--seed", help="Equal seeds give equal weights on one machine.")]
+LabelsOption: TypeAlias = Annotated[list[str] | None, _SETTINGS["labels"]]
+StartOption: TypeAlias = Annotated[str, _SETTINGS["start"]]
+WeightsOption: TypeAlias = Annotated[str | None, _SETTINGS["weights"]]
+UnfreezeOption: TypeAlias = Annotated[int, _SETTINGS["unfreeze"]]
+EpochsOption: TypeAlias = Annotated[int, _SETTINGS["epochs"]]
+ValidationOption: TypeAlias = Annotated[float, _SETTINGS["validation"]]
+UnseenOption: TypeAlias = Annotated[int, _SETTINGS["unseen"]]
+ViewsOption: TypeAlias = Annotated[int, _SETTINGS["views"]]
+SeedOption: TypeAlias = Annotated[int, _SETTINGS["seed"]]
 
 
-@app.command("classifier")
-def classifier(
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a command was given."""
+
+    settings: Settings
+    library: Path | None
+    out: Path | None
+    name: str | None
+    as_json: bool
+
+
+def _recipe(*only: str, **defaults: Any) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Register a command: it takes the settings of every recipe and those named, and then its own options."""
+
+    def register(command: Callable[..., int]) -> Callable[..., int]:
+        recipe = command.__name__.rstrip("_")
+        asked, *own = inspect.signature(command, eval_str=True).parameters.values()
+        everyone = list(inspect.signature(_of_every_command, eval_str=True).parameters.values())
+        settings = [_parameter(name, defaults) for name in (*_OF_ALL, *only)]
+
+        def run(**given: Any) -> int:
+            chosen = {each.name: given[each.name] for each in settings}
+            chosen |= {"labels": tuple(given["labels"] or ()), "head": sizes(given["head"])}
+            rest = {each.name: given[each.name] for each in everyone}
+            own_options = {each.name: given[each.name] for each in own}
+            return command(**{asked.name: _Asked(Settings(recipe, **chosen), **rest)}, **own_options)  # type: ignore[arg-type]
+
+        run.__doc__ = command.__doc__
+        run.__signature__ = inspect.Signature([*everyone[:-1], *settings, *own, everyone[-1]])  # type: ignore[attr-defined]
+        app.command(recipe)(run)
+        return command
+
+    return register
+
+
+def _of_every_command(
+    *,
     library: LibraryOption = None,
-    label: LabelsOption = None,
-    where: WhereOption = None,
     out: OutOption = None,
-    name: NameOption = None,
-    start: StartOption = "bundled",
-    weights: WeightsOption = None,
-    head: HeadOption = None,
-    pooling: PoolingOption = "mean",
-    dropout: DropoutOption = 0.2,
-    unfreeze: UnfreezeOption = 10,
-    epochs: EpochsOption = 30,
-    batch: BatchOption = 64,
-    rate: RateOption = RATE,
-    optimiser: OptimiserOption = "adamw",
-    patience: PatienceOption = 8,
-    validation: ValidationOption = 0.2,
-    unseen: UnseenOption = 0,
-    views: ViewsOption = 4,
-    keep: KeepOption = KEEP,
-    balance: BalanceOption = "none",
-    precision: PrecisionOption = "auto",
-    seed: SeedOption = 0,
+    name: Annotated[str | None, typer.Option("--name", help="The package's name.", show_default="the folder's")] = None,
+    as_json: JsonOption = False,
+) -> None: ...
+
+
+def _parameter(name: str, defaults: Mapping[str, Any]) -> inspect.Parameter:
+    default = None if name in _TYPED else defaults.get(name, Settings.__dataclass_fields__[name].default)
+    kind = Annotated[_TYPED.get(name, get_type_hints(Settings)[name]), _SETTINGS[name]]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+@_recipe("keep", "balance")
+def classifier(
+    asked: _Asked,
+    *,
     store_predictions: Annotated[
         bool, typer.Option("--store-predictions", help="Label every picture with predicted.class and .confidence.")
     ] = False,
-    as_json: JsonOption = False,
 ) -> int:
     """Learn classes: one label a picture, or several. The embedding is the layer before the classes."""
-    settings = _settings("classifier", locals())
-    with sosie.open(library, create=False) as lib:
-        trained = _train(lib, settings, out, name, quiet=as_json)
+    with sosie.open(asked.library, create=False) as lib:
+        trained = _train(lib, asked)
         if store_predictions:
             from sosie.training.predict import store_predictions as store
 
-            with stages(quiet=as_json) as report:
+            with stages(quiet=asked.as_json) as report:
                 count = store(lib, trained.description, progress=lambda done, every: report("labels", done, every, ""))
             note(f"labelled {count} pictures: `sosie labels count predicted.class`")
-    return _answer(trained, as_json)
+    return _answer(trained, asked.as_json)
 
 
-@app.command("metric")
-def metric(
-    library: LibraryOption = None,
-    label: LabelsOption = None,
-    where: WhereOption = None,
-    out: OutOption = None,
-    name: NameOption = None,
-    start: StartOption = "bundled",
-    weights: WeightsOption = None,
-    head: HeadOption = None,
-    pooling: PoolingOption = "mean",
-    dropout: DropoutOption = 0.2,
-    unfreeze: UnfreezeOption = 10,
-    epochs: EpochsOption = 30,
-    batch: BatchOption = 64,
-    rate: RateOption = RATE,
-    optimiser: OptimiserOption = "adamw",
-    patience: PatienceOption = 8,
-    validation: ValidationOption = 0.2,
-    unseen: UnseenOption = 0,
-    views: ViewsOption = 4,
-    keep: KeepOption = KEEP,
-    precision: PrecisionOption = "auto",
-    seed: SeedOption = 0,
-    loss: Annotated[str, typer.Option("--loss", help="triplet, contrastive, arcface or multi-similarity.")] = "triplet",
-    mining: Annotated[str, typer.Option("--mining", help="Of triplets: random, semi-hard or hard.")] = "semi-hard",
-    margin: Annotated[float, typer.Option("--margin", help="max(d(a,p) - d(a,n) + margin, 0).")] = 0.2,
-    per_class: Annotated[int, typer.Option("--per-class", help="Pictures of a class in a step.", min=2)] = 4,
-    as_json: JsonOption = False,
-) -> int:
+@_recipe("keep", "loss", "mining", "margin", "per_class")
+def metric(asked: _Asked) -> int:
     """Learn likeness: pictures of one label near, others far. Several labels count by their overlap."""
-    settings = _settings("metric", locals())
-    with sosie.open(library, create=False) as lib:
-        return _answer(_train(lib, settings, out, name, quiet=as_json), as_json)
+    with sosie.open(asked.library, create=False) as lib:
+        return _answer(_train(lib, asked), asked.as_json)
 
 
-@app.command("hash")
-def hash_(
-    library: LibraryOption = None,
-    label: LabelsOption = None,
-    where: WhereOption = None,
-    out: OutOption = None,
-    name: NameOption = None,
-    bits: Annotated[int, typer.Option("--bits", help="Length of a code: 32 to 256.")] = 64,
-    codes: Annotated[
-        str, typer.Option("--codes", help="auto-encoder (no labels needed) or supervised (from labels).")
-    ] = "auto-encoder",
-    alpha: Annotated[float, typer.Option("--alpha", help="How firmly codes are driven to -1 and 1.", min=0)] = 0.1,
-    start: StartOption = "bundled",
-    weights: WeightsOption = None,
-    head: HeadOption = None,
-    pooling: PoolingOption = "mean",
-    dropout: DropoutOption = 0.2,
-    unfreeze: UnfreezeOption = 0,
-    epochs: EpochsOption = 30,
-    batch: BatchOption = 64,
-    rate: RateOption = 1e-3,
-    optimiser: OptimiserOption = "adamw",
-    patience: PatienceOption = 8,
-    validation: ValidationOption = 0.2,
-    unseen: UnseenOption = 0,
-    views: ViewsOption = 4,
-    precision: PrecisionOption = "auto",
-    seed: SeedOption = 0,
-    as_json: JsonOption = False,
-) -> int:
+@_recipe("bits", "codes", "alpha", unfreeze=0, rate=1e-3)
+def hash_(asked: _Asked) -> int:
     """Learn codes of a few bytes for the binary index, and compare them with float vectors, ITQ and LSH."""
-    settings = _settings("hash", locals())
-    with sosie.open(library, create=False) as lib:
-        return _answer(_train(lib, settings, out, name, quiet=as_json), as_json)
-
-
-def _settings(recipe: str, given: dict[str, Any]) -> Settings:
-    """Return the settings of a recipe from the options of its command."""
-    choices = {
-        "pooling": ("mean", "gem", "max"),
-        "optimiser": ("adamw", "sgd"),
-        "balance": ("none", "sample", "weight"),
-        "precision": ("auto", "float32", "bfloat16"),
-        "loss": ("triplet", "contrastive", "arcface", "multi-similarity"),
-        "mining": ("random", "semi-hard", "hard"),
-        "codes": ("auto-encoder", "supervised"),
-    }
-    for option, known in choices.items():
-        if given.get(option, known[0]) not in known:
-            raise UsageError(f"--{option} is {', '.join(known[:-1])} or {known[-1]}, not {given[option]!r}")
-    names = Settings.__dataclass_fields__.keys() & given.keys()
-    chosen = {each: given[each] for each in names if each not in ("label", "head")}
-    return Settings(recipe=recipe, labels=tuple(given["label"] or ()), head=sizes(given["head"]), **chosen)  # type: ignore[arg-type]
+    with sosie.open(asked.library, create=False) as lib:
+        return _answer(_train(lib, asked), asked.as_json)
 
 
 def sizes(text: str | None) -> tuple[int, ...]:
@@ -226,14 +188,14 @@ def needs_torch() -> Iterator[None]:
         raise MissingExtra(f"training needs {error.name}: pip install 'sosie[train]'") from error
 
 
-def _train(lib: sosie.Library, settings: Settings, out: Path | None, name: str | None, *, quiet: bool) -> Trained:
-    folder = out or Path("runs") / f"{settings.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
+def _train(lib: sosie.Library, asked: _Asked) -> Trained:
+    folder = asked.out or Path("runs") / f"{asked.settings.recipe}-{time.strftime('%Y%m%d-%H%M%S')}"
     with needs_torch():
         from sosie.training.run import train
 
-        with stages(quiet=quiet) as report:
+        with stages(quiet=asked.as_json) as report:
             try:
-                return train(lib, settings, folder, name=name, report=report)
+                return train(lib, asked.settings, folder, name=asked.name, report=report)
             except KeyboardInterrupt:
                 note(f"the run goes on where it broke off: the same command with --out {folder}")
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sosie.errors import UsageError
 
@@ -62,6 +62,11 @@ class Settings:
                 raise UsageError(message)
 
     def _faults(self) -> Iterator[tuple[bool, str]]:
+        for name, kind in get_type_hints(Settings).items():
+            if get_origin(kind) is Literal:
+                *others, last = get_args(kind)
+                chosen = getattr(self, name)
+                yield chosen not in (*others, last), f"{name} is {', '.join(others)} or {last}, not {chosen!r}"
         head = ",".join(map(str, self.head))
         yield any(size < 1 for size in self.head), f"a head is sizes of dense layers such as 1024,512,256, not {head}"
         yield max(self.head, default=1) > 16_384, f"a dense layer has at most 16,384 units, not {head}"
