@@ -31,12 +31,13 @@ from sosie.models.service import Models
 from sosie.questions import Asked, bytes_of, terms_of, with_words
 from sosie.region_search import KindView, answer_by_regions
 from sosie.regions.fusion import weights_of
-from sosie.search import Query, SpaceView, answer
+from sosie.search import Query, answer
 from sosie.sight import Parts, Sight, shown
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of
 from sosie.sources.reading import read_uri
+from sosie.space_view import SpaceView
 from sosie.types import (
     Box,
     Embedder,
@@ -445,13 +446,13 @@ class Library:
             if meant.given:
                 raise UsageError("a box, an object or a mask is of a picture: give one along with the words")
             regions = ()
-        kinds = self._kinds(meant, regions, view)
+        kinds = self._kinds(meant, regions)
         if any(Text in types for types in summed):  # squares of a feature map are in a space without words
             kinds = [kind for kind in kinds if kind.name != "pooled"]
         asked = engine.questions.understand(queries, meant, {each.name: each.view.space for each in kinds})
         if kinds or (any(len(each.terms) > 1 for each in asked) and not self.on_cluster):
-            files = self.files
-            found = answer_by_regions(asked, whole=view, kinds=kinds, catalogue=files, k=k, condition=condition)
+            files, whole = self.files, self._own_view(view.space)
+            found = answer_by_regions(asked, whole=whole, kinds=kinds, catalogue=files, k=k, condition=condition)
         else:
             found = answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
         if verify and meant.whole:
@@ -469,13 +470,13 @@ class Library:
         except SosieError:
             return None
 
-    def _kinds(self, parts: Parts, regions: Sequence[str] | None, whole: View) -> list[KindView]:
+    def _kinds(self, parts: Parts, regions: Sequence[str] | None) -> list[KindView]:
         """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts."""
         names = self.sight.fitting(parts) if regions is None else regions
         fitted = self.catalogue.record("fusion")
-        kinds = [KindView(n, self.view(self.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
+        kinds = [KindView(n, self._own_view(self.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
         if parts.objects and not any(each.name == "objects" for each in kinds):
-            kinds.append(KindView("objects", whole, weights_of("objects", fitted)))
+            kinds.append(KindView("objects", self._own_view(self.space), weights_of("objects", fitted)))
         return kinds
 
     def detect(self, asked: str | os.PathLike[str] | bytes | int) -> list[Region]:
@@ -497,6 +498,12 @@ class Library:
                     self.files, space, lambda: open_index(self.path, space), check_recall=self._check_recall
                 )
             return self._views[space.id]
+
+    def _own_view(self, space: Space) -> SpaceView:
+        view = self.view(space)
+        if not isinstance(view, SpaceView):
+            raise UsageError("parts of pictures are searched in a library in a folder, and this one lies on a cluster")
+        return view
 
     @property
     def recall_in_service(self) -> Running | None:

@@ -96,9 +96,10 @@ class Questions:
     def _see(self, asked: Sequence[tuple[Asked, Parts]], spaces: Mapping[str, Space]) -> list[_Seen]:
         """Decode what has to be decoded, take its parts, and embed everything in one run of the network."""
         facts: list[dict[str, Any]] = [{} for _ in asked]
-        pixels = bool(set(spaces) - {"objects"})
+        decoded = bool(set(spaces) - {"objects"})  # what masks and squares are made of is not stored
+        masked = any(kind.startswith("mask:") for kind in spaces)  # squares are of what the network sees anyway
         stored = {
-            at: each for at, (each, parts) in enumerate(asked) if isinstance(each, int) and not (parts.given or pixels)
+            at: each for at, (each, parts) in enumerate(asked) if isinstance(each, int) and not (parts.given or decoded)
         }
         pictures = {at: each for at, (each, _) in enumerate(asked) if isinstance(each, Picture)}
         words = {at: self._embed_words(each) for at, (each, _) in enumerate(asked) if isinstance(each, Text)}
@@ -119,7 +120,7 @@ class Questions:
         for at, future in futures.items():
             analysed = future.result()
             facts[at] |= {"pixels": analysed["pixels"], "shown": analysed["working"]}
-            shown = analysed["working"] if asked[at][1].given or pixels else analysed["input"]
+            shown = analysed["working"] if asked[at][1].given or masked else analysed["input"]
             pictures[at] = Picture(shown, analysed["width"], analysed["height"], analysed["format"])
         looks = {at: look(each, asked[at][1], self._sight, name=_name(asked[at][0])) for at, each in pictures.items()}
         found = self._embed(looks, spaces)

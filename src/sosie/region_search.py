@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from sosie import rank
-from sosie.catalogue import Catalogue, Condition, RegionRow, Space, View
+from sosie.catalogue import Catalogue, Condition, RegionRow
 from sosie.indexes.tune import EXACT_UNTIL
 from sosie.regions.fusion import Matched, Weights, combine, match_regions
+from sosie.regions.table import Held
 from sosie.search import Query, make_hit, same_pictures
-from sosie.sight import WHOLE
+from sosie.space_view import SpaceView
 from sosie.types import FloatMatrix, Hit, Ids, SearchResult
 
 __all__ = ["KindView", "answer_by_regions"]
@@ -27,14 +28,14 @@ class KindView:
     """One kind of regions, as it is searched: its name, its vectors, how they count."""
 
     name: str
-    view: View
+    view: SpaceView
     weights: Weights
 
 
 def answer_by_regions(
     queries: Sequence[Query],
     *,
-    whole: View,
+    whole: SpaceView,
     kinds: Sequence[KindView],
     catalogue: Catalogue,
     k: int,
@@ -42,7 +43,7 @@ def answer_by_regions(
 ) -> list[SearchResult]:
     """Answer several queries at once, in their order; several regions of a picture are one hit, its best one shown."""
     allow = catalogue.live_ids(condition) if condition else None
-    allowed_rows = {each.name: catalogue.live_rows(each.view.space, condition) for each in kinds} if condition else {}
+    allowed_rows = {each.name: each.view.allowed(condition) for each in kinds} if condition else {}
     results = []
     for query in queries:
         started = time.perf_counter()
@@ -56,7 +57,7 @@ def answer_by_regions(
 class _Run:
     """One query on its way through the spaces."""
 
-    def __init__(self, query: Query, whole: View, kinds: Sequence[KindView], catalogue: Catalogue) -> None:
+    def __init__(self, query: Query, whole: SpaceView, kinds: Sequence[KindView], catalogue: Catalogue) -> None:
         self._query, self._whole, self._kinds, self._catalogue = query, whole, kinds, catalogue
 
     def hits(self, k: int, allow: Ids | None, allowed_rows: Mapping[str, Ids]) -> tuple[Hit, ...]:
@@ -76,16 +77,18 @@ class _Run:
         rows = {int(i): row for row, i in enumerate(ids)}
         records = {record.id: record for record in self._catalogue.pictures([i for i, _ in ranked])}
         kept = [(i, score) for i, score in ranked if i in records]
+        best = [self._best(rows[i], matched) for i, _ in kept]
+        regions = self._catalogue.regions([i for i in best if i])
         return tuple(
             make_hit(
                 position,
                 records[i],
                 score,
                 same.get(i),
-                evidence=self._evidence(rows[i], vectors, scores, matched),
-                region=self._region(rows[i], matched),
+                evidence=self._evidence(rows[i], vectors, scores, matched, regions.get(region)),
+                region=regions.get(region),
             )
-            for position, (i, score) in enumerate(kept, 1)
+            for position, ((i, score), region) in enumerate(zip(kept, best, strict=True), 1)
         )
 
     def _candidates(self, k: int, allow: Ids | None, allowed_rows: Mapping[str, Ids]) -> set[int]:
@@ -103,7 +106,7 @@ class _Run:
             # many parts would bring many pictures: those that fit some part best are enough
             best = list(dict.fromkeys(rows[rows >= 0].tolist()))[: 2 * depth]
             whole = each.view.space.regions == "whole"
-            found |= set(best) if whole else set(self._catalogue.owners(best).values())
+            found |= set(best) if whole else set(each.view.owners_of(np.array(best, np.int64)).tolist())
         return found
 
     def _parts(self, kind: KindView) -> FloatMatrix:
@@ -120,43 +123,40 @@ class _Run:
             return parts
         return parts[: 1 if kind.view.description["tail"] < EXACT_UNTIL else 0]
 
-    def _match(self, kind: KindView, ids: Ids) -> tuple[Matched, list[RegionRow]]:
+    def _match(self, kind: KindView, ids: Ids) -> tuple[Matched, Held]:
         """Score the candidates by one kind of regions; a picture that has none of it counts as a whole."""
-        rows, vectors = self._rows_of(kind.view.space, ids)
-        owners = np.array([row.content_id for row in rows], np.int64)
-        # a region without a label was not judged: it is a square of the map, or stands for the whole picture
-        sure = np.array([row.region.confidence if row.region.label else 1.0 for row in rows], np.float32)
+        held = self._held(kind.view, ids)
         parts, asked = self._parts(kind), self._query.parts if kind.name == "objects" else ()
-        found = match_regions(parts, vectors, owners, asked=asked, confidence=sure, weights=kind.weights)
-        return _spread(found, ids), rows
+        found = match_regions(parts, held.vectors, held.owners, asked=asked, confidence=held.sure, weights=kind.weights)
+        return _spread(found, ids), held
 
-    def _rows_of(self, space: Space, ids: Ids) -> tuple[list[RegionRow], FloatMatrix]:
-        if space.regions != "whole":
-            return self._catalogue.regions_of(space, ids.tolist())
-        found, vectors = self._catalogue.whole_vectors(space, ids.tolist())
-        return [RegionRow(0, int(i), WHOLE) for i in found], vectors
+    def _held(self, view: SpaceView, ids: Ids) -> Held:
+        if view.space.regions != "whole":
+            return view.regions_of(ids)
+        found, vectors = self._catalogue.whole_vectors(view.space, ids.tolist())
+        return Held(np.zeros_like(found), found, np.ones(len(found), np.float32), vectors)
 
-    def _region(self, row: int, matched: Mapping[str, tuple[Matched, list[RegionRow]]]) -> RegionRow | None:
-        """Return the region that is shown: the best of the kind that counts most."""
+    def _best(self, row: int, matched: Mapping[str, tuple[Matched, Held]]) -> int:
+        """Return the id of the region that is shown, or 0: the best of the kind that counts most."""
         for each in sorted(self._kinds, key=lambda each: -each.weights.share):
-            found, rows = matched[each.name]
+            found, held = matched[each.name]
             at = int(found.region[row])
-            if at >= 0 and rows[at].id:
-                return rows[at]
-        return None
+            if at >= 0 and held.ids[at]:
+                return int(held.ids[at])
+        return 0
 
     def _evidence(
         self,
         row: int,
         vectors: FloatMatrix,
         scores: Mapping[str, FloatMatrix],
-        matched: Mapping[str, tuple[Matched, list[RegionRow]]],
+        matched: Mapping[str, tuple[Matched, Held]],
+        shown: RegionRow | None,
     ) -> dict[str, Any]:
         """Say what each space and each part of the query gave."""
         told: dict[str, Any] = {"parts": {name: round(float(each[row]), 4) for name, each in scores.items()}}
         if len(self._query.terms) > 1:
             told["terms"] = {name: round(float(vectors[row] @ vector), 4) for name, vector in self._query.terms}
-        shown = self._region(row, matched)
         if shown is not None and shown.region.label:
             told["object"] = {"label": shown.region.label, "confidence": round(shown.region.confidence, 4)}
             kind = max(self._kinds, key=lambda each: each.weights.share)

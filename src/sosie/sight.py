@@ -166,8 +166,12 @@ class Sight:
 
     def known_space(self, kind: str) -> Space | None:
         """Return the space of a kind where some picture has its regions; never makes one."""
-        key, fingerprint = self.key_of(kind), spec_hash(self._embedder.spec)
-        return next((s for s in self._catalogue.spaces() if (s.regions, s.spec_hash) == (key, fingerprint)), None)
+        wanted = (self.key_of(kind), self._fingerprint)
+        return next((s for s in self._catalogue.spaces() if (s.regions, s.spec_hash) == wanted), None)
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return spec_hash(self._embedder.spec)
 
     def existing_space(self, kind: str) -> Space:
         """Return the space of a kind; raise UsageError where no picture has such regions."""

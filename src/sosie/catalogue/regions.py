@@ -31,10 +31,24 @@ class Regions(Database):
         )
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
-    def owners(self, regions: Sequence[int]) -> dict[int, int]:
-        """Return the picture of each region."""
-        rows = self._among("SELECT id, content_id FROM regions WHERE id IN ({marks})", (), regions)
-        return dict(rows)
+    def region_facts(self, space: Space, *, after: int = 0) -> tuple[Ids, Ids, FloatMatrix]:
+        """Return the regions of a space with an id above ``after``, in its order: ids, pictures, how sure (n,).
+
+        A region without a label was not judged: it is a square of the map, or stands for the whole picture.
+        """
+        rows = self.query(
+            "SELECT regions.id, regions.content_id, CASE WHEN coalesce(label, '') = '' THEN 1.0 ELSE confidence END"
+            " FROM regions CROSS JOIN vectors ON space_id = ? AND vectors.content_id = regions.content_id"
+            " AND region_id = regions.id WHERE regions.id > ? AND kind = ? ORDER BY regions.id",
+            (space.id, after, space.regions),
+        )
+        ids, owners = (np.fromiter((row[at] for row in rows), np.int64, len(rows)) for at in (0, 1))
+        return ids, owners, np.fromiter((row[2] for row in rows), np.float32, len(rows))
+
+    def regions(self, ids: Sequence[int]) -> dict[int, RegionRow]:
+        """Return some regions by their ids; those that are not there are left out."""
+        rows = self._among(f"SELECT {_COLUMNS} FROM regions WHERE id IN ({{marks}})", (), ids)
+        return {row[0]: RegionRow(row[0], row[1], Region(row[2:6], row[6], row[7])) for row in rows}
 
     def regions_of(self, space: Space, contents: Sequence[int]) -> tuple[list[RegionRow], FloatMatrix]:
         """Return the regions of some pictures in a space, in order of picture, and their vectors (n, dim)."""

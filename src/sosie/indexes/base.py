@@ -72,6 +72,11 @@ class RowIndex(ABC):
         """The ids held, ascending."""
         return self._ids
 
+    @property
+    def vectors(self) -> Vectors:
+        """The vectors (n, dim) as they were given, in the order of ``ids``."""
+        return self._vectors
+
     def __len__(self) -> int:
         return len(self._ids)
 

@@ -1,0 +1,60 @@
+"""Whose the regions of a space are, in memory: a search asks it for every candidate, and a database takes too long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sosie.types import FloatMatrix, Ids
+
+__all__ = ["Held", "Table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The regions of some pictures, picture by picture: ids (n,), pictures (n,), how sure (n,), vectors (n, dim)."""
+
+    ids: Ids
+    owners: Ids
+    sure: FloatMatrix
+    vectors: FloatMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The regions of a space in ascending order of id, their pictures, and how sure each is (n,); 28 bytes each."""
+
+    ids: Ids
+    owners: Ids
+    sure: FloatMatrix
+    _by_owner: Ids = field(init=False)
+
+    def __post_init__(self) -> None:
+        # a picture that is looked at again gets new regions, so their order need not be that of pictures
+        object.__setattr__(self, "_by_owner", np.lexsort((self.ids, self.owners)))
+
+    def grown(self, more: Table) -> Table:
+        """Return a table with regions that came later."""
+        if not len(more.ids):
+            return self
+        ids, owners = np.concatenate([self.ids, more.ids]), np.concatenate([self.owners, more.owners])
+        return Table(ids, owners, np.concatenate([self.sure, more.sure]))
+
+    def below(self, pictures: Ids) -> Ids:
+        """Return the ids of all regions of ``pictures``, ascending."""
+        return self.ids[np.isin(self.owners, pictures)]
+
+    def owners_of(self, ids: Ids) -> Ids:
+        """Return the pictures of some regions; those that are not known are left out."""
+        at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
+        owners: Ids = self.owners[at[self.ids[at] == ids]]
+        return owners
+
+    def rows_of(self, pictures: Ids) -> Ids:
+        """Return the rows of the regions of ``pictures``, which ascend, picture by picture."""
+        starts, ends = (np.searchsorted(self.owners, pictures, side, self._by_owner) for side in ("left", "right"))
+        counts = ends - starts
+        before = np.cumsum(counts) - counts  # rows of the pictures before each
+        rows: Ids = self._by_owner[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
+        return rows
