@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
 from recipes.bundled.network import COPY_DIM, SEMANTIC_DIM, Exported, Student
 
-__all__ = ["TOLERANCE", "describe", "disagreement", "export", "load_snapshot"]
+__all__ = ["TOLERANCE", "describe", "disagreement", "export", "keep", "load_snapshot"]
 
 TOLERANCE = 1e-3
 _OPSET = 17
@@ -23,8 +24,9 @@ _OUTPUTS = ["semantic", "copy", "featuremap"]
 
 
 def load_snapshot(path: Path, *, backbone: str, classes: int = 1001) -> Student:
-    """Load a student from the averaged weights that a run wrote, or a bare timm backbone under keys `b.*`."""
-    stored = torch.load(path, map_location="cpu", weights_only=True)
+    """Load a student from the averaged weights that a run wrote (.pt), from those that are kept with the recipe
+    (.safetensors), or from a bare timm backbone under keys `b.*`."""
+    stored = _stored(path)
     state = {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
     known = len(state["heads.classes.bias"]) if "heads.classes.bias" in state else classes
     student = Student(classes=known, backbone=backbone)
@@ -34,6 +36,12 @@ def load_snapshot(path: Path, *, backbone: str, classes: int = 1001) -> Student:
     else:
         student.load_state_dict(state)
     return student.eval()
+
+
+def _stored(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
 def export(student: Student, out: Path) -> None:
@@ -118,6 +126,11 @@ def describe(path: Path, *, version: str, side: int) -> Path:
     return out
 
 
+def keep(student: Student, path: Path) -> None:
+    """Write the weights in half precision as safetensors, for a later training to start from."""
+    save_file({k: v.half() if v.is_floating_point() else v for k, v in student.state_dict().items()}, path)
+
+
 def main() -> None:
     """Export, check against torch, and describe."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -125,7 +138,8 @@ def main() -> None:
     parser.add_argument("--backbone", default="regnetx_002")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="0")
-    parser.add_argument("--side", type=int, default=160)
+    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--keep", type=Path, help="write the weights there, too (.safetensors), to train on from")
     options = parser.parse_args()
     student = load_snapshot(options.snapshot, backbone=options.backbone)
     export(student, options.out)
@@ -134,6 +148,8 @@ def main() -> None:
         raise SystemExit(f"the export differs from torch by {worst:.1e}, more than {TOLERANCE}")
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB, differs from torch by {worst:.1e}")
     describe(options.out, version=options.version, side=options.side)
+    if options.keep:
+        keep(student, options.keep)
 
 
 if __name__ == "__main__":

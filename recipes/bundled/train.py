@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 from dataclasses import fields
 from pathlib import Path
 
@@ -185,6 +186,8 @@ def train(options: Options, *, rank: int = 0, size: int = 1) -> Run:
 
 
 def _worker(rank: int, options: Options) -> None:
+    # sent when the parent ends; a command in the background inherits that it is ignored, and would train on for nobody
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     train(options, rank=rank, size=options.workers)
 
 

@@ -19,7 +19,7 @@ import torch
 from recipes.bundled import losses
 from recipes.bundled.data import Source, list_blobs, load_shards, pack
 from recipes.bundled.evaluate import mean_average_precision as by_hand
-from recipes.bundled.export import TOLERANCE, describe, disagreement, export, load_snapshot
+from recipes.bundled.export import TOLERANCE, describe, disagreement, export, keep, load_snapshot
 from recipes.bundled.heads import Features, extract, fit
 from recipes.bundled.leaks import near_duplicates
 from recipes.bundled.network import Exported, Student
@@ -94,6 +94,15 @@ def test_the_export_agrees_with_torch(snapshot: Path, tmp_path: Path) -> None:
     export(student, tmp_path / "bundled.onnx")
     assert disagreement(student, tmp_path / "bundled.onnx", sides=(64, 96)) < TOLERANCE
     assert (tmp_path / "bundled.onnx").stat().st_size < 12 * 2**20
+
+
+def test_the_weights_that_are_kept_are_those_of_the_run(snapshot: Path, tmp_path: Path) -> None:
+    student = load_snapshot(snapshot, backbone="regnetx_002")
+    keep(student, tmp_path / "kept.safetensors")
+    again = load_snapshot(tmp_path / "kept.safetensors", backbone="regnetx_002")
+    assert all(
+        torch.equal(a, b) for a, b in zip(student.state_dict().values(), again.state_dict().values(), strict=True)
+    )
 
 
 def test_a_picture_and_its_mirror_image_have_the_same_vectors(snapshot: Path) -> None:
