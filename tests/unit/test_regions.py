@@ -291,6 +291,27 @@ def test_a_place_in_the_input_comes_back_to_its_place_in_the_picture(how: str, s
     np.testing.assert_allclose(fitted.back(inside), [[0, 0, 1, 1]])
 
 
+@pytest.mark.parametrize("channels", ["RGB", "BGR"])
+@pytest.mark.parametrize(("how", "left"), [("squash", 0), ("corner", 0), ("centre", 8)])
+def test_the_input_holds_the_numbers_that_the_description_asks_for(channels: str, how: str, left: int) -> None:
+    colour = np.array([200, 100, 7], np.uint8)
+    mean, std = np.array([0.5, 0.25, 0.125]), np.array([0.2, 0.4, 0.8])
+    wanted = Input("x", 32, 32, how, pad=9, channels=channels, scale=255.0, mean=tuple(mean), std=tuple(std))
+    tensor = fit(np.tile(colour, (60, 30, 1)), wanted).tensor
+    numbers = (colour[:: -1 if channels == "BGR" else 1] / 255 - mean) / std
+    borders = (9 / 255 - mean) / std
+    for channel, number, border in zip(tensor[0], numbers, borders, strict=True):
+        expected = np.full((32, 32), border)
+        expected[:, left : left + (32 if how == "squash" else 16)] = number
+        np.testing.assert_allclose(channel, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_place_whose_class_is_no_number_is_nothing(tmp_path: Path) -> None:
+    rows = [(32, 32, 32, 16, np.nan, 0.9), (32, 32, 32, 16, 0.1, 0.8)]
+    path = write_network(tmp_path, {"output0": yolov8_output(*rows)}, like="yolov8", classes=CLASSES)
+    assert [round(one.confidence, 2) for one in detector(path).detect(GREY)] == [0.8]
+
+
 def test_suppression_keeps_boxes_of_other_classes_apart() -> None:
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 40, 40]], np.float32)
     scores = np.array([0.5, 0.9, 0.4], np.float32)

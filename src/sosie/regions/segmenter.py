@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from threading import Lock
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from sosie.errors import UntrustedModel, UsageError
-from sosie.networks import open_network, require_outputs
-from sosie.regions.description import Description
-from sosie.regions.fitting import Fitted, fit
+from sosie.regions.fitting import Fitted
+from sosie.regions.network import Network
 from sosie.registry import nearest
 from sosie.types import FloatMatrix, Pixels
 
@@ -40,27 +38,10 @@ def logit_maps(logits: FloatMatrix) -> FloatMatrix:
 MAPS: Mapping[str, Layout] = {"classes": classes, "maps": maps, "logit_maps": logit_maps}
 
 
-class Segmenter:
-    """Runs a described segmenter with ONNX Runtime on the CPU. Thread-safe; loads at the first picture or `warm_up`."""
+class Segmenter(Network[FloatMatrix]):
+    """Tells with a described network how surely each place belongs to each class (c, h, w)."""
 
-    def __init__(self, description: Description, *, threads: int | None = None) -> None:
-        if description.layout not in MAPS:
-            hint = nearest(description.layout, MAPS)
-            raise UntrustedModel(f"{description.name}: no layout of masks is called {description.layout!r}; {hint}")
-        self.description = description
-        self._threads = threads
-        self._session: Any = None
-        self._lock = Lock()
-
-    def warm_up(self) -> None:
-        """Load the network and run it once, so that one that does not fit its description fails before any picture."""
-        with self._lock:
-            if self._session is None:
-                about = self.description
-                session = open_network(about.path, sha256=about.sha256, threads=self._threads)
-                require_outputs(session, about.outputs, about.path)
-                self._run(session, fit(np.full((about.input.height, about.input.width, 3), 114, np.uint8), about.input))
-                self._session = session
+    layouts, things = MAPS, "masks"
 
     def probability(self, pixels: Pixels, wanted: str) -> FloatMatrix:
         """Return for each pixel, at most 256 a side, how surely it is ``wanted`` (h, w).
@@ -69,12 +50,10 @@ class Segmenter:
         for a class that the network does not know, UntrustedModel where its outputs do not fit the description.
         """
         rows = self.rows_of(wanted)
-        self.warm_up()
-        fitted = fit(pixels, self.description.input)
-        found = self._run(self._session, fitted)[rows].max(axis=0)
+        fitted, found = self.see(pixels)
         height, width = pixels.shape[:2]
         shrink = min(1.0, _LOOKED_AT / max(height, width))
-        sure = fitted.cut(found, (max(1, round(height * shrink)), max(1, round(width * shrink))))
+        sure = fitted.cut(found[rows].max(axis=0), (max(1, round(height * shrink)), max(1, round(width * shrink))))
         return np.asarray(1 - sure if wanted.startswith("!") else sure, np.float32)
 
     def rows_of(self, wanted: str) -> list[int]:
@@ -86,14 +65,9 @@ class Segmenter:
                 raise UsageError(f"{self.description.name} knows no {name!r}; {nearest(name, known)}")
         return [known.index(name) for name in names]
 
-    def _run(self, session: Any, fitted: Fitted) -> FloatMatrix:
-        """Return how surely each place of the network's own grid belongs to each class (c, h, w)."""
+    def _read(self, outputs: Sequence[Any], fitted: Fitted) -> FloatMatrix:
         about = self.description
-        try:
-            found = np.asarray(session.run(list(about.outputs), {about.input.name: fitted.tensor})[0], np.float32)
-        except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise UntrustedModel(f"{about.path} does not take what is described: {reason}") from error
+        found = np.asarray(outputs[0], np.float32)
         if found.ndim != 4 or found.shape[:2] != (1, len(about.classes)):
             wanted = f"(1, {len(about.classes)}, h, w)"
             raise UntrustedModel(f"{about.path}: an output of shape {found.shape} came, where {wanted} was described")

@@ -27,6 +27,9 @@ def suppress(boxes: FloatMatrix, scores: FloatMatrix, labels: Ids, *, overlap: f
 
 def overlaps(box: FloatMatrix, boxes: FloatMatrix) -> FloatMatrix:
     """Return the intersection over union of one box (4,) with others (n, 4)."""
-    inner = np.clip(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0, None).prod(axis=1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (box[2:] - box[:2]).prod()
+    x1, y1, x2, y2 = boxes.T
+    across = np.minimum(x2, box[2]) - np.maximum(x1, box[0])
+    down = np.minimum(y2, box[3]) - np.maximum(y1, box[1])
+    inner = np.maximum(across, 0) * np.maximum(down, 0)
+    areas = (x2 - x1) * (y2 - y1) + (box[2] - box[0]) * (box[3] - box[1])
     return np.asarray(inner / np.maximum(areas - inner, 1e-12), np.float32)
