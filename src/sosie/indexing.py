@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue
     from sosie.indexes.annoy import AnnoyMetric
 
-__all__ = ["Indexing", "open_index"]
+__all__ = ["Indexing", "index_stamp", "open_index"]
 
 
 class _Library(Protocol):
@@ -197,6 +198,11 @@ def open_index(library: Path, space: Space) -> tuple[Index, Manifest] | None:
     except DamagedIndex as error:
         warnings.warn(f"searching without an index: {error}", stacklevel=2)
         return None
+
+
+def index_stamp(library: Path, space: Space) -> Callable[[], object]:
+    """Return what gives a value that changes whenever `open_index` would give another index."""
+    return partial(store.pointer_stamp, os.fspath(_root(library, space) / store.CURRENT))
 
 
 def _root(library: Path, space: Space) -> Path:

@@ -10,7 +10,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -24,7 +24,7 @@ from sosie.embedders.choose import embedder_of, full_name
 from sosie.embedders.shelf import Shelf
 from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
-from sosie.indexing import Indexing, open_index
+from sosie.indexing import Indexing, index_stamp, open_index
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.models.engine import Engine
 from sosie.models.service import Models
@@ -495,7 +495,11 @@ class Library:
             if space.id not in self._views:
                 own = self.catalogue.view(space)
                 self._views[space.id] = own or SpaceView(
-                    self.files, space, lambda: open_index(self.path, space), check_recall=self._check_recall
+                    self.files,
+                    space,
+                    partial(open_index, self.path, space),
+                    stamp=index_stamp(self.path, space),
+                    check_recall=self._check_recall,
                 )
             return self._views[space.id]
 

@@ -31,6 +31,7 @@ class _Snapshot:
     """What a view knew at one epoch of the catalogue."""
 
     epoch: int
+    stamp: object  # of the main index
     rewrites: int
     main: Index | None
     manifest: Manifest | None
@@ -40,6 +41,11 @@ class _Snapshot:
     tail: ExactIndex  # those of them that are live
     unembedded: int  # live pictures without a vector in this space
     regions: Table | None  # whose they are; None in a space of whole pictures
+
+    @property
+    def opened(self) -> tuple[Index, Manifest] | None:
+        """The main index as it was opened."""
+        return None if self.main is None or self.manifest is None else (self.main, self.manifest)
 
     def search(
         self, queries: FloatMatrix, k: int, allow: Ids | None = None, *, exactly: bool = False
@@ -78,8 +84,9 @@ class SpaceView:
     """All live vectors of a space, searchable: main index + exact tail - what is gone. Thread-safe.
 
     ``open_main`` returns the current main index and its manifest, or None; it is asked again when ``forget`` was
-    called, because an index was built or dropped. ``check_recall`` is the share of searches that are checked against
-    exact search in the background; 0 checks none.
+    called, because an index was built or dropped, and when ``stamp`` gives something else, because another process
+    did so. ``check_recall`` is the share of searches that are checked against exact search in the background; 0 checks
+    none.
     """
 
     def __init__(
@@ -88,14 +95,17 @@ class SpaceView:
         space: Space,
         open_main: Callable[[], tuple[Index, Manifest] | None],
         *,
+        stamp: Callable[[], object] = lambda: None,
         check_recall: float = 0.0,
     ) -> None:
         self.space = space
         self._monitor = RecallMonitor(share=check_recall) if check_recall else None
         self._catalogue = catalogue
         self._open_main = open_main
+        self._stamp = stamp
         self._snapshot: _Snapshot | None = None
         self._lock = threading.Lock()
+        self._swapping = threading.Lock()
 
     @property
     def description(self) -> dict[str, Any]:
@@ -163,18 +173,43 @@ class SpaceView:
         return self._current().regions_of(pictures)
 
     def _current(self) -> _Snapshot:
-        epoch = self._catalogue.epoch()
-        snapshot = self._snapshot
-        if snapshot is not None and snapshot.epoch == epoch:
-            return snapshot
+        stamp, known = self._stamp(), self._snapshot
+        if known is not None and known.stamp != stamp:
+            self._swap(stamp)
+        epoch, known = self._catalogue.epoch(), self._snapshot
+        if known is not None and known.epoch == epoch:
+            return known
         with self._lock:
-            if self._snapshot is None or self._snapshot.epoch != epoch:
-                self._snapshot = self._take(epoch, self._snapshot)
-            return self._snapshot
+            known = self._snapshot
+            if known is None:
+                known = self._take(epoch, stamp, self._open_main())
+            elif known.epoch != epoch:
+                known = self._take(epoch, known.stamp, known.opened, known)
+            self._snapshot = known
+            return known
 
-    def _take(self, epoch: int, before: _Snapshot | None) -> _Snapshot:
+    def _swap(self, stamp: object) -> None:
+        """Open the index that another process made the current one; whoever asks meanwhile is answered by the last."""
+        if not self._swapping.acquire(blocking=False):
+            return
+        try:
+            opened = self._open_main()
+            with self._lock:
+                self._snapshot = self._take(self._catalogue.epoch(), stamp, opened)
+        finally:
+            self._swapping.release()
+        if self._monitor is not None:
+            self._monitor.forget()
+
+    def _take(
+        self,
+        epoch: int,
+        stamp: object,
+        opened: tuple[Index, Manifest] | None,
+        before: _Snapshot | None = None,
+    ) -> _Snapshot:
         """Read what has come since the last snapshot; everything, where an older picture got vectors late."""
-        main, manifest = (before.main, before.manifest) if before else (self._open_main() or (None, None))
+        main, manifest = opened or (None, None)
         rewrites = self._catalogue.rewrites(self.space)
         if before and before.rewrites == rewrites:
             after = int(before.ids[-1]) if len(before.ids) else (manifest.covers if manifest else 0)
@@ -197,7 +232,7 @@ class SpaceView:
         if main is not None and not bool(np.isin(main.ids, live, assume_unique=True).all()):
             main_live = np.intersect1d(main.ids, live, assume_unique=True)
             main_live.flags.writeable = False  # lets the index remember the filter that it makes of them
-        return _Snapshot(epoch, rewrites, main, manifest, main_live, ids, vectors, tail, unembedded, regions)
+        return _Snapshot(epoch, stamp, rewrites, main, manifest, main_live, ids, vectors, tail, unembedded, regions)
 
     def _regions(self, before: Table | None) -> Table | None:
         """Return whose the regions are; what is known of one never changes, since no id is used twice."""

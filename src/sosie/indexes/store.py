@@ -29,7 +29,7 @@ from sosie.indexes.manifest import FileDigest, Manifest
 from sosie.registry import resolve
 from sosie.types import Index
 
-__all__ = ["current_manifest", "drop", "generations", "open_current", "write_generation"]
+__all__ = ["CURRENT", "current_manifest", "drop", "generations", "open_current", "pointer_stamp", "write_generation"]
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
@@ -85,6 +85,15 @@ def open_current(root: Path, *, expect: Mapping[str, Any]) -> tuple[Index, Manif
 def current_manifest(root: Path) -> Manifest | None:
     """Return the manifest of the current generation, its own digest checked; no index file is loaded."""
     return _settled(root, lambda: _current(root))
+
+
+def pointer_stamp(pointer: str) -> tuple[int, ...] | None:
+    """Return what changes with the file CURRENT: its path is a string, since this is asked before every search."""
+    try:
+        about = os.stat(pointer)  # noqa: PTH116
+    except OSError:
+        return None
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def generations(root: Path) -> list[str]:
