@@ -28,6 +28,9 @@ needs one: add `-H "Authorization: Bearer $KEY"`.
 A hit is what `sosie search --json` prints ([how to read it](../how-to/read-answers.md)). Answers come in pages: give
 `next_cursor` of one as `cursor`, and everything else unchanged, to get the next; null is the end.
 
+Whatever goes with an upload is a field of its form: `-F k=3`. A parameter or a field that an operation does not have is
+refused, never ignored.
+
 An error is a problem document (RFC 9457) of the type `application/problem+json`: `code` is stable, `detail` says
 what to do next, `reason` says why a picture was refused, in the words of the quarantine.
 
@@ -43,7 +46,7 @@ what to do next, `reason` says why a picture was refused, in the words of the qu
 | 403 | `scope_too_small`, `foreign_origin`, `library_read_only`, `paths_forbidden`, `urls_forbidden` |
 | 404 | `not_found`, `unknown_name`, `query_forgotten`, `source_unreachable` |
 | 408, 413, 421, 429, 431 | `too_slow`, `body_too_large`, `foreign_host`, `too_many_requests`, `headers_too_large` |
-| 422 | `invalid_request`, `bad_picture`, `bad_labels` |
+| 422 | `invalid_request`, `unknown_parameter`, `bad_picture`, `bad_labels` |
 | 503 | `busy`, `library_busy`, `library_damaged`, `closing`: `Retry-After` says when to try again |
 """
 

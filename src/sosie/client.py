@@ -170,7 +170,9 @@ def _error(answer: httpx.Response) -> SosieError:
     except (ValueError, KeyError, TypeError):
         return ServiceAway(f"the server answered {answer.status_code} and not as Sosie does: check the address")
     if code == "bad_picture":
-        return BadPicture(str(problem.get("reason", code)), detail)
+        refused = BadPicture(str(problem.get("reason", code)), detail)
+        refused.args = (detail,)  # which begins with the name of the picture, and says the reason
+        return refused
     if answer.status_code in (429, 503):
         return ServiceAway(detail)
     return _ERRORS.get(code, UsageError)(detail)

@@ -143,3 +143,9 @@ class BadPicture(SosieError, ValueError):
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+
+    def named(self, name: str) -> BadPicture:
+        """Return the same refusal with the picture's name before it, which is shown as it is given."""
+        other = BadPicture(self.reason, self.detail)
+        other.args = (f"{name}: {self}",)
+        return other

@@ -20,6 +20,7 @@ from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
 from sosie.looking import Look, look
 from sosie.regions.pooled import pooled_regions
 from sosie.search import Query
+from sosie.present.text import visible
 from sosie.sight import Parts, Sight
 from sosie.sources.reading import read_uri
 from sosie.types import Embedder, FloatMatrix, Picture, Text
@@ -209,7 +210,7 @@ def bytes_of(asked: str | os.PathLike[str] | bytes) -> bytes:
     except BadPicture as error:
         if error.reason == "missing":
             raise NotFound(f"there is no picture at {text}: check the path") from error
-        raise
+        raise error.named(visible(text)) from error
 
 
 def terms_of(asked: Asked) -> list[tuple[float, Asked]]:

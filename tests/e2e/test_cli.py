@@ -118,7 +118,8 @@ def test_remove_forgets_and_leaves_the_file(tmp_path: Path, capsys: pytest.Captu
         (["search", "{q}", "-k", "0", "-L", "{lib}"], 2, "-k"),
         (["search", "nowhere.jpg", "-L", "{lib}"], 3, "no picture at nowhere.jpg"),
         (["search", "{q}", "-L", "{tmp}/nothing"], 3, "sosie add"),
-        (["search", "{text}", "-L", "{lib}"], 3, "not_a_picture"),
+        (["search", "{text}", "-L", "{lib}"], 3, "{text}: not_a_picture"),
+        (["search", "{q}", "{text}", "-L", "{lib}"], 3, "{text}: not_a_picture"),
         (["search", "{q}", "-L", "{lib}", "--where", "label ="], 2, "expected"),
         (["search", "{q}", "-L", "{lib}", "--box", "2,0,1,1"], 2, "box"),
         (["search", "{q}", "-L", "{lib}", "--box", "a,b"], 2, "box"),
@@ -139,7 +140,7 @@ def test_wrong_use_is_one_clear_line(
     known = {"q": query_in(tmp_path), "lib": library, "tmp": tmp_path, "text": tmp_path / "text.jpg"}
     assert main([word.format(**known) for word in argv]) == code
     said = capsys.readouterr().err
-    assert says in said
+    assert says.format(**known) in said
     assert "Traceback" not in said
 
 

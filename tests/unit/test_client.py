@@ -52,6 +52,7 @@ def test_errors_are_those_of_the_library(client: Client) -> None:
     with pytest.raises(BadPicture) as refused:
         client.search(b"text")
     assert refused.value.reason == "not_a_picture"
+    assert str(refused.value).startswith("upload: not_a_picture: ")
     with pytest.raises(FilterError):
         client.search(1, where="label =")
     with pytest.raises(NotFound):

@@ -14,6 +14,9 @@ from PIL import Image
 
 import sosie
 from sosie.library import Library
+from sosie.server.app import create_app
+from sosie.server.routes import copies, jobs, maps, pictures, quarantine, search
+from sosie.server.strict import known_names
 from tests.serving import running, small_library
 
 API = "/api/v1"
@@ -126,6 +129,68 @@ def test_an_upload_that_is_no_picture_says_why(web: httpx.Client, data: bytes, r
         answer = web.post(f"{API}/{path}", files=upload(data))
         assert (answer.status_code, answer.json()["code"]) == (422, "bad_picture")
         assert answer.json()["reason"] == reason
+        assert answer.json()["detail"].startswith(f"a.jpg: {reason}")
+
+
+def test_the_name_of_a_bad_upload_is_shown_and_does_nothing_else(web: httpx.Client) -> None:
+    head = 'Content-Disposition: form-data; name="picture"; filename="\u202egpj.\x1b[2J<b>' + "n" * 3000 + '"'
+    body = f"--x\r\n{head}\r\n\r\nno picture\r\n--x--\r\n".encode()  # by hand: clients escape such names
+    answer = web.post(f"{API}/search", content=body, headers={"content-type": "multipart/form-data; boundary=x"})
+    detail = answer.json()["detail"]
+    assert answer.status_code == 422
+    assert detail.isprintable()
+    assert detail.startswith(r"\u202egpj.\x1b[2J<b>n")
+    assert detail.endswith("not_a_picture: begins with b'no pictu'")
+    assert len(detail) < 200
+
+
+@pytest.mark.parametrize("path", ["search", "copies"])
+def test_a_field_in_the_address_is_refused_and_not_ignored(web: httpx.Client, path: str) -> None:
+    answer = web.post(f"{API}/{path}", params={"k": 3}, files=upload(jpeg(1)))
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
+    assert "-F k=" in answer.json()["detail"]
+    within = web.post(f"{API}/search", data={"k": 3}, files=upload(jpeg(1)))
+    assert len(within.json()["hits"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("GET", "search", {"params": {"id": 1, "were": "label = 'x'"}}),
+        ("GET", "pictures", {"params": {"limit": 3}}),
+        ("GET", "info", {"params": {"x": ""}}),
+        ("GET", "jobs", {"params": {"\x1b[2J": 1}}),
+        ("POST", "search", {"files": upload(b"anything"), "data": {"kk": "3"}}),
+        ("POST", "decisions", {"params": {"a": 1}, "json": {"a": 1, "b": 2, "decision": None}}),
+    ],
+)
+def test_what_an_operation_does_not_know_is_refused(
+    web: httpx.Client, method: str, path: str, sent: dict[str, Any]
+) -> None:
+    answer = web.request(method, f"{API}/{path}", **sent)
+    assert (answer.status_code, answer.json()["code"]) == (422, "unknown_parameter")
+    assert answer.json()["detail"].isprintable()
+
+
+def test_a_misspelt_parameter_is_told_the_right_name(web: httpx.Client) -> None:
+    answer = web.get(f"{API}/search", params={"id": 1, "wheer": "label = 'x'"})
+    assert answer.json()["detail"] == "there is no parameter 'wheer' here; did you mean 'where'?"
+
+
+def test_the_names_that_are_known_are_those_of_the_document(library: Library) -> None:
+    document = create_app(library).openapi()
+    routes: list[Any] = [
+        route for module in (copies, jobs, maps, pictures, quarantine, search) for route in module.router.routes
+    ]
+    assert len(routes) > 20
+    for route in routes:
+        operation = document["paths"][route.path][min(route.methods).lower()]
+        query, fields = known_names(route.endpoint)
+        assert query == {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+        form = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data", {}).get("schema", {})
+        schema = document["components"]["schemas"][form["$ref"].rpartition("/")[2]] if form else {}
+        assert fields == schema.get("properties", {}).keys()
+        assert schema.get("additionalProperties", False) is False
 
 
 def test_an_added_picture_is_found_at_once_and_known_the_second_time(web: httpx.Client) -> None:

@@ -14,7 +14,9 @@ from sosie.analysis import pixel_digest
 from sosie.copies.analysis import coarse_extractor, extractor
 from sosie.copies.candidates import Candidate
 from sosie.copies.verdicts import Decided, Judged, judge
+from sosie.errors import BadPicture
 from sosie.fingerprints import Codes, fingerprint, hamming, variants
+from sosie.present.text import visible
 from sosie.types import Picture, Pixels, Verdict
 from sosie.verify.calibration import Calibration
 from sosie.verify.certificate import Certificate, certify, jpeg_quality
@@ -107,8 +109,11 @@ def analyse_side(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def side_of(name: str, data: bytes, pool: _Pool) -> Side:
-    """Decode one picture in a worker that runs ``ANALYSE``; raise BadPicture."""
-    found = pool.submit(data).result()
+    """Decode one picture in a worker that runs ``ANALYSE``; raise BadPicture with its name."""
+    try:
+        found = pool.submit(data).result()
+    except BadPicture as error:
+        raise error.named(visible(name)) from error
     return Side(
         name=name,
         sha256=hashlib.sha256(data).hexdigest(),

@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 import sosie
 from sosie.server import problems
@@ -19,7 +18,7 @@ from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
 from sosie.server.routes import copies, health, jobs, maps, pages, pictures, quarantine, reports, search
 from sosie.server.state import State, make_state
-from sosie.types import Picture
+from sosie.server.strict import only_known
 
 if TYPE_CHECKING:
     from sosie.library import Library
@@ -29,8 +28,9 @@ __all__ = ["create_app"]
 
 _ABOUT = """Reverse image search on your own pictures.
 
-Every error is a problem document (RFC 9457) with a stable `code`. Pages follow each other by `cursor`: give
-`next_cursor` of one page, and otherwise the same parameters, to get the next.
+Every error is a problem document (RFC 9457) with a stable `code`. A parameter that is not known is
+refused. Pages follow each other by `cursor`: give `next_cursor` of one page, and otherwise the same parameters, to get
+the next.
 """
 
 
@@ -66,7 +66,9 @@ def create_app(
     )
     app.state.sosie = state
     problems.install(app, page=error_page)
-    for module in (search, copies, pictures, maps, jobs, quarantine, health, pages, reports):
+    for module in (search, copies, pictures, maps, jobs, quarantine):
+        app.include_router(module.router, dependencies=[Depends(only_known)])
+    for module in (health, pages, reports):
         app.include_router(module.router)
     pages.mount_static(app)
     _protect(app, state)
@@ -121,6 +123,8 @@ def _describe(app: FastAPI) -> None:
     """Put the problem document among the schemas, in place of FastAPI's own errors."""
     make = app.openapi
 
+            for form in (schema for name, schema in schemas.items() if name.startswith("Body_")):
+                form["additionalProperties"] = False
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = make()

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from fastapi import UploadFile
 
 from sosie.errors import BadPicture
+from sosie.present.text import shorten, visible
 from sosie.server.previews import Preview
 from sosie.server.queries import KeptQuery
 from sosie.server.state import State
 
-__all__ = ["look_at", "upload_bytes"]
+__all__ = ["look_at", "named_after", "upload_bytes"]
+
+_NAME = 120  # characters of a file name that an error repeats
 
 
 async def upload_bytes(upload: UploadFile) -> bytes:
     """Return what was sent; raise BadPicture where that is nothing."""
     data = await upload.read()
     if not data:
-        raise BadPicture("empty", "the upload has no bytes: choose another file")
+        with named_after(upload):
+            raise BadPicture("empty", "the upload has no bytes: choose another file")
     return data
+
+
+@contextmanager
+def named_after(upload: UploadFile) -> Iterator[None]:
+    """Tell what is wrong with an upload by the name of its file, of which nothing but what can be shown is left."""
+    try:
+        yield
+    except BadPicture as error:
+        raise (error.named(shorten(visible(upload.filename), _NAME)) if upload.filename else error) from error
 
 
 async def look_at(state: State, query: KeptQuery) -> Preview:

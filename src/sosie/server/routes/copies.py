@@ -11,7 +11,7 @@ from sosie.server.auth import Reader, Writer
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import MAX_ID, CompareOut, DecisionBody, DecisionsOut, DuplicatesOut, SearchOut
 from sosie.server.state import State
-from sosie.server.uploads import upload_bytes
+from sosie.server.uploads import named_after, upload_bytes
 
 router = APIRouter(prefix="/api/v1", tags=["copies"], responses=responses(404))
 
@@ -47,7 +47,8 @@ async def copies_of_upload(
 ) -> Response:
     """Find what an upload is a copy of."""
     kept = state.kept.keep(await upload_bytes(picture))
-    found = await state.work.run(lambda: state.copies.find(kept.data, k=k))
+    with named_after(picture):
+        found = await state.work.run(lambda: state.copies.find(kept.data, k=k))
     return json_response({**found.to_json(), "next_cursor": None})
 
 

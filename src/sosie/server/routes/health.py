@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from sosie.server.answers import json_response
 from sosie.server.auth import Reader
@@ -13,6 +13,7 @@ from sosie.server.metrics import CONTENT_TYPE
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import InfoOut
 from sosie.server.state import State, state_of
+from sosie.server.strict import only_known
 
 router = APIRouter(tags=["health"])
 
@@ -34,7 +35,7 @@ async def readyz(request: Request) -> Response:
     return json_response({"status": "ready", "pictures": stats["pictures"], **health})
 
 
-@router.get("/api/v1/info", responses=responses())
+@router.get("/api/v1/info", responses=responses(), dependencies=[Depends(only_known)])
 async def info(state: Reader) -> InfoOut:
     """Say what the library holds, how it answers, and what recall its searches reach."""
     stats = await state.light.run(state.library.stats)

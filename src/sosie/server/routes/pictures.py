@@ -15,7 +15,7 @@ from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.params import Cursor, PageSize, PictureId, Where
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import Added, LabelsBody, LabelsOut, PictureOut, PicturesOut
-from sosie.server.uploads import upload_bytes
+from sosie.server.uploads import named_after, upload_bytes
 from sosie.types import LabelValue
 
 router = APIRouter(prefix="/api/v1", tags=["pictures"], responses=responses(404))
@@ -47,7 +47,8 @@ async def add_picture(
     """Add one picture; it can be found as soon as this answers."""
     values = _labels(labels)
     data = await upload_bytes(picture)
-    content, status = await state.work.run(lambda: state.library.add_bytes(data, labels=values))
+    with named_after(picture):
+        content, status = await state.work.run(lambda: state.library.add_bytes(data, labels=values))
     return Added(id=content, status="known" if status == "known" else "indexed")
 
 

@@ -30,7 +30,7 @@ from sosie.server.queries import KeptQuery
 from sosie.server.schemas import MAX_ID, ObjectsOut, QueryOut, SearchOut, UrlBody
 from sosie.server.searching import Page, Question, answer, objects_of
 from sosie.server.state import State
-from sosie.server.uploads import look_at, upload_bytes
+from sosie.server.uploads import look_at, named_after, upload_bytes
 
 router = APIRouter(prefix="/api/v1", tags=["search"], responses=responses(404))
 
@@ -80,7 +80,8 @@ async def search_by_upload(
     question = Question(
         None, kept.token, parse_box(box), where, k, text, verify, objects=objects, object=object, mask=mask
     )
-    return _page(await answer(state, question, cursor))
+    with named_after(picture):
+        return _page(await answer(state, question, cursor))
 
 
 @router.get("/objects", response_model=ObjectsOut)
@@ -99,7 +100,8 @@ async def objects_in(
 async def keep(state: Reader, picture: Annotated[UploadFile, File()]) -> QueryOut:
     """Keep a picture to search with: one upload for several searches, boxes and pages."""
     kept = state.kept.keep(await upload_bytes(picture))
-    return await _described(state, kept)
+    with named_after(picture):
+        return await _described(state, kept)
 
 
 @router.post("/fetch", status_code=201)
