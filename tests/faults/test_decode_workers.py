@@ -44,7 +44,7 @@ def answers(pool: DecodePool, *widths: int) -> list[Any]:
     ("fault", "limits", "reason", "detail"),
     [
         ("hang", Limits(deadline=3.0), "timeout", "deadline"),
-        ("spin", Limits(cpu_seconds=1), "timeout", "processor"),
+        ("spin", Limits(cpu_seconds=1, deadline=300.0), "timeout", "processor"),
         ("crash", None, "crashed", "SIGSEGV"),
         ("leave", None, "crashed", "exit code 7"),
         ("eat", Limits(memory=300 << 20), "out_of_memory", "memory"),
