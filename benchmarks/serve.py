@@ -5,14 +5,17 @@
 
 The library holds one indexed picture folder and, to reach the asked size, random unit vectors written as pictures of
 the catalogue: search by id reads vectors, not files. Uploads are real JPEGs. The server is a process of its own
-(`sosie serve`), the load comes from this one: closed loops, each waiting for its answer before it asks again.
-Memory is the server's resident set. Figures are printed as JSON.
+(`sosie serve`), the load comes from this one: closed loops, each waiting for its answer before it asks again. Requests
+are made beforehand and answers hardly looked at, so that the cores which both share go to the server.
+
+The floor is what an upload cannot do without, each part measured bare in this run: decoding and preparing it, the
+network, and a server that reads the body and answers with as many bytes without looking. Memory is the server's
+resident set. Figures are printed as JSON.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
 import os
@@ -21,12 +24,12 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,11 +38,13 @@ sys.path.insert(0, str(ROOT))
 from tests.pictures import folder_of, jpeg  # noqa: E402
 
 import sosie  # noqa: E402
+from sosie.analysis import NO_EXTRAS, analyse_query  # noqa: E402
+from sosie.decode import decode  # noqa: E402
 from sosie.library import Library  # noqa: E402
 from sosie.testing.fakes import fill_with_vectors  # noqa: E402
 from sosie.types import Picture  # noqa: E402
 
-Call = Callable[[httpx.AsyncClient, int], Awaitable[httpx.Response]]
+ANSWER = 3000  # bytes, about what ten hits take
 
 
 def latent(count: int, dim: int, *, seed: int = 0) -> np.ndarray:
@@ -50,69 +55,192 @@ def latent(count: int, dim: int, *, seed: int = 0) -> np.ndarray:
     return vectors + generator.standard_normal((count, dim), dtype=np.float32)
 
 
+# ------------------------------------------------------------------------------------------------ servers
+
+
 @contextlib.contextmanager
 def served(library: Path) -> Iterator[tuple[str, int, float]]:
     """Run `sosie serve`; give its address, process and the seconds until it was ready."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
+    with _running("sosie", "serve", "--library", str(library), "--port", str(port), ready=("/readyz", port)) as found:
+        yield f"http://127.0.0.1:{port}", *found
+
+
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """Be the least that a server can be: read the body, answer with some bytes."""
+    if scope["type"] != "http":
+        return
+    while (await receive()).get("more_body"):
+        pass
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(ANSWER).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": bytes(ANSWER)})
+
+
+@contextlib.contextmanager
+def served_bare() -> Iterator[tuple[int, int]]:
+    """Run ``bare`` on the same HTTP implementation; give its port and process."""
+    port = free_port()
+    here = ("--app-dir", str(Path(__file__).parent), "serve:bare")
+    quiet = ("--http", "h11", "--log-level", "warning", "--no-access-log", "--port", str(port))
+    with _running("uvicorn", *here, *quiet, ready=("/", port)) as (process, _):
+        yield port, process
+
+
+@contextlib.contextmanager
+def _running(module: str, *arguments: str, ready: tuple[str, int]) -> Iterator[tuple[int, float]]:
     began = time.perf_counter()
-    command = [sys.executable, "-m", "sosie", "serve", "--library", str(library), "--port", str(port)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([sys.executable, "-m", module, *arguments], stderr=subprocess.DEVNULL)
+    path, port = ready
     try:
-        while True:
-            with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{address}/readyz").status_code == 200:
-                    break
-            time.sleep(0.01)
-        yield address, process.pid, time.perf_counter() - began
+        while not _answers(path, port):
+            time.sleep(0.005)
+        yield process.pid, time.perf_counter() - began
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 
-async def load(address: str, call: Call, *, seconds: float, callers: int) -> dict[str, float]:
-    """Ask in closed loops; return the rate, the latencies in ms and the statuses that are not 2xx."""
-    times: list[float] = []
-    wrong = 0
-    async with httpx.AsyncClient(base_url=address, timeout=60) as client:
-        end = time.perf_counter() + seconds
+def _answers(path: str, port: int) -> bool:
+    try:
+        with Caller(port) as caller:
+            return caller.ask(get(path)) == 200
+    except OSError:
+        return False
 
-        async def loop(at: int) -> None:
-            nonlocal wrong
-            while time.perf_counter() < end:
-                began = time.perf_counter()
-                answer = await call(client, at)
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+# ------------------------------------------------------------------------------------------------ callers
+
+
+def get(path: str) -> bytes:
+    """Return a request as it goes over the wire."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+def upload(data: bytes) -> bytes:
+    """Return a search by an upload as it goes over the wire."""
+    part = b'Content-Disposition: form-data; name="picture"; filename="a.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    body = b"--frontier\r\n" + part + data + b"\r\n--frontier--\r\n"
+    kind = "Content-Type: multipart/form-data; boundary=frontier"
+    head = f"POST /api/v1/search HTTP/1.1\r\nHost: 127.0.0.1\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+class Caller:
+    """One connection that is kept."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 60)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def ask(self, request: bytes) -> int:
+        """Send a request, wait for the whole answer, and return its status."""
+        self._socket.sendall(request)
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += self._more()
+        head, _, body = answer.partition(b"\r\n\r\n")
+        left = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]) - len(body)
+        while left > 0:
+            left -= len(self._more())
+        return int(head.split(b" ", 2)[1])
+
+    def _more(self) -> bytes:
+        got = self._socket.recv(1 << 16)
+        if not got:
+            raise ConnectionError("the server hung up")
+        return got
+
+
+def load(port: int, request: Callable[[int], bytes], *, seconds: float, callers: int) -> dict[str, float]:
+    """Ask in closed loops; return the rate, the latencies in ms and how many statuses are not 2xx."""
+    times: list[float] = []
+    statuses: list[int] = []
+    end = time.perf_counter() + seconds
+
+    def loop(at: int) -> None:
+        with Caller(port) as caller:
+            while (began := time.perf_counter()) < end:
+                statuses.append(caller.ask(request(at)))
                 times.append(time.perf_counter() - began)
-                wrong += not answer.is_success
                 at += callers
 
-        began = time.perf_counter()
-        await asyncio.gather(*(loop(n) for n in range(callers)))
-        elapsed = time.perf_counter() - began
+    began, cpu = time.perf_counter(), time.process_time()
+    threads = [threading.Thread(target=loop, args=(n,)) for n in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elapsed = time.perf_counter() - began
     p50, p99 = np.percentile(times, [50, 99]) * 1000
     return {
         "per_second": round(len(times) / elapsed, 1),
         "p50_ms": round(float(p50), 2),
         "p99_ms": round(float(p99), 2),
         "requests": len(times),
-        "not_2xx": wrong,
+        "not_2xx": sum(not 200 <= status < 300 for status in statuses),
+        "callers_cpu_ms": round(1000 * (time.process_time() - cpu) / len(times), 2),
     }
 
 
-def bare_rate(library: Library, uploads: list[bytes], *, seconds: float) -> tuple[float, float]:
-    """Return pictures a second of the embedder alone, one at a time, and its processor time for one in ms."""
-    pictures = []
-    for data in uploads:
-        found = library.analyse(data)
-        pictures.append(Picture(found["input"], found["width"], found["height"]))
-    library.embed(pictures[:1])
+def loaded(
+    port: int, process: int, request: Callable[[int], bytes], *, seconds: float, callers: int
+) -> dict[str, float]:
+    """Return the same after two seconds to warm up, with the processor time that a request cost the server."""
+    load(port, request, seconds=min(2.0, seconds), callers=callers)  # indexes opened, connections made
+    before = processor_seconds(process)
+    found = load(port, request, seconds=seconds, callers=callers)
+    # Processor time says what a request costs whatever else the machine does.
+    return {**found, "cpu_ms": round(1000 * (processor_seconds(process) - before) / found["requests"], 2)}
+
+
+# ------------------------------------------------------------------------------------------------ bare rates
+
+
+def repeated(call: Callable[[int], object], *, seconds: float) -> tuple[float, float]:
+    """Call again and again; return how often a second, and the processor time of one call in ms."""
+    call(0)
     done, began, cpu = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - began < seconds:
-        library.embed([pictures[done % len(pictures)]])
+        call(done)
         done += 1
     return done / (time.perf_counter() - began), 1000 * (time.process_time() - cpu) / done
+
+
+def floor_of(library: Library, uploads: list[bytes], *, seconds: float, callers: int) -> dict[str, float]:
+    """Measure bare what no upload can do without; rates a second, processor times of one in ms."""
+    params = {**library.engine.params, **NO_EXTRAS}
+    found = [library.analyse(data) for data in uploads]
+    pictures = [Picture(each["input"], each["width"], each["height"]) for each in found]
+    several = len(uploads)
+    network, network_cpu = repeated(lambda at: library.embed([pictures[at % several]]), seconds=seconds)
+    _, decode_cpu = repeated(
+        lambda at: analyse_query(decode(uploads[at % several], side=params["side"]), params), seconds=seconds
+    )
+    requests = [upload(data) for data in uploads]
+    with served_bare() as (port, process):
+        http = loaded(port, process, lambda at: requests[at % several], seconds=seconds, callers=callers)
+    needed = network_cpu + decode_cpu + http["cpu_ms"] + http["callers_cpu_ms"]
+    return {
+        "network_per_second": round(network, 1),
+        "network_cpu_ms": round(network_cpu, 2),
+        "decode_cpu_ms": round(decode_cpu, 2),
+        "http_cpu_ms": round(http["cpu_ms"] + http["callers_cpu_ms"], 2),
+        "cpu_ms": round(needed, 2),
+        "per_second": round(1000 * len(os.sched_getaffinity(0)) / needed, 1),
+    }
 
 
 def resident(process: int) -> int:
@@ -148,43 +276,34 @@ def measure(kept: Path | None, count: int, seconds: float, callers: int) -> dict
     with tempfile.TemporaryDirectory() as name:
         folder = kept or Path(name)
         make(folder, count)
-        uploads = [jpeg(seed, width=640, height=480) for seed in range(32)]
+        pictures = [jpeg(seed, width=640, height=480) for seed in range(32)]
+        uploads = [upload(data) for data in pictures]
         with sosie.open(folder / "library") as library:
             ids = library.catalogue.live_ids().tolist()
             index = library.stats()["index"]
-            bare, bare_cpu = bare_rate(library, uploads, seconds=min(5.0, seconds))
-
-        async def by_id(client: httpx.AsyncClient, at: int) -> httpx.Response:
-            return await client.get("/api/v1/search", params={"id": ids[(at * 7919) % len(ids)], "k": 10})
-
-        async def by_upload(client: httpx.AsyncClient, at: int) -> httpx.Response:
-            files = {"picture": ("a.jpg", uploads[at % len(uploads)])}
-            return await client.post("/api/v1/search", files=files)
-
+            floor = floor_of(library, pictures, seconds=min(5.0, seconds), callers=callers)
         with served(folder / "library") as (address, process, ready):
-            asyncio.run(load(address, by_id, seconds=2, callers=callers))  # indexes opened, connections made
-            used = [processor_seconds(process)]
-            found_by_id = asyncio.run(load(address, by_id, seconds=seconds, callers=callers))
-            used.append(processor_seconds(process))
-            asyncio.run(load(address, by_upload, seconds=2, callers=callers))
+            port = int(address.rpartition(":")[2])
+            by_id = loaded(
+                port,
+                process,
+                lambda at: get(f"/api/v1/search?id={ids[(at * 7919) % len(ids)]}&k=10"),
+                seconds=seconds,
+                callers=callers,
+            )
             before = resident(process)
-            used.append(processor_seconds(process))
-            found_by_upload = asyncio.run(load(address, by_upload, seconds=seconds, callers=callers))
-            used.append(processor_seconds(process))
+            by_upload = loaded(port, process, lambda at: uploads[at % len(uploads)], seconds=seconds, callers=callers)
             after = resident(process)
-        # Processor time says what a request costs whatever else the machine does.
-        found_by_id["cpu_ms"] = round(1000 * (used[1] - used[0]) / found_by_id["requests"], 2)
-        found_by_upload["cpu_ms"] = round(1000 * (used[3] - used[2]) / found_by_upload["requests"], 2)
         return {
             "pictures": count,
             "index": index,
             "callers": callers,
             "start_to_ready_s": round(ready, 2),
-            "by_id": found_by_id,
-            "by_upload": found_by_upload,
-            "embedder_alone_per_second": round(bare, 1),
-            "embedder_alone_cpu_ms": round(bare_cpu, 2),
-            "upload_share_of_embedder": round(found_by_upload["per_second"] / bare, 3),
+            "by_id": by_id,
+            "by_upload": by_upload,
+            "floor": floor,
+            "upload_share_of_network": round(by_upload["per_second"] / floor["network_per_second"], 3),
+            "upload_share_of_floor": round(by_upload["per_second"] / floor["per_second"], 3),
             "resident_mib": [before, after],
         }
 
