@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from sosie.analysis import NO_EXTRAS
 from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, Space, Store, View
 from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
@@ -362,7 +363,7 @@ class Library:
                 "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
             )
         engine = self.engine
-        analysed = engine.queries.submit(data).result()
+        analysed = engine.queries.submit(data, NO_EXTRAS).result()
         sha256 = hashlib.sha256(data).digest()
         known = self.catalogue.content_id(sha256) is not None
         path = self.path / "uploads" / f"{sha256.hex()}.{analysed['format'].lower()}"
@@ -650,7 +651,7 @@ def _verified(query: Query, result: SearchResult, engine: Engine) -> SearchResul
     shown, own = query.shown, query.exclude if len(query.terms) == 1 else None
     if shown is not None:
         sha256 = (query.sha256 or b"").hex()
-        hits = engine.verifier.verified(result.hits, lambda: engine.verifier.look_at(shown, sha256))
+        hits = engine.verifier.verified(result.hits, lambda: engine.verifier.look_at(shown(), sha256))
     elif own is not None:
         hits = engine.verifier.verified(result.hits, lambda: engine.verifier.stored_look(own))
     else:

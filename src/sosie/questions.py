@@ -8,22 +8,24 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from sosie.analysis import NO_EXTRAS, ONLY_WORKING
 from sosie.catalogue import Space, Store, View
 from sosie.embedders.onnx import OnnxEmbedder, unit
 from sosie.embedders.published import WITH_WORDS
 from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
 from sosie.looking import Look, look
+from sosie.present.text import visible
 from sosie.regions.pooled import pooled_regions
 from sosie.search import Query
-from sosie.present.text import visible
 from sosie.sight import Parts, Sight
 from sosie.sources.reading import read_uri
-from sosie.types import Embedder, FloatMatrix, Picture, Text
+from sosie.types import Embedder, FloatMatrix, Picture, Pixels, Text
 
 __all__ = ["Asked", "Questions", "bytes_of", "terms_of", "with_words"]
 
@@ -37,7 +39,30 @@ _TERM = re.compile(r"\s+([+-])\s+")
 
 
 class _Pool(Protocol):
-    def submit(self, data: bytes) -> Future[Mapping[str, Any]]: ...
+    def submit(self, data: bytes, params: Mapping[str, Any] | None = None) -> Future[Mapping[str, Any]]: ...
+
+
+class _Decoding:
+    """A picture at the workers. ``whole`` asks for no more than a search by all of it needs."""
+
+    def __init__(self, asked: Asked, data: bytes, pool: _Pool, *, whole: bool) -> None:
+        self.whole = whole
+        self._asked, self._data, self._pool = asked, data, pool
+        self._analysed = pool.submit(data, NO_EXTRAS if whole else ONLY_WORKING)
+
+    def result(self) -> Mapping[str, Any]:
+        """Wait for what the workers found; raise BadPicture with the picture's name."""
+        try:
+            return self._analysed.result()
+        except BadPicture as error:
+            raise error if isinstance(self._asked, bytes) else error.named(visible(_name(self._asked))) from error
+
+    def shown(self) -> Pixels:
+        """Return the picture itself, decoded once more where a search did without: few answers are verified."""
+        if self.whole:
+            self._analysed, self.whole = self._pool.submit(self._data, ONLY_WORKING), False
+        pixels: Pixels = self.result()["working"]
+        return pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,25 +129,25 @@ class Questions:
         }
         pictures = {at: each for at, (each, _) in enumerate(asked) if isinstance(each, Picture)}
         words = {at: self._embed_words(each) for at, (each, _) in enumerate(asked) if isinstance(each, Text)}
-        futures = {}
-        for at, (each, _) in enumerate(asked):
+        decoding = {}
+        for at, (each, taken) in enumerate(asked):
             if isinstance(each, int):
                 facts[at] = {"exclude": each}
             elif isinstance(each, Picture):
-                facts[at] = {"shown": each.pixels}
+                facts[at] = {"shown": partial(getattr, each, "pixels")}
             if at not in stored and not isinstance(each, Picture | Text | tuple):
                 data = self._read(each) if isinstance(each, int) else bytes_of(each)
-                facts[at] |= {"sha256": hashlib.sha256(data).digest()}
-                futures[at] = self._pool().submit(data)
-        if futures:  # the network and the vectors are loaded while the workers decode
+                decoding[at] = _Decoding(each, data, self._pool(), whole=not (taken.given or masked))
+                facts[at] |= {"sha256": hashlib.sha256(data).digest(), "shown": decoding[at].shown}
+        if decoding:  # the network and the vectors are loaded while the workers decode
             if isinstance(self._embedder, OnnxEmbedder):
                 self._embedder.warm_up()
             self._view.warm_up()
-        for at, future in futures.items():
-            analysed = future.result()
-            facts[at] |= {"pixels": analysed["pixels"], "shown": analysed["working"]}
-            shown = analysed["working"] if asked[at][1].given or masked else analysed["input"]
-            pictures[at] = Picture(shown, analysed["width"], analysed["height"], analysed["format"])
+        for at, wanted in decoding.items():
+            analysed = wanted.result()
+            facts[at] |= {"pixels": analysed["pixels"]}
+            seen = analysed["input" if wanted.whole else "working"]
+            pictures[at] = Picture(seen, analysed["width"], analysed["height"], analysed["format"])
         looks = {at: look(each, asked[at][1], self._sight, name=_name(asked[at][0])) for at, each in pictures.items()}
         found = self._embed(looks, spaces)
         for at, content_id in stored.items():

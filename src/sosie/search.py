@@ -6,7 +6,7 @@ A picture is searchable as soon as its commit returns: see `sosie.space_view`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,7 @@ class Query:
     parts: tuple[Region, ...] = ()  # its objects, where it is searched by them
     vectors: Mapping[int, FloatMatrix] = field(default_factory=dict)  # by space of regions: one for each part (m, dim)
     about: Mapping[str, Any] = field(default_factory=dict)  # what the parts were, for the answer
-    shown: Pixels | None = None  # the picture itself, to lay over what was found
+    shown: Callable[[], Pixels] | None = None  # gives the picture itself, to lay over what was found
 
 
 def answer(

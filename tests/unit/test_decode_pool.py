@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sosie.analysis import NO_EXTRAS, ONLY_WORKING, analysis_params
 from sosie.decode import DecodePool, Limits, decode
 from sosie.decode.process import Job, start_worker
 from sosie.errors import BadPicture
+from sosie.types import Preprocessing
 
 
 def jpeg(colour: tuple[int, int, int] = (200, 30, 30), size: tuple[int, int] = (64, 48)) -> bytes:
@@ -41,6 +43,17 @@ def test_map_keeps_the_order_and_gives_a_bad_picture_its_place() -> None:
 def test_a_bad_picture_is_raised_by_its_future() -> None:
     with DecodePool() as pool, pytest.raises(BadPicture, match="empty"):
         pool.submit(b"").result(timeout=60)
+
+
+def test_one_picture_is_analysed_otherwise_where_its_parameters_say_so() -> None:
+    params = analysis_params(Preprocessing(side=32))
+    with DecodePool(analyse="sosie.analysis:analyse_query", params=params) as pool:
+        futures = [pool.submit(jpeg(), told) for told in (None, NO_EXTRAS, ONLY_WORKING, None)]
+        whole, lean, pixels, again = (future.result(timeout=60) for future in futures)
+    assert whole.keys() - lean.keys() == {"pdq", "pdq_quality", "working"}
+    assert whole.keys() - pixels.keys() == {"pdq", "pdq_quality"}
+    for kept in (lean, again):
+        assert all(np.array_equal(kept[name], whole[name]) for name in lean)
 
 
 def test_map_pulls_no_further_ahead_than_it_may() -> None:

@@ -85,9 +85,12 @@ class DecodePool:
 
     # -------------------------------------------------------------------------------------------- for callers
 
-    def submit(self, data: bytes) -> Future[Mapping[str, Any]]:
-        """Queue one picture; the future gives the analysis, or raises BadPicture."""
-        job = Job(data)
+    def submit(self, data: bytes, params: Mapping[str, Any] | None = None) -> Future[Mapping[str, Any]]:
+        """Queue one picture; the future gives the analysis, or raises BadPicture.
+
+        ``params`` (JSON values) are told to the analysis of this picture besides the pool's own.
+        """
+        job = Job(data, params)
         if len(data) > self._limits.max_bytes:
             job.future.set_exception(BadPicture("too_many_bytes", f"{len(data):,} bytes"))
             return job.future

@@ -41,8 +41,9 @@ _ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(96 << 20), "MALLOC_MMAP_THRESHOLD_":
 class Job:
     """One picture on its way."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, params: Mapping[str, Any] | None = None) -> None:
         self.data = data
+        self.params = json.dumps(params).encode() if params else b""
         self.future: Future[Mapping[str, Any]] = Future()
         self.deaths = 0  # of workers that worked on it
 
@@ -86,7 +87,7 @@ class Worker:
         self._write(len(self._config).to_bytes(4, "little") + self._config)
 
     def send(self, job: Job) -> None:
-        head = JOB.pack(len(job.data))
+        head = JOB.pack(len(job.data), len(job.params)) + job.params
         if len(job.data) < _JOINED:
             self._write(head + job.data)
         else:

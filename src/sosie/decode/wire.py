@@ -3,7 +3,7 @@
 A worker has parsed hostile bytes, so what it sends is hostile too: a length-prefixed JSON header with a cap, then raw
 buffers whose sizes are checked against another cap before anything is allocated. There is nothing in it to run.
 
-    job     <Q   length of the picture's bytes, then the bytes
+    job     <QI  lengths of the picture's bytes and of its own parameters, then these as JSON, then the bytes
     answer  <I   length of the header, then the header, then the buffers, in the order in which it lists them
 """
 
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 Parts: TypeAlias = list[bytes | memoryview]
-JOB = struct.Struct("<Q")
+JOB = struct.Struct("<QI")
 _T = TypeVar("_T")
 _HEADER = struct.Struct("<I")
 _MAX_HEADER = 1 << 20
@@ -62,13 +62,17 @@ def _fill(file: BufferedReader[Any], view: memoryview) -> None:
         at += got
 
 
-def read_job(file: BufferedReader[Any]) -> bytes:
-    """Read the bytes of the next picture; raise EOFError when there are no more."""
-    (size,) = JOB.unpack(read_exactly(file, JOB.size))
+def read_job(file: BufferedReader[Any]) -> tuple[bytes, dict[str, Any]]:
+    """Read the bytes of the next picture and what its analysis is told besides; raise EOFError when there are no more.
+
+    The pool sends this, not a picture: it is believed.
+    """
+    size, told = JOB.unpack(read_exactly(file, JOB.size))
+    params: dict[str, Any] = json.loads(read_exactly(file, told)) if told else {}
     data = file.read(size)
     if len(data) < size:
         raise EOFError
-    return data
+    return data, params
 
 
 def pack_answer(result: Mapping[str, Any]) -> Parts:

@@ -84,9 +84,9 @@ def _serve(jobs: BufferedReader, answers: FileIO) -> None:
     _send(answers, pack_answer({}))  # ready
     leash = Leash(config.limits)
     while True:
-        data = read_job(jobs)
+        data, params = read_job(jobs)
         leash.tighten()
-        answer = _answer(data, analyse, config)
+        answer = _answer(data, analyse, {**config.params, **params}, config.limits)
         del data
         leash.loosen()
         _send(answers, answer)
@@ -103,10 +103,10 @@ def _prepare(config: _Config) -> Callable[..., Mapping[str, Any]]:
     return analyse
 
 
-def _answer(data: bytes, analyse: Callable[..., Mapping[str, Any]], config: _Config) -> Parts:
+def _answer(data: bytes, analyse: Callable[..., Mapping[str, Any]], params: Mapping[str, Any], limits: Limits) -> Parts:
     try:
-        picture = decode(data, side=config.params.get("side"), limits=config.limits)
-        return pack_answer(analyse(picture, config.params))
+        picture = decode(data, side=params.get("side"), limits=limits)
+        return pack_answer(analyse(picture, params))
     except BadPicture as error:
         return pack_refusal("bad", error.reason, error.detail)
     except MemoryError:
