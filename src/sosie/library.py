@@ -22,6 +22,7 @@ from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, 
 from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
 from sosie.embedders.choose import embedder_of, full_name
+from sosie.embedders.onnx import OnnxEmbedder
 from sosie.embedders.shelf import Shelf
 from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
@@ -73,6 +74,7 @@ def open(
     patience: float | None = None,
     check_recall: float = 0.0,
     cluster: Cluster | None = None,
+    threads: int | None = None,
 ) -> Library:
     """Open the library at ``path`` (default: $SOSIE_LIBRARY, else ./sosie-library), making it where there is none.
 
@@ -80,8 +82,9 @@ def open(
     an ONNX file: a new library is made with it; one that uses another is seen through it without being changed
     (`lib.models.use` does that). None takes the model in use. ``cluster`` holds the library where ``path`` does not say
     so; ``patience`` is how many seconds a question may wait for it. ``check_recall`` is the share of searches whose
-    recall is checked in the background (`Library.recall_in_service`). Raises NotFound, NewerSchema, DamagedError,
-    UnknownName, ServiceAway, UsageError.
+    recall is checked in the background (`Library.recall_in_service`). ``threads`` is how many cores one run of the
+    network may use: all, where it is None; a server that answers several at once shares them out. Raises NotFound,
+    NewerSchema, DamagedError, UnknownName, ServiceAway, UsageError.
     """
     place = path or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
     cluster = cluster or read_url(os.fspath(place))
@@ -94,6 +97,7 @@ def open(
         read_only=read_only,
         cluster=cluster,
         check_recall=check_recall,
+        threads=threads,
     )
 
 
@@ -124,9 +128,10 @@ class Library:
         read_only: bool = False,
         cluster: Cluster | None = None,
         check_recall: float = 0.0,
+        threads: int | None = None,
     ) -> None:
         self.path = path
-        self._check_recall = check_recall
+        self._check_recall, self._threads = check_recall, threads
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; a library is a folder")
         if create and not read_only:
@@ -213,9 +218,12 @@ class Library:
         self._engines = kept + (same or [self._make_engine(name)])
 
     def _make_engine(self, name: str) -> Engine:
+        embedder = embedder_of(name, self.shelf)
+        if self._threads is not None and isinstance(embedder, OnnxEmbedder):
+            embedder.share_cores(self._threads)
         return Engine(
             name,
-            embedder_of(name, self.shelf),
+            embedder,
             catalogue=self.catalogue,
             folder=self.path,
             view=self.view,
@@ -528,6 +536,12 @@ class Library:
     def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return the vectors (n, dim) of all heads, side by side."""
         return self.embedder.embed(pictures)
+
+    def warm_up(self) -> None:
+        """Start the decode workers and load the index and the network, which the first question would wait for."""
+        _ = self.queries
+        self.embed([Picture(np.full((8, 8, 3), 128, np.uint8), 8, 8)])
+        self.view().warm_up()
 
     # -------------------------------------------------------------------------------------------- looking
 

@@ -154,11 +154,12 @@ def _scored(run: Any) -> dict[str, Any]:
 
 
 def _serve(application: Application, here: Path) -> int:
-    from sosie.cli.serve import PATIENCE, serve_library, server_settings
+    from sosie.cli.serve import PATIENCE, cores_each, serve_library, server_settings
 
     settings = server_settings(
         host=application.serving.host, port=application.serving.port, runs=here / application.evaluation.runs
     )
-    with sosie.open(here / application.library, cluster=_cluster(application), patience=PATIENCE) as lib:
+    cluster, threads = _cluster(application), cores_each(settings.workers)
+    with sosie.open(here / application.library, cluster=cluster, patience=PATIENCE, threads=threads) as lib:
         serve_library(lib, settings)
     return 0

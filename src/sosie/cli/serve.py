@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +14,9 @@ import typer
 
 import sosie
 from sosie.cli.options import LibraryOption
+from sosie.errors import SosieError
 
-__all__ = ["PATIENCE", "serve", "serve_library", "server_settings"]
+__all__ = ["PATIENCE", "cores_each", "serve", "serve_library", "server_settings"]
 
 PATIENCE = 1.2  # seconds that a request waits for a cluster; then it is told that the cluster is away
 
@@ -73,16 +76,26 @@ def serve(
         runs=runs,
     )
     with sosie.open(
-        library, create=not read_only, read_only=read_only, patience=PATIENCE, check_recall=check_recall
+        library,
+        create=not read_only,
+        read_only=read_only,
+        patience=PATIENCE,
+        check_recall=check_recall,
+        threads=cores_each(workers),
     ) as lib:
         serve_library(lib, settings)
     return 0
 
 
+def cores_each(workers: int) -> int:
+    """Return how many cores a search may use, of which so many run side by side."""
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
 def server_settings(*, host: str, workers: int = 2, rate: float | None = None, **others: Any) -> Any:
     """Return the settings of a server; one that others can reach has a limit of its rate."""
     # Searches run side by side already; BLAS threads of their own would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(cores_each(workers)))
     # By name: cli and server stand on one row and know nothing of each other.
     config = import_module("sosie.server.config")
     limit = rate if rate is not None or config.is_loopback(host) else 50.0
@@ -91,7 +104,18 @@ def server_settings(*, host: str, workers: int = 2, rate: float | None = None, *
 
 def serve_library(lib: sosie.Library, settings: Any) -> None:
     """Serve an open library until Ctrl-C."""
-    import_module("sosie.server.run").serve(lib, settings=settings, announce=_announce)
+    # An index is read and checked while the server's own modules are imported, which takes as long.
+    opening = threading.Thread(target=_open_index, args=(lib,))
+    opening.start()
+    try:
+        import_module("sosie.server.run").serve(lib, settings=settings, announce=_announce)
+    finally:
+        opening.join()
+
+
+def _open_index(lib: sosie.Library) -> None:
+    with contextlib.suppress(SosieError):  # whoever asks is told
+        lib.view().warm_up()
 
 
 def _announce(address: str) -> None:

@@ -118,6 +118,10 @@ class OnnxEmbedder:
         self._words: Words | None = None
         self._lock = Lock()
 
+    def share_cores(self, threads: int) -> None:
+        """Use at most so many cores in one call, as where several calls run side by side; before the first call."""
+        self._threads = threads
+
     @property
     def spec(self) -> EmbedderSpec:
         return self._description.spec

@@ -47,7 +47,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        warm = asyncio.create_task(state.work.run(lambda: _warm_up(library)))
+        warm = asyncio.create_task(state.work.run(library.warm_up))
         yield
         state.closing.set()
         await asyncio.gather(warm, return_exceptions=True)
@@ -62,7 +62,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
         form_limits={"max_files": 1, "max_fields": 16, "max_part_size": 64 * 1024},
-        telemetry={"tracing": False},
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.sosie = state
     problems.install(app, page=error_page)
@@ -74,13 +74,6 @@ def create_app(
     _protect(app, state)
     _describe(app)
     return app
-
-
-def _warm_up(library: Library) -> None:
-    """Start the workers and load the network, so that the first upload does not wait for them."""
-    grey = Picture(np.full((8, 8, 3), 128, np.uint8), 8, 8)
-    _ = library.queries
-    library.embed([grey])
 
 
 def _protect(app: FastAPI, state: State) -> None:
@@ -123,8 +116,6 @@ def _describe(app: FastAPI) -> None:
     """Put the problem document among the schemas, in place of FastAPI's own errors."""
     make = app.openapi
 
-            for form in (schema for name, schema in schemas.items() if name.startswith("Body_")):
-                form["additionalProperties"] = False
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = make()
@@ -132,6 +123,8 @@ def _describe(app: FastAPI) -> None:
             schemas["Problem"] = problems.PROBLEM_SCHEMA
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
+            for form in (schema for name, schema in schemas.items() if name.startswith("Body_")):
+                form["additionalProperties"] = False
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
