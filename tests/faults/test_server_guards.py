@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from tests.serving import running
 MIB = 1 << 20
 ALL = frozenset(Guard)
 Serve = Callable[..., str]
+get = partial(httpx.get, timeout=60)  # a busy machine is no fault of the server's
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +67,13 @@ def exchange(address: str, request: bytes, *, patience: float = 5.0) -> bytes:
 
 @pytest.mark.parametrize(("guards", "status"), [(ALL, 421), (ALL - {Guard.HOST}, 200)])
 def test_a_foreign_host_name_is_refused(serve: Serve, guards: frozenset[Guard], status: int) -> None:
-    answer = httpx.get(f"{serve(guards=guards)}/api/v1/pictures", headers={"Host": "evil.example:6868"})
+    answer = get(f"{serve(guards=guards)}/api/v1/pictures", headers={"Host": "evil.example:6868"})
     assert answer.status_code == status
 
 
 def test_a_named_host_is_let_in(serve: Serve) -> None:
     address = serve(hosts=("pictures.example",))
-    assert httpx.get(f"{address}/readyz", headers={"Host": "Pictures.Example:80"}).status_code == 200
+    assert get(f"{address}/readyz", headers={"Host": "Pictures.Example:80"}).status_code == 200
 
 
 FOREIGN = [
@@ -89,12 +91,12 @@ FOREIGN = [
 def test_a_page_elsewhere_cannot_call(
     serve: Serve, headers: dict[str, str], guards: frozenset[Guard], status: int
 ) -> None:
-    assert httpx.get(f"{serve(guards=guards)}/api/v1/labels", headers=headers).status_code == status
+    assert get(f"{serve(guards=guards)}/api/v1/labels", headers=headers).status_code == status
 
 
 def test_a_page_elsewhere_cannot_change_anything(serve: Serve, library: Library) -> None:
     before = library.stats()["pictures"]
-    answer = httpx.delete(f"{serve()}/api/v1/pictures/1", headers={"Origin": "https://evil.example"})
+    answer = httpx.delete(f"{serve()}/api/v1/pictures/1", timeout=60, headers={"Origin": "https://evil.example"})
     assert (answer.status_code, library.stats()["pictures"]) == (403, before)
 
 
@@ -103,23 +105,21 @@ def test_our_own_page_a_link_and_a_named_page_are_let_in(serve: Serve) -> None:
     own = {"Origin": address, "Sec-Fetch-Site": "same-origin"}
     link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
     named = {"Origin": "https://shop.example", "Sec-Fetch-Site": "cross-site"}
-    assert httpx.get(f"{address}/api/v1/labels", headers=own).status_code == 200
-    assert httpx.get(f"{address}/", headers=link).status_code == 200
-    answer = httpx.get(f"{address}/api/v1/labels", headers=named)
+    assert get(f"{address}/api/v1/labels", headers=own).status_code == 200
+    assert get(f"{address}/", headers=link).status_code == 200
+    answer = get(f"{address}/api/v1/labels", headers=named)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://shop.example")
 
 
 def test_no_origin_is_shared_with_unless_it_is_named(serve: Serve) -> None:
-    answer = httpx.get(
-        f"{serve(guards=ALL - {Guard.ORIGIN})}/api/v1/labels", headers={"Origin": "https://evil.example"}
-    )
+    answer = get(f"{serve(guards=ALL - {Guard.ORIGIN})}/api/v1/labels", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in answer.headers
 
 
 def test_every_answer_tells_browsers_to_be_careful(serve: Serve) -> None:
     address = serve()
     for path in ("/", "/api/v1/labels", "/api/v1/pictures/1/thumbnail", "/static/app.js", "/nothing"):
-        headers = httpx.get(address + path).headers
+        headers = get(address + path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cross-origin-resource-policy"] == "same-origin"
@@ -193,7 +193,7 @@ def test_ten_thousand_parts_are_refused(serve: Serve) -> None:
 @pytest.mark.parametrize(("guards", "status"), [(ALL, 431), (ALL - {Guard.HEADERS}, 200)])
 def test_too_many_headers_are_refused(serve: Serve, guards: frozenset[Guard], status: int) -> None:
     headers = {f"X-{i}": "1" for i in range(200)}
-    assert httpx.get(f"{serve(guards=guards)}/readyz", headers=headers).status_code == status
+    assert get(f"{serve(guards=guards)}/readyz", headers=headers).status_code == status
 
 
 def test_a_header_without_end_is_refused(serve: Serve) -> None:
@@ -259,7 +259,7 @@ def test_a_full_queue_answers_at_once(serve: Serve, guards: frozenset[Guard], li
 
 def test_a_caller_who_asks_too_often_is_told_to_wait(serve: Serve) -> None:
     address = serve(rate=1.0, burst=5)
-    with httpx.Client(base_url=address) as client:
+    with httpx.Client(base_url=address, timeout=60) as client:
         answers = [client.get("/readyz") for _ in range(8)]
     assert [answer.status_code for answer in answers][:5] == [200] * 5
     assert answers[-1].status_code == 429
@@ -276,7 +276,7 @@ def test_keys_say_who_may_do_what(serve: Serve, tmp_path: Path) -> None:
         library.add(folder_of(tmp_path / "pictures", 2), workers=1)
         store = KeyStore(library.path / "keys.json")
         tokens = {scope: store.create(scope, scope)[1] for scope in Scope}
-        with running(library) as address, httpx.Client(base_url=address) as client:
+        with running(library) as address, httpx.Client(base_url=address, timeout=60) as client:
 
             def status(method: str, path: str, scope: Scope | None, **more: Any) -> int:
                 headers = {"Authorization": f"Bearer {tokens[scope]}"} if scope else {}
@@ -299,7 +299,7 @@ def test_a_key_opens_a_session_for_the_page(tmp_path: Path) -> None:
 
     with sosie.open(tmp_path / "library", model="histogram") as library:
         token = KeyStore(library.path / "keys.json").create("me", Scope.READ)[1]
-        with running(library) as address, httpx.Client(base_url=address) as client:
+        with running(library) as address, httpx.Client(base_url=address, timeout=60) as client:
             asked = client.get("/map", headers={"Accept": "text/html"})
             assert (asked.status_code, asked.headers["location"]) == (303, "/login?next=%2Fmap")
             assert client.post("/login", data={"key": "sosie_wrong", "next": "/map"}).status_code == 401
@@ -353,9 +353,10 @@ def test_a_server_that_is_stopped_in_the_middle_of_a_job_keeps_what_was_done(tmp
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         address = f"http://127.0.0.1:{port}"
         _until(lambda: _status(f"{address}/readyz") == 200)
-        job = httpx.post(f"{address}/api/v1/jobs", json={"kind": "add", "source": str(pictures)}).json()["id"]
+        adding = {"kind": "add", "source": str(pictures)}
+        job = httpx.post(f"{address}/api/v1/jobs", json=adding, timeout=60).json()["id"]
         own = f"{address}/api/v1/jobs/{job}"
-        _until(lambda: httpx.get(own).json()["progress"].get("indexed", 0) > 0 or httpx.get(own).json()["ended_at"])
+        _until(lambda: get(own).json()["progress"].get("indexed", 0) > 0 or get(own).json()["ended_at"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
     with sosie.open(library, create=False) as opened:
@@ -367,7 +368,7 @@ def test_a_server_that_is_stopped_in_the_middle_of_a_job_keeps_what_was_done(tmp
 
 def _status(address: str) -> int:
     try:
-        return httpx.get(address).status_code
+        return get(address).status_code
     except httpx.TransportError:
         return 0
 
@@ -392,7 +393,7 @@ def test_hostile_names_and_labels_stay_text_on_every_page(tmp_path: Path) -> Non
         library.set_labels(1, {evil: evil})
         with running(library) as address:
             for path in ("/", "/?id=1", "/picture/1", "/quarantine", "/map", "/?where=<script>", "/add"):
-                page = httpx.get(address + path, headers={"Accept": "text/html"}, follow_redirects=True).text
+                page = get(address + path, headers={"Accept": "text/html"}, follow_redirects=True).text
                 assert "<img src=x" not in page
                 assert "<script>" not in page
                 assert "<b>" not in page
