@@ -53,6 +53,9 @@ def look(picture: Picture, parts: Parts, sight: Sight, *, name: str = "the query
         about["mask"] = _about_mask(mask, parts.mask, outer)
         if mask.mask is None:
             warnings.warn(f"no {parts.mask} was found in {name}: it is searched whole", stacklevel=2)
+        elif advice := sight.advice(parts.mask):
+            about["mask"]["advice"] = advice
+            warnings.warn(advice, stacklevel=2)
     crops = [_cut(picture, replace(region, mask=mask.mask if mask else None), parts.fill) for region in found]
     left = _cut(picture, mask, parts.fill) if mask else picture
     return Look(left, tuple(_outwards(region, outer) for region in found), tuple(crops), about)

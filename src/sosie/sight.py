@@ -6,6 +6,7 @@ A *kind* of regions is ``objects`` (what the detector finds), ``mask:person`` (w
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -184,6 +185,16 @@ class Sight:
         """Return the kept kind that suits a query, if any: an equal mask for a mask, objects or squares for a part."""
         wanted = [f"mask:{parts.mask}"] if parts.mask else ["objects", "pooled"] if parts.given else []
         return [kind for kind in wanted if kind in self.kinds and self.known_space(kind)][:1]
+
+    def advice(self, mask: str) -> str | None:
+        """Say what would let a mask of a query tell pictures apart; None where they have such regions already."""
+        if not isinstance(self._catalogue, Catalogue) or self.fitting(Parts(mask=mask)):
+            return None
+        kind = shlex.quote(f"mask:{mask}")
+        return (
+            f"the {mask} of the query is compared with whole pictures, whose scores lie close together:"
+            f" pictures that are added with `--regions {kind}` are told apart by theirs"
+        )
 
     def stages(self) -> list[Stage]:
         """Return what has to be done to each picture that is added; networks are loaded and tried first."""

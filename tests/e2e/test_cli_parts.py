@@ -116,6 +116,24 @@ def test_an_empty_mask_is_searched_whole_and_says_so(
     assert json.loads(out)["asked"]["mask"] == {"asked": "sheep", "found": False, "share": 1.0, "box": [0, 0, 1, 1]}
 
 
+def test_a_mask_that_no_picture_was_given_says_how_they_are_told_apart(
+    library: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", str(pictures / CAT), "-L", str(library), "--mask", "cat", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "`--regions mask:cat`" in err
+    assert "`--regions mask:cat`" in json.loads(out)["asked"]["mask"]["advice"]
+    person = next(p for p in sorted(pictures.iterdir()) if _has_person(capsys, library, p))
+    assert (
+        "advice" not in answer(capsys, "search", str(person), "-L", str(library), "--mask", "person")["asked"]["mask"]
+    )
+
+
+def _has_person(capsys: pytest.CaptureFixture[str], library: Path, picture: Path) -> bool:
+    mask = answer(capsys, "search", str(picture), "-L", str(library), "--mask", "person")["asked"]["mask"]
+    return bool(mask["found"])
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

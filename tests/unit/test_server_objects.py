@@ -66,6 +66,16 @@ def test_a_mask_is_told_with_its_share(web: httpx.Client, cat: int) -> None:
     assert 0.05 < told["share"] < 0.9
 
 
+def test_where_pictures_have_no_such_regions_a_mask_says_what_would_tell_them_apart(
+    web: httpx.Client, cat: int
+) -> None:
+    told = web.get(f"{API}/search", params={"id": cat, "mask": "!cat"}).json()["asked"]["mask"]
+    assert "`--regions 'mask:!cat'`" in told["advice"]
+    page = web.get("/", params={"id": cat, "mask": "cat"}).text
+    assert "--regions mask:cat are told apart" in page
+    assert "are told apart" not in web.get("/", params={"id": cat}).text
+
+
 @pytest.mark.parametrize(("params", "word"), [({"object": 90}, "no object 90"), ({"mask": "persn"}, "person")])
 def test_parts_that_are_not_there_are_a_bad_request(
     web: httpx.Client, cat: int, params: dict[str, object], word: str

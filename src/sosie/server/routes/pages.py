@@ -104,6 +104,7 @@ async def home(
         objects=found,
         masks=sight.mask_choices() if question.pictured else (),
         outline=page.result.asked.get("mask", {}).get("outline", ()),
+        among_wholes="advice" in page.result.asked.get("mask", {}),
         shown_box=box_text(page.result.asked.get("box")),
         page=page,
         cards=cards,
