@@ -71,6 +71,18 @@ def test_importing_twice_or_beside_other_pictures_changes_nothing_else(opened: O
     assert cluster.stats()["pictures"] == 10 and len(cluster.pictures(where="mine")) == 4
 
 
+def test_regions_stay_behind_and_the_library_is_told_to_keep_none(opened: Open, tmp_path: Path) -> None:
+    pictures = folder_of(tmp_path / "p", 4)
+    with sosie.open(tmp_path / "library") as files:
+        files.add(pictures, regions=["pooled"], workers=1)
+        assert export(files.catalogue, tmp_path / "out").counts == {"pictures": 4, "regions": 4}
+    cluster = opened(model=None)
+    with pytest.warns(UserWarning, match="the regions stay behind"):
+        assert load(cluster.catalogue, tmp_path / "out").counts == {"pictures": 4}
+    assert cluster.sight.kinds == ()
+    assert cluster.add(pictures, workers=1).unchanged == 4
+
+
 def test_the_commands_move_a_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     filled(tmp_path).close()
     assert main(["export", str(tmp_path / "out"), "--library", str(tmp_path / "library"), "--json"]) == 0

@@ -73,6 +73,8 @@ def test_weights_are_fitted_to_labels_and_used_from_then_on(tmp_path: Path, caps
     assert main(["evaluate", "regions", "-L", library, "--fit", "--run", str(run), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert {row["set-up"] for row in rows} == {"whole", "pooled", "whole+pooled"}
+    assert "whole+pooled" in (run / "report.html").read_text(encoding="utf-8")
+    assert "Queries and their neighbours" in (run / "pooled" / "report.html").read_text(encoding="utf-8")
     with sosie.open(library) as lib:
         fitted = weights_of("pooled", lib.catalogue.record("fusion"))
         hit = lib.search(1, regions=["pooled"], k=1)[0]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sosie.catalogue.records import ContentRow
-from sosie.catalogue.sqlite import Catalogue, _digest, _row_digest
+from sosie.catalogue.records import ContentRow, Space, digest_of
+from sosie.catalogue.regions import count_rewrites
+from sosie.catalogue.sqlite import Catalogue, _row_digest
 
 __all__ = [
     "damaged_features",
+    "damaged_regions",
     "damaged_rows",
     "damaged_vectors",
     "drop_features",
     "drop_orphans",
+    "drop_regions",
     "drop_vectors",
     "integrity",
     "lacking_vectors",
@@ -66,8 +69,52 @@ def damaged_vectors(catalogue: Catalogue, space_id: int, dim: int) -> Iterator[i
         f" WHERE space_id = {int(space_id)} AND region_id = 0 AND content_id > ? ORDER BY content_id LIMIT ?"
     )
     for content_id, vector, digest in _paged(catalogue, sql):
-        if _digest(vector) != digest or len(vector) != 2 * dim:
+        if digest_of(vector) != digest or len(vector) != 2 * dim:
             yield int(content_id)
+
+
+def damaged_regions(catalogue: Catalogue, space: Space, *, of: int | None = None) -> list[int]:
+    """Return the ids of pictures (or only ``of``) some of whose regions in a space are damaged, ascending.
+
+    A region is damaged whose vector does not fit its digest or its dimension, or whose vector or place is not there.
+    """
+    found, last = set(), (-1, -1)
+    while rows := catalogue.query(
+        "SELECT vectors.content_id, region_id, vector, digest, regions.id FROM vectors LEFT JOIN regions"
+        " ON regions.id = region_id AND regions.content_id = vectors.content_id WHERE space_id = ?"
+        " AND (vectors.content_id, region_id) > (?, ?) AND (? IS NULL OR vectors.content_id = ?)"
+        " ORDER BY vectors.content_id, region_id LIMIT ?",
+        (space.id, *last, of, of, _PAGE),
+    ):
+        last = rows[-1][:2]
+        for content_id, _, vector, digest, region in rows:
+            if region is None or digest_of(vector) != digest or len(vector) != 2 * space.dim:
+                found.add(int(content_id))
+    without = catalogue.query(
+        f"SELECT DISTINCT content_id FROM regions WHERE kind = ? AND (? IS NULL OR content_id = ?) AND {_NO_VECTOR}",
+        (space.regions, of, of),
+    )
+    return sorted(found | {int(row[0]) for row in without})
+
+
+_NO_VECTOR = (
+    "NOT EXISTS (SELECT 1 FROM spaces JOIN vectors ON space_id = spaces.id AND vectors.content_id = regions.content_id"
+    " AND region_id = regions.id WHERE spaces.regions = regions.kind)"
+)
+
+
+def drop_regions(catalogue: Catalogue, space: Space, content_id: int) -> None:
+    """Forget a picture's regions in a space, and those of its kind that are in none."""
+    with catalogue.transaction("sosie doctor") as connection:
+        connection.execute(
+            "DELETE FROM regions WHERE id IN (SELECT region_id FROM vectors WHERE space_id = ? AND content_id = ?)",
+            (space.id, content_id),
+        )
+        connection.execute("DELETE FROM vectors WHERE space_id = ? AND content_id = ?", (space.id, content_id))
+        connection.execute(
+            f"DELETE FROM regions WHERE kind = ? AND content_id = ? AND {_NO_VECTOR}", (space.regions, content_id)
+        )
+        count_rewrites(connection, [space.id])
 
 
 def lacking_vectors(catalogue: Catalogue, space_id: int) -> list[int]:
@@ -91,7 +138,7 @@ def damaged_features(catalogue: Catalogue) -> Iterator[int]:
     """Yield the ids of pictures whose local features do not fit their digest."""
     sql = "SELECT content_id, data, digest FROM features WHERE content_id > ? ORDER BY content_id LIMIT ?"
     for content_id, data, digest in _paged(catalogue, sql):
-        if _digest(data) != digest:
+        if digest_of(data) != digest:
             yield int(content_id)
 
 

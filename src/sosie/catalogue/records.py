@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -22,7 +23,13 @@ __all__ = [
     "QuarantineRow",
     "RegionRow",
     "Space",
+    "digest_of",
 ]
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return the digest (8 bytes) that is stored beside what must not change unseen."""
+    return hashlib.blake2b(data, digest_size=8).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from sosie.catalogue.database import Database
-from sosie.catalogue.records import AddRegions, RegionRow, Space
+from sosie.catalogue.records import AddRegions, RegionRow, Space, digest_of
+from sosie.errors import DamagedError
 from sosie.types import FloatMatrix, Ids, Region
 
-__all__ = ["Regions", "put_regions"]
+__all__ = ["Regions", "count_rewrites", "put_regions"]
 
 _VARIABLES = 500
 _COLUMNS = "regions.id, regions.content_id, x, y, width, height, label, confidence"
@@ -53,11 +53,13 @@ class Regions(Database):
     def regions_of(self, space: Space, contents: Sequence[int]) -> tuple[list[RegionRow], FloatMatrix]:
         """Return the regions of some pictures in a space, in order of picture, and their vectors (n, dim)."""
         rows = self._among(
-            f"SELECT {_COLUMNS}, vector FROM vectors JOIN regions ON regions.id = region_id"
+            f"SELECT {_COLUMNS}, digest, vector FROM vectors JOIN regions ON regions.id = region_id"
             " WHERE space_id = ? AND vectors.content_id IN ({marks}) ORDER BY regions.content_id, regions.id",
             (space.id,),
             sorted(contents),
         )
+        for row in rows:
+            self.check_vector(row[-1], row[-2], f"region {row[0]}")
         flat = np.frombuffer(b"".join(row[-1] for row in rows), np.float16)
         found = [RegionRow(row[0], row[1], Region(row[2:6], row[6], row[7])) for row in rows]
         return found, flat.reshape(len(rows), space.dim).astype(np.float32)
@@ -74,6 +76,18 @@ class Regions(Database):
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         return ids, flat.reshape(len(rows), space.dim).astype(np.float32)
 
+    def check_vector(self, blob: bytes, digest: bytes, whose: str) -> None:
+        """Raise DamagedError where a stored vector is not what was written."""
+        if digest_of(blob) != digest:
+            raise DamagedError(f"the vector of {whose} in {self.path} is damaged: `sosie doctor --fix` embeds it anew")
+
+    def replace_regions(self, found: Sequence[tuple[int, Space, AddRegions]]) -> None:
+        """Write regions of pictures that are there, in the place of those that they have in a space."""
+        with self.transaction("adding regions") as connection:
+            for content_id, space, regions in found:
+                put_regions(connection, content_id, space.id, regions)
+            count_rewrites(connection, {space.id for _, space, _ in found})
+
     def _among(self, sql: str, before: tuple[Any, ...], ids: Sequence[int]) -> list[Any]:
         """Run a query over ``ids``, as many at a time as SQLite takes; ``{marks}`` stands for them."""
         found: list[Any] = []
@@ -81,6 +95,14 @@ class Regions(Database):
             some = [int(i) for i in ids[at : at + _VARIABLES]]
             found += self.query(sql.replace("{marks}", ", ".join("?" * len(some))), (*before, *some))
         return found
+
+
+def count_rewrites(connection: Any, spaces: Iterable[int]) -> None:
+    """Note that pictures which were there before changed in spaces: what grows only at its end would not notice."""
+    connection.executemany(
+        "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+        [(f"rewrites/{space_id}",) for space_id in spaces],
+    )
 
 
 def put_regions(connection: Any, content_id: int, space_id: int, found: AddRegions) -> None:
@@ -99,5 +121,5 @@ def put_regions(connection: Any, content_id: int, space_id: int, found: AddRegio
         blob = np.asarray(vector, np.float16).tobytes()
         connection.execute(
             "INSERT INTO vectors (space_id, content_id, region_id, vector, digest) VALUES (?, ?, ?, ?, ?)",
-            (space_id, content_id, cursor.lastrowid, blob, hashlib.blake2b(blob, digest_size=8).digest()),
+            (space_id, content_id, cursor.lastrowid, blob, digest_of(blob)),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import defaultdict
@@ -28,8 +27,9 @@ from sosie.catalogue.records import (
     PictureRecord,
     QuarantineRow,
     Space,
+    digest_of,
 )
-from sosie.catalogue.regions import Regions, put_regions
+from sosie.catalogue.regions import Regions, count_rewrites, put_regions
 from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import DamagedError, UnknownName
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef
@@ -280,12 +280,9 @@ class Catalogue(Labels, Decisions, Regions, Database):
             f"SELECT {column}, vector, digest FROM vectors WHERE space_id = ? AND {column} > ? ORDER BY {column}",
             (space.id, after),
         )
+        what = "picture" if space.regions == "whole" else "region"
         for row_id, blob, digest in rows:
-            if _digest(blob) != digest:
-                what = "picture" if space.regions == "whole" else "region"
-                raise DamagedError(
-                    f"the vector of {what} {row_id} in {self.path} is damaged: `sosie doctor --fix` embeds it anew"
-                )
+            self.check_vector(blob, digest, f"{what} {row_id}")
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
         return ids, flat.reshape(len(rows), space.dim).astype(np.float32)
@@ -369,7 +366,7 @@ class Catalogue(Labels, Decisions, Regions, Database):
                 "SELECT data, digest FROM features WHERE version = ? AND content_id = ?",
                 (version, content_id),
             )
-            if rows and _digest(rows[0][0]) == rows[0][1]:
+            if rows and digest_of(rows[0][0]) == rows[0][1]:
                 found[content_id] = rows[0][0]
         return found
 
@@ -383,7 +380,7 @@ class Catalogue(Labels, Decisions, Regions, Database):
         with self.transaction("storing local features") as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO features (content_id, version, data, digest) VALUES (?, ?, ?, ?)",
-                [(content_id, version, data, _digest(data)) for content_id, data in rows],
+                [(content_id, version, data, digest_of(data)) for content_id, data in rows],
             )
 
     # -------------------------------------------------------------------------------------------- the rest
@@ -435,10 +432,7 @@ def _put_content(connection: Any, change: AddContent) -> int:
         (*_fields(row), change.added_at or time.time(), _row_digest(row)),
     )
     if not cursor.rowcount:  # a known picture gets the vectors that it lacks
-        connection.executemany(
-            "INSERT INTO meta VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
-            [(f"rewrites/{space_id}",) for space_id in (*change.vectors, *change.regions)],
-        )
+        count_rewrites(connection, (*change.vectors, *change.regions))
     content_id = _content_id(connection, row.sha256)
     for space_id, found in change.regions.items():
         put_regions(connection, content_id, space_id, found)
@@ -446,7 +440,7 @@ def _put_content(connection: Any, change: AddContent) -> int:
         blob = np.asarray(vector, np.float16).tobytes()
         connection.execute(
             "INSERT OR REPLACE INTO vectors (space_id, content_id, region_id, vector, digest) VALUES (?, ?, 0, ?, ?)",
-            (space_id, content_id, blob, _digest(blob)),
+            (space_id, content_id, blob, digest_of(blob)),
         )
     return content_id
 
@@ -483,8 +477,4 @@ def _fields(row: ContentRow) -> tuple[Any, ...]:
 
 
 def _row_digest(row: ContentRow) -> bytes:
-    return _digest(repr(_fields(row)).encode())
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=8).digest()
+    return digest_of(repr(_fields(row)).encode())

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 import sosie
-from sosie.catalogue import check
+from sosie.catalogue import Space, check
+from sosie.cli.output import note
 from sosie.errors import BadPicture, DamagedError, SosieError
 from sosie.indexes import store
 from sosie.sources.again import KnownPlaces
@@ -53,6 +54,7 @@ def examine(lib: sosie.Library, *, deep: bool = False) -> Iterator[Finding]:
     yield from _orphans(lib)
     yield from _rows(lib)
     yield from _vectors(lib)
+    yield from _regions(lib)
     yield from _files(lib, deep=deep)
     yield from _quarantine(lib)
     yield from _indexes(lib)
@@ -122,6 +124,35 @@ def _vectors(lib: sosie.Library) -> Iterator[Finding]:
                     still=lambda i=content_id, s=space: _lacks(lib, s, i),  # type: ignore[misc]
                     mend=lambda i=content_id: _embed_anew(lib, i),  # type: ignore[misc]
                 )
+
+
+def _regions(lib: sosie.Library) -> Iterator[Finding]:
+    for space in lib.files.spaces():
+        for content_id in check.damaged_regions(lib.files, space) if space.regions != "whole" else []:
+            yield Finding(
+                "damaged_regions",
+                f"picture {content_id}",
+                f"damaged regions in space {space.name}",
+                "sosie doctor --fix finds them anew, or removes them where it cannot",
+                still=lambda i=content_id, s=space: bool(check.damaged_regions(lib.files, s, of=i)),  # type: ignore[misc]
+                mend=lambda i=content_id, s=space: _find_anew(lib, s, i),  # type: ignore[misc]
+            )
+
+
+def _find_anew(lib: sosie.Library, space: Space, content_id: int) -> None:
+    """Find a picture's regions again; where that cannot be it is better off without, and a note says so."""
+    check.drop_regions(lib.files, space, content_id)
+    places = [(uri, root) for uri, root in lib.catalogue.uris(content_id) if _readable(uri)]
+    why = "its file is away, or the library does not keep such regions now"
+    try:
+        if places:
+            uri, root = places[0]
+            lib.add(KnownPlaces(root, [uri]), again=True, workers=1)
+    except SosieError as error:
+        why = str(error)
+    if not lib.files.regions_of(space, [content_id])[0]:
+        kind = space.regions.rpartition(":")[0] or space.regions
+        note(f"picture {content_id} has no {kind} regions now ({why}): `sosie add FOLDER --regions {kind}` finds them")
 
 
 def _lacks(lib: sosie.Library, space: Any, content_id: int) -> bool:

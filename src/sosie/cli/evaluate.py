@@ -102,12 +102,14 @@ def regions(
     ] = False,
     run: RunOption = None,
     seed: SeedOption = 0,
+    show: OpenOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Do parts help? Whole pictures, objects, squares, masks and both, side by side, with intervals."""
     from sosie.evaluation.collection import setting_of
     from sosie.evaluation.compare import compare_runs
     from sosie.evaluation.regions import compare_kinds
+    from sosie.evaluation.report import comparison_page, write_report
 
     with sosie.open(library, create=False) as lib:
         kinds = kind or lib.sight.kinds
@@ -119,8 +121,13 @@ def regions(
         runs = compare_kinds(
             folder, lib, kinds, keys=tuple(label or ()), fit=fit, seed=seed, setting=setting_of(lib), note=note
         )
-    _tell_comparison(compare_runs(runs), as_json=as_json)
-    note(f"runs: {folder}")
+        for each in runs.values():
+            write_report(each)
+    comparison, path = compare_runs(runs), folder / "report.html"
+    path.write_text(comparison_page(comparison), encoding="utf-8")
+    _tell_comparison(comparison, as_json=as_json)
+    note(f"report: {path}")
+    _show(path, show)
     return 0
 
 

@@ -22,7 +22,7 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="The fold
 
 
 def export(folder: FolderArgument, library: LibraryOption = None, as_json: JsonOption = False) -> int:
-    """Write vectors, hashes, places, labels and decisions as Parquet files that `sosie import` and others can read."""
+    """Write vectors, regions, hashes, places, labels and decisions as Parquet for `sosie import` and others."""
     with sosie.open(library, create=False) as lib:
         moved = write(lib.catalogue, folder, progress=_note)
     return _tell(moved, f"written to {folder}", as_json=as_json)

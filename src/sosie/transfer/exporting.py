@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from sosie.catalogue import Store
+from sosie.catalogue import Catalogue, Space, Store
 from sosie.errors import UsageError
 from sosie.transfer.files import VERSION, arrow, flat_schema, schema_of, sha256_of, table_of
+from sosie.transfer.regions import read_regions, region_schema, to_parquet
 from sosie.transfer.rows import BATCH, Moved, Sums, read_rows, refused
 
 __all__ = ["export"]
 
-_CARRIED = ("library", "copies/calibration")  # records that mean the same on any store
+_CARRIED = ("library", "copies/calibration", "sight", "fusion")  # records that mean the same on any store
 
 
 def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lambda _: None) -> Moved:
@@ -33,6 +35,7 @@ def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lamb
                 sums.add("pictures", row.to_json())
             writer.write_table(table_of(pa, schema, rows, spaces))
             progress(start + len(rows))
+    parts = _write_regions(store, folder, ids, sums) if isinstance(store, Catalogue) else []
     decisions = [asdict(one) for one in store.decisions()]
     unusable = list(refused(store))
     for what, found in (("decisions", decisions), ("quarantine", unusable)):
@@ -43,9 +46,28 @@ def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lamb
     manifest = {
         "version": VERSION,
         **moved.to_json(),
-        "spaces": [{"name": s.name, "spec": asdict(s.spec), "head": s.head, "dim": s.dim} for s in spaces],
+        "spaces": [_about(space) for space in spaces],
+        "regions": [{**_about(space), "regions": space.regions} for space in parts],
         "records": {key: store.record(key) for key in _CARRIED},
         "files": {file.name: sha256_of(file) for file in sorted(folder.glob("*.parquet"))},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return moved
+
+
+def _write_regions(store: Catalogue, folder: Path, ids: Sequence[int], sums: Sums) -> list[Space]:
+    """Write the regions of pictures, and return their spaces."""
+    pa, pq = arrow()
+    spaces = {space.name: space for space in store.spaces() if space.regions != "whole"}
+    with pq.ParquetWriter(folder / "regions.parquet", region_schema(pa), compression="zstd") as writer:
+        for start in range(0, len(ids), BATCH) if spaces else ():
+            contents = store.contents(ids[start : start + BATCH])
+            found = read_regions(store, {row.sha256: content_id for content_id, row in contents.items()}, spaces)
+            for each in found:
+                sums.add("regions", each.to_json())
+            writer.write_table(to_parquet(pa, found))
+    return list(spaces.values())
+
+
+def _about(space: Space) -> dict[str, Any]:
+    return {"name": space.name, "spec": asdict(space.spec), "head": space.head, "dim": space.dim}

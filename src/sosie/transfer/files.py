@@ -16,7 +16,7 @@ from sosie.transfer.rows import Row
 
 __all__ = ["VERSION", "arrow", "flat_schema", "read_manifest", "row_of", "schema_of", "sha256_of", "table_of"]
 
-VERSION = 1
+VERSION = 2  # 2: with regions
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
