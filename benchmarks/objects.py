@@ -281,10 +281,9 @@ def searching(out: Path, pictures: int, objects: int) -> None:
         counts = {"whole": 1, "objects": objects, "pooled": len(squares)}
         for kind, size in sizes.items():
             rows = counts[kind] * pictures
-            dim = whole.dim if kind == "whole" else spaces[kind].dim
-            print(
-                f"  {kind:<8} {size / rows:7.0f} bytes of catalogue a region, {4 * dim} bytes of memory when searched"
-            )
+            # the vector; of a region its id, its picture, its place in the order of pictures and how sure it is, too
+            memory = 4 * whole.dim if kind == "whole" else 4 * spaces[kind].dim + 28
+            print(f"  {kind:<8} {size / rows:7.0f} bytes of catalogue a region, {memory} bytes of memory when searched")
         started = time.perf_counter()
         lib.indexes.keep()
         print(f"  indexes where there are more than 50,000 vectors: {time.perf_counter() - started:.0f} s")

@@ -180,7 +180,7 @@ def _hold(path: Path, held: object, release: object) -> None:
     catalogue = Catalogue(path)
     with catalogue.writing("a long import"):
         held.set()
-        release.wait(20)
+        release.wait(120)
 
 
 def test_a_second_writer_is_told_who_holds_the_library(tmp_path: Path) -> None:
@@ -190,13 +190,13 @@ def test_a_second_writer_is_told_who_holds_the_library(tmp_path: Path) -> None:
     held, release = context.Event(), context.Event()
     other = context.Process(target=_hold, args=(path, held, release))
     other.start()
-    assert held.wait(20)
+    assert held.wait(120)
     try:
         with pytest.raises(LibraryBusy, match=f"a long import, pid {other.pid}"), catalogue.writing("me", wait=0.1):
             pass
         assert catalogue.counts()["pictures"] == 0  # readers are never blocked
     finally:
         release.set()
-        other.join(20)
+        other.join(120)
     with catalogue.writing("me", wait=5):
         pass

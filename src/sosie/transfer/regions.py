@@ -77,7 +77,7 @@ def from_parquet(rows: Sequence[Mapping[str, Any]]) -> list[Found]:
         Found(
             bytes.fromhex(one["sha256"]),
             one["space"],
-            tuple(Region(tuple(r[n] for n in _PLACE), r["label"], r["confidence"]) for r in one["regions"]),  # type: ignore[arg-type]
+            tuple(Region(tuple(r[n] for n in _PLACE), r["label"], r["confidence"]) for r in one["regions"]),
             tuple(np.asarray(each["vector"], np.float16).tobytes() for each in one["regions"]),
         )
         for one in rows
