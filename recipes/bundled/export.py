@@ -24,12 +24,12 @@ _OUTPUTS = ["semantic", "copy", "featuremap"]
 
 
 def load_snapshot(path: Path, *, backbone: str, classes: int = 1001) -> Student:
-    """Load a student from the averaged weights that a run wrote (.pt), from those that are kept with the recipe
-    (.safetensors), or from a bare timm backbone under keys `b.*`."""
+    """Load a student from the averaged weights that a run wrote, or a backbone alone under keys `b.*` (`keep`)."""
     stored = _stored(path)
     state = {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
     known = len(state["heads.classes.bias"]) if "heads.classes.bias" in state else classes
-    student = Student(classes=known, backbone=backbone)
+    hidden = len(state["heads.hidden.bias"]) if "heads.hidden.bias" in state else 1024
+    student = Student(classes=known, backbone=backbone, hidden=hidden)
     bare = {k[2:]: v for k, v in state.items() if k.startswith("b.")}
     if bare:
         student.backbone.load_state_dict(bare)
@@ -127,8 +127,9 @@ def describe(path: Path, *, version: str, side: int) -> Path:
 
 
 def keep(student: Student, path: Path) -> None:
-    """Write the weights in half precision as safetensors, for a later training to start from."""
-    save_file({k: v.half() if v.is_floating_point() else v for k, v in student.state_dict().items()}, path)
+    """Write the backbone in half precision as safetensors, for a later training to start from; heads take minutes."""
+    stored = student.backbone.state_dict()
+    save_file({f"b.{k}": v.half() if v.is_floating_point() else v for k, v in stored.items()}, path)
 
 
 def main() -> None:
@@ -139,7 +140,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="0")
     parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--keep", type=Path, help="write the weights there, too (.safetensors), to train on from")
+    parser.add_argument("--keep", type=Path, help="write the backbone there, too (.safetensors), to train on from")
     options = parser.parse_args()
     student = load_snapshot(options.snapshot, backbone=options.backbone)
     export(student, options.out)

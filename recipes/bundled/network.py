@@ -62,13 +62,13 @@ class Student(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, classes: int = 1001, backbone: str = "regnetx_002") -> None:
+    def __init__(self, *, classes: int = 1001, backbone: str = "regnetx_002", hidden: int = 1024) -> None:
         super().__init__()
         import timm
 
         self.backbone = timm.create_model(backbone, num_classes=0, global_pool="", pretrained=False)
         widths = {entry["module"]: entry["num_chs"] for entry in self.backbone.feature_info}
-        self.heads = Heads(2 * sum(widths[stage] for stage in _STAGES), classes=classes)
+        self.heads = Heads(2 * sum(widths[stage] for stage in _STAGES), classes=classes, hidden=hidden)
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
 

@@ -20,9 +20,9 @@ from recipes.bundled import losses
 from recipes.bundled.data import Source, list_blobs, load_shards, pack
 from recipes.bundled.evaluate import mean_average_precision as by_hand
 from recipes.bundled.export import TOLERANCE, describe, disagreement, export, keep, load_snapshot
-from recipes.bundled.heads import Features, extract, fit
+from recipes.bundled.heads import Features, blend, extract, fit
 from recipes.bundled.leaks import near_duplicates
-from recipes.bundled.network import Exported, Student
+from recipes.bundled.network import Exported, Heads, Student
 from recipes.bundled.pool import Pool
 from recipes.bundled.run import Clock, Options, Run
 from recipes.bundled.train import mean_average_precision, rate_at, side_at, train
@@ -96,13 +96,24 @@ def test_the_export_agrees_with_torch(snapshot: Path, tmp_path: Path) -> None:
     assert (tmp_path / "bundled.onnx").stat().st_size < 12 * 2**20
 
 
-def test_the_weights_that_are_kept_are_those_of_the_run(snapshot: Path, tmp_path: Path) -> None:
+def test_a_backbone_that_is_kept_is_that_of_the_run(snapshot: Path, tmp_path: Path) -> None:
     student = load_snapshot(snapshot, backbone="regnetx_002")
     keep(student, tmp_path / "kept.safetensors")
     again = load_snapshot(tmp_path / "kept.safetensors", backbone="regnetx_002")
-    assert all(
-        torch.equal(a, b) for a, b in zip(student.state_dict().values(), again.state_dict().values(), strict=True)
-    )
+    pairs = zip(student.backbone.state_dict().values(), again.backbone.state_dict().values(), strict=True)
+    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_blended_heads_give_the_mean_of_both() -> None:
+    torch.manual_seed(0)
+    features = torch.rand(64, 24)
+    ours, theirs = (Heads(24, classes=5, hidden=16).eval() for _ in range(2))
+    theirs.mean.copy_(features.mean(0))
+    theirs.scale.copy_(1 / features.std(0))
+    both = blend(ours, theirs, features)
+    for mine, yours, mean in zip(ours(features)[:2], theirs(features)[:2], both(features)[:2], strict=True):
+        expected = torch.nn.functional.normalize(mine + yours, dim=1)
+        assert float((expected * mean).sum(1).mean()) > 0.99
 
 
 def test_a_picture_and_its_mirror_image_have_the_same_vectors(snapshot: Path) -> None:
