@@ -37,7 +37,8 @@ class Weights:
         return asdict(self)
 
 
-DEFAULTS: Mapping[str, Weights] = {"objects": Weights(), "pooled": Weights(), "mask": Weights()}
+# squares take less: of one thing on a plain ground half the score would cost 0.013 mAP, a quarter 0.004
+DEFAULTS: Mapping[str, Weights] = {"objects": Weights(), "pooled": Weights(share=0.25), "mask": Weights()}
 
 
 def weights_of(kind: str, stored: Mapping[str, Any] | None) -> Weights:
