@@ -455,7 +455,7 @@ class Library:
             if meant.given:
                 raise UsageError("a box, an object or a mask is of a picture: give one along with the words")
             regions = ()
-        kinds = self._kinds(meant, regions)
+        kinds = self._kinds(meant, regions, engine)
         if any(Text in types for types in summed):  # squares of a feature map are in a space without words
             kinds = [kind for kind in kinds if kind.name != "pooled"]
         asked = engine.questions.understand(queries, meant, {each.name: each.view.space for each in kinds})
@@ -479,13 +479,15 @@ class Library:
         except SosieError:
             return None
 
-    def _kinds(self, parts: Parts, regions: Sequence[str] | None) -> list[KindView]:
+    def _kinds(self, parts: Parts, regions: Sequence[str] | None, engine: Engine) -> list[KindView]:
         """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts."""
-        names = self.sight.fitting(parts) if regions is None else regions
+        names = engine.sight.fitting(parts) if regions is None else regions
+        if not names and not parts.objects:
+            return []
         fitted = self.catalogue.record("fusion")
-        kinds = [KindView(n, self._own_view(self.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
+        kinds = [KindView(n, self._own_view(engine.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
         if parts.objects and not any(each.name == "objects" for each in kinds):
-            kinds.append(KindView("objects", self._own_view(self.space), weights_of("objects", fitted)))
+            kinds.append(KindView("objects", self._own_view(engine.spaces[0]), weights_of("objects", fitted)))
         return kinds
 
     def detect(self, asked: str | os.PathLike[str] | bytes | int) -> list[Region]:

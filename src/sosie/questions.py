@@ -148,13 +148,17 @@ class Questions:
             facts[at] |= {"pixels": analysed["pixels"]}
             seen = analysed["input" if wanted.whole else "working"]
             pictures[at] = Picture(seen, analysed["width"], analysed["height"], analysed["format"])
-        looks = {at: look(each, asked[at][1], self._sight, name=_name(asked[at][0])) for at, each in pictures.items()}
+        looks = {at: self._look(each, *asked[at]) for at, each in pictures.items()}
         found = self._embed(looks, spaces)
         for at, content_id in stored.items():
             found[at] = _Seen(self._stored_vector(content_id))
         for at, vector in words.items():
             found[at] = _Seen(vector)
         return [replace(found[at], facts=facts[at]) for at in range(len(asked))]
+
+    def _look(self, picture: Picture, asked: Asked, parts: Parts) -> Look:
+        """Take the parts of a picture; its name, which costs a digest, is for what is said of them."""
+        return look(picture, parts, self._sight, name=_name(asked)) if parts.given else Look(picture)
 
     def _embed(self, looks: Mapping[int, Look], spaces: Mapping[str, Space]) -> dict[int, _Seen]:
         """Embed what is looked at, its objects, and what each kind of regions sees in it, in one run."""
@@ -211,7 +215,8 @@ def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen],
         space: unit(vectors + sum(s * each.in_space(space) for s, each in zip(signs[1:], seen[1:], strict=True)))
         for space, vectors in seen[0].by_space.items()
     }
-    names = [("- " if sign < 0 else "") + _name(term) for sign, term in group]
+    alone = len(group) == 1 and group[0][0] > 0
+    names = [name] if alone else [("- " if sign < 0 else "") + _name(term) for sign, term in group]
     facts = dict(seen[0].facts) if len(seen) == 1 else {}
     return Query(
         name,

@@ -52,6 +52,20 @@ def test_a_search_names_the_copy_and_only_it(library: sosie.Library) -> None:
     assert all(hit.probability is not None and hit.probability < 0.5 for hit in hits if hit not in copies)
 
 
+def test_more_hits_are_no_more_questions_to_the_catalogue(library: sosie.Library) -> None:
+    asked: list[str] = []
+    library.search(1, k=2)
+    connection = library.files.connection()
+    connection.set_trace_callback(asked.append)
+    counts = []
+    for k in (2, 8):
+        asked.clear()
+        assert len(library.search(1, k=k)) == k
+        counts.append(len(asked))
+    connection.set_trace_callback(None)
+    assert counts[0] == counts[1]
+
+
 def test_verdicts_change_neither_hits_nor_their_order(library: sosie.Library) -> None:
     data = as_file(scene(4)[10:, 10:])
     plain, told = library.search(data, verify=False), library.search(data)
