@@ -1,7 +1,8 @@
 """Draw the pictures of the page in docs/images.
 
-    sosie demo && sosie copies --prepare && sosie evaluate labels --label subject && sosie serve &
-    python docs/make_screenshots.py --copy 655 --of 17
+    sosie demo && export SOSIE_LIBRARY=sosie-demo/library
+    sosie copies sosie-demo/gallery/copies > copies.txt && sosie evaluate labels --label subject && sosie serve &
+    python docs/make_screenshots.py --copy 288 --of 69      # once "Look for duplicates" was pressed and is done
 
 Needs Chromium, and a library that holds the demo gallery: its pictures are the project's own.
 """
