@@ -29,6 +29,8 @@ from recipes.bundled.train import mean_average_precision
 __all__ = ["Features", "blend", "extract", "fit"]
 
 _CHUNK, _EDITED = 64, 16
+# Length of a blended vector before it is made 1; not small, since training on moves weights by steps of one size.
+_LONG = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,9 @@ def blend(ours: Heads, theirs: Heads, features: Tensor) -> Heads:
     """
     n, classes = ours.hidden.out_features, ours.classes.out_features
     both = Heads(features.shape[1], classes=classes, hidden=2 * n).eval()
-    a, b = (_plain(each, features) for each in (ours, theirs))
+    both.mean.copy_(theirs.mean)
+    both.scale.copy_(theirs.scale)
+    a, b = (_alike(each, theirs, features) for each in (ours, theirs))
     both.hidden.weight.copy_(torch.cat([a.hidden.weight, b.hidden.weight]))
     both.hidden.bias.copy_(torch.cat([a.hidden.bias, b.hidden.bias]))
     direct = a.semantic.weight[:, n:] + b.semantic.weight[:, n:]
@@ -124,20 +128,21 @@ def blend(ours: Heads, theirs: Heads, features: Tensor) -> Heads:
     return both
 
 
-def _plain(heads: Heads, features: Tensor) -> Heads:
-    """Return heads whose layers take the features as they are and give vectors of unit length on average."""
-    plain = copy.deepcopy(heads).eval()
-    for layer, first in ((plain.hidden, 0), (plain.semantic, heads.hidden.out_features), (plain.copy, 0)):
-        layer.weight[:, first:] *= heads.scale
-        layer.bias -= layer.weight[:, first:] @ heads.mean
-    plain.mean.zero_()
-    plain.scale.fill_(1)
-    inner = torch.cat([F.gelu(plain.hidden(features)), features], 1)
-    for layer, given in ((plain.semantic, inner), (plain.copy, features)):
-        length = layer(given).norm(dim=1).mean()
-        layer.weight /= length
-        layer.bias /= length
-    return plain
+def _alike(heads: Heads, like: Heads, features: Tensor) -> Heads:
+    """Return heads that scale features as others do, and give vectors of length `_LONG` on average."""
+    alike = copy.deepcopy(heads).eval()
+    for layer, first in ((alike.hidden, 0), (alike.semantic, heads.hidden.out_features), (alike.copy, 0)):
+        columns = layer.weight[:, first:] * heads.scale
+        layer.bias += columns @ (like.mean - heads.mean)
+        layer.weight[:, first:] = columns / like.scale
+    alike.mean.copy_(like.mean)
+    alike.scale.copy_(like.scale)
+    x = (features - like.mean) * like.scale
+    for layer, given in ((alike.semantic, torch.cat([F.gelu(alike.hidden(x)), x], 1)), (alike.copy, x)):
+        factor = _LONG / layer(given).norm(dim=1).mean()
+        layer.weight *= factor
+        layer.bias *= factor
+    return alike
 
 
 def _loss(found: Features, rows: Tensor, semantic: Tensor, classes: Tensor) -> Tensor:
