@@ -23,7 +23,7 @@ WORKING_SIDE = 360  # the decoder keeps at least so many pixels on the shorter s
 MAX_WORKING_SIDE = 1024  # the longer side of what is kept of a query
 
 # What a pool is told of one picture: a search by a whole picture needs neither fingerprint nor pixels, which cost a
-# third of its analysis.
+# quarter of its analysis.
 NO_EXTRAS: Mapping[str, Any] = {"without": ["fingerprint", "working"]}
 ONLY_WORKING: Mapping[str, Any] = {"without": ["fingerprint"]}
 
