@@ -72,8 +72,10 @@ class _Snapshot:
         if isinstance(self.main, RowIndex):
             places.append((self.main.ids, self.main.vectors))
         for have, theirs in places:
+            if not len(have):
+                continue
             at = np.minimum(np.searchsorted(have, ids), len(have) - 1)
-            here = have[at] == ids if len(have) else found & False
+            here = have[at] == ids
             vectors[here] = theirs[at[here]]
             found |= here
         rows = rows[found]

@@ -46,9 +46,8 @@ def test_a_good_index_keeps_its_recall(library: Library) -> None:
 def test_an_index_that_misses_is_seen(library: Library) -> None:
     library.indexes.build("binary", {"bits": 16, "codes": "random"}, recall=0.3)
     with sosie.open(library.path, read_only=True) as unwatched:
-        found = unwatched.view().search(library.vectors()[1][:50], 11)[
-            0
-        ]  # a picture is not an answer to itself, so one more
+        # a picture is not an answer to itself, so one more
+        found = unwatched.view().search(library.vectors()[1][:50], 11)[0]
     ids, vectors = library.vectors()
     truth = ids[np.argsort(-(vectors[:50] @ vectors.T), axis=1)[:, :11]]
     true_recall = np.mean([len(set(a) & set(b)) / 11 for a, b in zip(found, truth, strict=True)])

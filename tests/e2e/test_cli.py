@@ -129,6 +129,7 @@ def test_remove_forgets_and_leaves_the_file(tmp_path: Path, capsys: pytest.Captu
         (["add", "{tmp}", "-L", "{tmp}/new", "--label", "cat"], 2, "name=value"),
         (["add", "{tmp}", "-L", "{q}"], 2, "is a file"),
         (["add", "{tmp}", "-L", "{tmp}/new", "--model", "bundeld"], 2, "did you mean 'bundled'"),
+        (["add", "{tmp}", "-L", "{tmp}/new", "--forget-all"], 2, "add --sync"),
         (["serch"], 2, "did you mean 'search'"),
         (["run", "{tmp}/nothing.yaml"], 3, "--schema"),
     ],

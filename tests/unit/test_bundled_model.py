@@ -55,13 +55,13 @@ def test_a_mirror_image_has_the_same_vectors(embedder: BundledEmbedder) -> None:
 
 
 def test_the_feature_map_keeps_its_place_in_the_picture(embedder: BundledEmbedder) -> None:
-    pixels = np.full((128, 128, 3), 255, np.uint8)
-    pixels[:64, :64] = picture(4, side=64).pixels
-    plain = Picture(np.full((128, 128, 3), 255, np.uint8), 128, 128)
-    maps = embedder.feature_maps([Picture(pixels, 128, 128), plain])
+    plain, first, last = (np.full((128, 128, 3), 255, np.uint8) for _ in range(3))
+    first[:64, :64] = last[64:, 64:] = picture(4, side=64).pixels
+    maps = embedder.feature_maps([Picture(each, 128, 128) for each in (plain, first, last)])
     assert maps.shape[2:] == (4, 4)
-    change = np.abs(maps[0] - maps[1]).mean(0)
-    assert change[:2, :2].mean() > 4 * change[3, 3]
+    begins, ends = (np.abs(each - maps[0]).mean(0) for each in maps[1:])
+    assert begins[:2, :2].mean() > 1.5 * begins[2:, 2:].mean()
+    assert ends[2:, 2:].mean() > 1.5 * ends[:2, :2].mean()
 
 
 def test_it_fits_in_the_wheel() -> None:

@@ -103,6 +103,8 @@ def add(
         raise UsageError("--watch follows a folder picture by picture, on this machine: leave out --ray")
     if keep_originals and library and read_url(str(library)):
         raise UsageError("--keep-originals keeps pictures in a library's folder, and a library on a cluster has none")
+    if forget_all and not (sync or watch):
+        raise UsageError("--forget-all says how far --sync may go: add --sync")
     folder = folder_of(library or "sosie-library")
     options = SourceOptions(
         include=include or (),

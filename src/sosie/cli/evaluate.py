@@ -36,6 +36,10 @@ RunOption: TypeAlias = Annotated[
     typer.Option("--run", help="The run folder: answers, scores, report.", show_default="runs/<what>-<time>"),
 ]
 OpenOption: TypeAlias = Annotated[bool, typer.Option("--open", help="Show the report in a browser.")]
+LabelsOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--label", help="The label to judge by; several are judged by their overlap.", show_default="label"),
+]
 SeedOption: TypeAlias = Annotated[int, typer.Option("--seed", help="Equal seeds draw equal samples.")]
 
 
@@ -43,12 +47,7 @@ SeedOption: TypeAlias = Annotated[int, typer.Option("--seed", help="Equal seeds 
 def labels(
     library: LibraryOption = None,
     model: SeenOption = None,
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label", help="The label to judge by; several are judged by their overlap.", show_default="label"
-        ),
-    ] = None,
+    label: LabelsOption = None,
     queries: Annotated[
         str | None, typer.Option("--queries", help="Ask with these pictures; else with the library's, each left out.")
     ] = None,
@@ -94,9 +93,7 @@ def regions(
     kind: Annotated[
         list[str] | None, typer.Option("--kind", help="Only these kinds; repeatable.", show_default="all that are kept")
     ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", help="The label to judge by; repeatable.", show_default="label")
-    ] = None,
+    label: LabelsOption = None,
     fit: Annotated[
         bool, typer.Option("--fit", help="Fit how parts count to the labels, and store it for this library's searches.")
     ] = False,

@@ -37,7 +37,7 @@ class Weights:
         return asdict(self)
 
 
-# squares take less: of one thing on a plain ground half the score would cost 0.013 mAP, a quarter 0.004
+# squares take less: of one thing on a plain ground half the score would cost 0.013 mAP, a quarter about 0.004
 DEFAULTS: Mapping[str, Weights] = {"objects": Weights(), "pooled": Weights(share=0.25), "mask": Weights()}
 
 
