@@ -20,6 +20,7 @@ __all__ = ["TOLERANCE", "describe", "disagreement", "export", "keep", "load_snap
 
 TOLERANCE = 1e-3
 _OPSET = 17
+_GROUPED = "s1.b1.conv2.conv.weight"  # tells how many channels a group has
 _OUTPUTS = ["semantic", "copy", "featuremap"]
 
 
@@ -29,8 +30,9 @@ def load_snapshot(path: Path, *, backbone: str, classes: int = 1001) -> Student:
     state = {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
     known = len(state["heads.classes.bias"]) if "heads.classes.bias" in state else classes
     hidden = len(state["heads.hidden.bias"]) if "heads.hidden.bias" in state else 1024
-    student = Student(classes=known, backbone=backbone, hidden=hidden)
     bare = {k[2:]: v for k, v in state.items() if k.startswith("b.")}
+    group = (bare or {k.removeprefix("backbone."): v for k, v in state.items()})[_GROUPED].shape[1]
+    student = Student(classes=known, backbone=backbone, group=group, hidden=hidden)
     if bare:
         student.backbone.load_state_dict(bare)
     else:

@@ -23,6 +23,7 @@ from recipes.bundled.export import load_snapshot
 from recipes.bundled.network import SEMANTIC_DIM, Outputs, Student
 from recipes.bundled.pool import Batch, HeldOut, Pool
 from recipes.bundled.run import Group, Options, Run
+from recipes.bundled.widen import widen
 
 __all__ = ["held_out_map", "launch", "mean_average_precision", "rate_at", "side_at", "train"]
 
@@ -131,10 +132,11 @@ def _report(run: Run, pool: Pool) -> None:
 
 
 def warm_start(run: Run, path: Path) -> None:
-    """Take the weights of a snapshot, or of a bare backbone, to begin with."""
-    stored = load_snapshot(path, backbone=run.options.backbone, classes=run.student.heads.classes.out_features)
-    run.student.load_state_dict(stored.state_dict())
-    run.average.load_state_dict(stored.state_dict())
+    """Take the weights of a snapshot, or of a bare backbone, to begin with; they may be of a narrower network."""
+    widen(
+        load_snapshot(path, backbone=run.options.backbone, classes=run.student.heads.classes.out_features), run.student
+    )
+    run.average.load_state_dict(run.student.state_dict())
 
 
 def train(options: Options, *, rank: int = 0, size: int = 1) -> Run:

@@ -26,6 +26,7 @@ from recipes.bundled.network import Exported, Heads, Student
 from recipes.bundled.pool import Pool
 from recipes.bundled.run import Clock, Options, Run
 from recipes.bundled.train import mean_average_precision, rate_at, side_at, train
+from recipes.bundled.widen import widen
 
 SHAPES, COLOURS, SIDE = 5, 4, 40
 
@@ -102,6 +103,28 @@ def test_a_backbone_that_is_kept_is_that_of_the_run(snapshot: Path, tmp_path: Pa
     again = load_snapshot(tmp_path / "kept.safetensors", backbone="regnetx_002")
     pairs = zip(student.backbone.state_dict().values(), again.backbone.state_dict().values(), strict=True)
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_a_wider_network_gives_what_the_narrow_one_gave_and_learns_with_all_of_it() -> None:
+    torch.manual_seed(0)
+    narrow, wide = (Student(classes=5, group=group).eval() for group in (8, 16))
+    with torch.no_grad():
+        for each in narrow.parameters():
+            each.add_(0.02 * torch.randn_like(each))  # the last normalisation of each block is none at first
+    widen(narrow, wide)
+    pictures = torch.rand(2, 3, 64, 64) * 255
+    for ours, theirs in zip(wide(pictures), narrow(pictures), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+    (wide.train()(pictures).semantic * torch.randn(2, 256)).sum().backward()
+    assert wide.backbone.get_submodule("s3.b2.conv1.conv").weight.grad[:, -8:].abs().sum((0, 2, 3)).min() > 0
+
+
+def test_a_narrower_network_is_refused() -> None:
+    narrow, wide = (Student(classes=5, group=group) for group in (8, 16))
+    with pytest.raises(ValueError, match="is not wider"):
+        widen(wide, narrow)
+    with pytest.raises(ValueError, match="average of a run"):
+        widen(Student(classes=5, group=8, hidden=32), wide)
 
 
 def test_blended_heads_give_the_mean_of_both() -> None:

@@ -62,7 +62,8 @@ def bundled_start() -> Start:
     import timm
 
     values = _initialisers(BundledEmbedder().description.path)
-    net: Any = timm.create_model("regnetx_002", num_classes=0, global_pool="", pretrained=False)
+    group = values["convolutions"]["s1.b1.conv2.conv"][0].shape[1]
+    net: Any = timm.create_model("regnetx_002", num_classes=0, global_pool="", pretrained=False, group_size=group)
     for name, (weight, bias) in values["convolutions"].items():
         unit = net.get_submodule(name.rpartition(".")[0])
         with torch.no_grad():
