@@ -39,6 +39,8 @@ from sosie.networks import digest_of
 from sosie.sources import SourceOptions, open_source
 from sosie.types import FloatMatrix, Picture
 
+SIDE = BundledEmbedder().spec.preprocessing.side
+SIDES = (96, 128, 160, 192)
 PACKS = ("caltech101-dev", "art-dev", "crossdepict-dev", "clothes-dev", "instances-dev")
 
 
@@ -161,6 +163,27 @@ def single_look(bundled: Path, out: Path) -> None:
     onnx.save(model, out)
 
 
+def int8(bundled: Path, pictures: Sequence[Picture], out: Path) -> None:
+    """Write the bundled network with its convolutions in 8 bits, their ranges fitted to pictures (post-training)."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Shown(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(pictures)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            for picture in self.left:
+                return {"image": picture.pixels.transpose(2, 0, 1)[None].astype(np.float32)}
+            return None
+
+    plain = out.with_suffix(".float.onnx")
+    quant_pre_process(str(bundled), str(plain), skip_symbolic_shape=True)  # folds the half-precision weights
+    quantize_static(
+        plain, out, Shown(), op_types_to_quantize=["Conv"], per_channel=True, activation_type=QuantType.QUInt8
+    )
+
+
 def squares(pack: Path, side: int) -> tuple[list[Picture], list[str]]:
     """Return a pack's pictures as squares, and their labels."""
     from sosie.decode import decode
@@ -200,13 +223,16 @@ def options_table(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         once = Path(scratch) / "once.onnx"
         single_look(weights, once)
+        eighth = Path(scratch) / "int8.onnx"
+        int8(weights, squares(options.fit, SIDE)[0][:200], eighth)
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = 1
         settings.log_severity_level = 3
         networks = {
-            "mirrored": onnxruntime.InferenceSession(str(weights), settings, providers=["CPUExecutionProvider"]),
-            "single": onnxruntime.InferenceSession(str(once), settings, providers=["CPUExecutionProvider"]),
+            name: onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+            for name, path in {"mirrored": weights, "single": once, "int8": eighth}.items()
         }
+        print(f"in 8 bits the file has {eighth.stat().st_size / 2**20:.1f} MiB")
 
     def run(look: str, pictures: Sequence[Picture], output: int = 0) -> FloatMatrix:
         batch = np.stack([p.pixels.transpose(2, 0, 1) for p in pictures]).astype(np.float32)
@@ -218,31 +244,34 @@ def options_table(options: argparse.Namespace) -> None:
         return unit(np.cbrt((np.maximum(maps, 1e-6) ** 3).mean(axis=(2, 3))))
 
     found: dict[str, list[float]] = {}
-    fit = run("mirrored", squares(options.fit, 128)[0])
+    fit = run("mirrored", squares(options.fit, SIDE)[0])
     centre = fit.mean(axis=0)
     for pack in PACKS:
-        sides = {side: squares(options.data / pack, side) for side in (96, 128, 160, 192)}
-        labels = sides[128][1]
-        seen = {side: run("mirrored", pictures) for side, (pictures, _) in sides.items()}
-        rows = {f"mirrored, {side} px": seen[side] for side in seen}
-        rows["single look, 128 px"] = run("single", sides[128][0])
-        rows["single look, 160 px"] = run("single", sides[160][0])
-        rows["mirrored, 128 and 160 px averaged"] = unit(seen[128] + seen[160])
-        rows["single look, 128 and 160 px averaged"] = unit(rows["single look, 128 px"] + rows["single look, 160 px"])
+        sides = {side: squares(options.data / pack, side) for side in SIDES}
+        shipped, labels = sides[SIDE]
+        looks = {
+            look: {side: run(look, pictures) for side, (pictures, _) in sides.items()}
+            for look in ("mirrored", "single")
+        }
+        rows = {f"{look}, {side} px": each for look, by_side in looks.items() for side, each in by_side.items()}
+        for look, by_side in looks.items():
+            rows[f"{look}, 128 and 160 px averaged"] = unit(by_side[128] + by_side[160])
+        rows[f"mirrored, {SIDE} px, convolutions in 8 bits"] = run("int8", shipped)
+        seen = looks["mirrored"][SIDE]
         for kept in (64, 128, 256):
             mean, axes = whitening(fit, kept)
-            rows[f"whitened to {kept} on other pictures"] = unit((seen[128] - mean) @ axes)
-        mean, axes = whitening(seen[128], 64)
-        rows["whitened to 64 on the library itself"] = unit((seen[128] - mean) @ axes)
-        rows["centred on other pictures"] = unit(seen[128] - centre)
-        rows["feature map, generalised mean (p = 3)"] = gem(sides[128][0])
+            rows[f"whitened to {kept} on other pictures"] = unit((seen - mean) @ axes)
+        mean, axes = whitening(seen, 64)
+        rows["whitened to 64 on the library itself"] = unit((seen - mean) @ axes)
+        rows["centred on other pictures"] = unit(seen - centre)
+        rows["feature map, generalised mean (p = 3)"] = gem(shipped)
         for name, each in rows.items():
             found.setdefault(name, []).append(mean_average_precision(each, labels))
     print("| option | " + " | ".join(PACKS) + " | mean |\n|---|" + "---|" * (len(PACKS) + 1))
     for name, values in found.items():
         print(f"| {name} | " + " | ".join(f"{v:.3f}" for v in values) + f" | {np.mean(values):.3f} |")
     for look, network in networks.items():
-        for side in (96, 128, 160, 192):
+        for side in SIDES:
             picture = np.zeros((1, 3, side, side), np.float32)
             taken = []
             for _ in range(60):

@@ -29,6 +29,7 @@ class Options:
     batch: int = 128
     frozen: str = ""  # parts of the backbone that stay as they are, such as "stem,s1,s2"
     edited: float = 0.15  # share of the batch that is strongly altered copies of other pictures in it
+    crop: float = 0.6  # the least side of a mild view, as a share of the picture's
     rate: float = 1.2e-3
     warmup: int = 200  # steps
     decay: float = 0.5  # the part of the run over which the rate falls

@@ -60,9 +60,9 @@ def losses_of(out: Outputs, batch: Batch, copies: int) -> dict[str, Tensor]:
     }
 
 
-def assemble(batch: Batch, copies: int, side: int) -> Tensor:
+def assemble(batch: Batch, copies: int, side: int, *, crop: float) -> Tensor:
     """Return the batch's pictures mildly varied, then strongly altered copies of its first ones, at one side."""
-    mild = torch.cat([vary(p, side) for p in batch.pictures])
+    mild = torch.cat([vary(p, side, least=crop) for p in batch.pictures])
     strong, left = [], copies
     for pictures in batch.pictures:
         if left <= 0:
@@ -100,7 +100,7 @@ def _one_step(run: Run, pool: Pool, group: Group, side: int) -> tuple[float, dic
     copies = int(n * run.options.edited)
     batch = pool.batch(n - copies)
     with torch.autocast(run.device.type, torch.bfloat16):
-        out = run.student(assemble(batch, copies, side))
+        out = run.student(assemble(batch, copies, side, crop=run.options.crop))
     parts = losses_of(out, batch, copies)
     loss = torch.stack(list(parts.values())).sum()
     run.optimiser.zero_grad(set_to_none=True)
