@@ -322,8 +322,6 @@ class Library:
         pools: list[DecodePool] = []
         engine = self.engine
         if regions:
-            if self.on_cluster:
-                raise UsageError("parts of pictures are kept in a library in a folder only: add without --regions")
             engine.sight.keep(regions)
         stages = engine.sight.stages()
         if fleet is not None:
@@ -459,9 +457,10 @@ class Library:
         if any(Text in types for types in summed):  # squares of a feature map are in a space without words
             kinds = [kind for kind in kinds if kind.name != "pooled"]
         asked = engine.questions.understand(queries, meant, {each.name: each.view.space for each in kinds})
-        if kinds or (any(len(each.terms) > 1 for each in asked) and not self.on_cluster):
-            files, whole = self.files, self._own_view(view.space)
-            found = answer_by_regions(asked, whole=whole, kinds=kinds, catalogue=files, k=k, condition=condition)
+        if kinds or any(len(each.terms) > 1 for each in asked):
+            found = answer_by_regions(
+                asked, whole=view, kinds=kinds, catalogue=self.catalogue, k=k, condition=condition
+            )
         else:
             found = answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
         if verify and meant.whole:
@@ -485,9 +484,9 @@ class Library:
         if not names and not parts.objects:
             return []
         fitted = self.catalogue.record("fusion")
-        kinds = [KindView(n, self._own_view(engine.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
+        kinds = [KindView(n, self.view(engine.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
         if parts.objects and not any(each.name == "objects" for each in kinds):
-            kinds.append(KindView("objects", self._own_view(engine.spaces[0]), weights_of("objects", fitted)))
+            kinds.append(KindView("objects", self.view(engine.spaces[0]), weights_of("objects", fitted)))
         return kinds
 
     def detect(self, asked: str | os.PathLike[str] | bytes | int) -> list[Region]:
@@ -513,12 +512,6 @@ class Library:
                     check_recall=self._check_recall,
                 )
             return self._views[space.id]
-
-    def _own_view(self, space: Space) -> SpaceView:
-        view = self.view(space)
-        if not isinstance(view, SpaceView):
-            raise UsageError("parts of pictures are searched in a library in a folder, and this one lies on a cluster")
-        return view
 
     @property
     def recall_in_service(self) -> Running | None:

@@ -10,12 +10,10 @@ from typing import Any
 import numpy as np
 
 from sosie import rank
-from sosie.catalogue import Catalogue, Condition, RegionRow
+from sosie.catalogue import Condition, Held, RegionRow, Store, View
 from sosie.indexes.tune import EXACT_UNTIL
 from sosie.regions.fusion import Matched, Weights, combine, match_regions
-from sosie.regions.table import Held
 from sosie.search import Query, make_hit, same_pictures
-from sosie.space_view import SpaceView
 from sosie.types import FloatMatrix, Hit, Ids, SearchResult
 from sosie.verify.blas import one_thread
 
@@ -29,47 +27,76 @@ class KindView:
     """One kind of regions, as it is searched: its name, its vectors, how they count."""
 
     name: str
-    view: SpaceView
+    view: View
     weights: Weights
 
 
 def answer_by_regions(
     queries: Sequence[Query],
     *,
-    whole: SpaceView,
+    whole: View,
     kinds: Sequence[KindView],
-    catalogue: Catalogue,
+    catalogue: Store,
     k: int,
     condition: Condition | None = None,
 ) -> list[SearchResult]:
     """Answer several queries at once, in their order; several regions of a picture are one hit, its best one shown."""
-    allow = catalogue.live_ids(condition) if condition else None
-    allowed_rows = {each.name: each.view.allowed(condition) for each in kinds} if condition else {}
-    results = []
-    for query in queries:
-        started = time.perf_counter()
-        run = _Run(query, whole, kinds, catalogue)
-        with one_thread():
-            hits = run.hits(k, allow, allowed_rows)
-        took_ms = (time.perf_counter() - started) * 1000
-        results.append(SearchResult(query.name, hits, took_ms, whole.description, query.about))
-    return results
+    started = time.perf_counter()
+    with one_thread():
+        runs = [_Run(query, whole, kinds, catalogue, condition) for query in queries]
+        near = _candidates(runs, whole, kinds, k, condition)
+        hits = [run.hits(k, found) for run, found in zip(runs, near, strict=True)]
+    took_ms = (time.perf_counter() - started) * 1000 / len(queries)
+    return [
+        SearchResult(query.name, each, took_ms, whole.description, query.about)
+        for query, each in zip(queries, hits, strict=True)
+    ]
+
+
+def _candidates(
+    runs: Sequence[_Run], whole: View, kinds: Sequence[KindView], k: int, condition: Condition | None
+) -> list[set[int]]:
+    """Return for each query the pictures that may be an answer: some that each space puts first.
+
+    All queries go to a space together, which costs a cluster one request.
+    """
+    depth = max(2 * k, _DEPTH) + 1  # a picture of the library is not an answer to itself
+    rows = whole.find(np.stack([run.query.vector for run in runs]), depth, condition).ids
+    found = [set(row[row >= 0].tolist()) for row in rows]
+    for kind in kinds:
+        parts = [run.looking(kind) for run in runs]
+        if not sum(map(len, parts)):
+            continue
+        near = kind.view.find(np.concatenate(parts), depth, condition)
+        edges = np.cumsum([len(each) for each in parts])[:-1]
+        for each, ids, scores in zip(found, np.split(near.ids, edges), np.split(near.scores, edges), strict=True):
+            ordered = ids.ravel()[np.argsort(-scores, axis=None, kind="stable")]
+            # many parts would bring many pictures: those that fit some part best are enough
+            each |= set(list(dict.fromkeys(ordered[ordered >= 0].tolist()))[: 2 * depth])
+    return found
 
 
 class _Run:
     """One query on its way through the spaces."""
 
-    def __init__(self, query: Query, whole: SpaceView, kinds: Sequence[KindView], catalogue: Catalogue) -> None:
-        self._query, self._whole, self._kinds, self._catalogue = query, whole, kinds, catalogue
+    def __init__(
+        self, query: Query, whole: View, kinds: Sequence[KindView], catalogue: Store, condition: Condition | None
+    ) -> None:
+        self.query, self._whole, self._kinds, self._catalogue = query, whole, kinds, catalogue
+        self._condition = condition
 
-    def hits(self, k: int, allow: Ids | None, allowed_rows: Mapping[str, Ids]) -> tuple[Hit, ...]:
-        same = same_pictures(self._query, self._catalogue)
-        first = [i for i in same if i != self._query.exclude and (allow is None or i in set(allow.tolist()))]
-        candidates = self._candidates(k, allow, allowed_rows) | set(first)
-        ids, vectors = self._catalogue.whole_vectors(self._whole.space, sorted(candidates - {self._query.exclude}))
+    def hits(self, k: int, near: set[int]) -> tuple[Hit, ...]:
+        """Score the candidates ``near`` in every space, and return the best ``k``."""
+        same = same_pictures(self.query, self._catalogue)
+        first = [i for i in same if i != self.query.exclude]
+        if first and self._condition is not None:
+            meeting = self._catalogue.meeting(first, self._condition)
+            first = [i for i in first if i in meeting]
+        candidates = sorted((near | set(first)) - {self.query.exclude})
+        ids, vectors = self._catalogue.vectors_of(self._whole.space, candidates)
         if not len(ids):
             return ()
-        scores = {"whole": vectors @ self._query.vector}
+        scores = {"whole": vectors @ self.query.vector}
         matched = {each.name: self._match(each, ids) for each in self._kinds}
         scores |= {name: found.scores for name, (found, _) in matched.items()}
         shares = [(scores[each.name], each.weights.share) for each in self._kinds]
@@ -79,42 +106,23 @@ class _Run:
         rows = {int(i): row for row, i in enumerate(ids)}
         records = {record.id: record for record in self._catalogue.pictures([i for i, _ in ranked])}
         kept = [(i, score) for i, score in ranked if i in records]
-        best = [self._best(rows[i], matched) for i, _ in kept]
-        regions = self._catalogue.regions([i for i in best if i])
+        regions = self._shown([rows[i] for i, _ in kept], matched)
         return tuple(
             make_hit(
                 position,
                 records[i],
                 score,
                 same.get(i),
-                evidence=self._evidence(rows[i], vectors, scores, matched, regions.get(region)),
-                region=regions.get(region),
+                evidence=self._evidence(rows[i], vectors, scores, matched, region),
+                region=region,
             )
-            for position, ((i, score), region) in enumerate(zip(kept, best, strict=True), 1)
+            for position, ((i, score), region) in enumerate(zip(kept, regions, strict=True), 1)
         )
 
-    def _candidates(self, k: int, allow: Ids | None, allowed_rows: Mapping[str, Ids]) -> set[int]:
-        """Return the pictures that may be an answer: some that each space puts first."""
-        depth = max(2 * k, _DEPTH) + 1  # a picture of the library is not an answer to itself
-        ids, _ = self._whole.search(self._query.vector[None], depth, allow)
-        found = set(ids[ids >= 0].tolist())
-        for each in self._kinds:
-            parts = self._looking(each)
-            if not len(parts):
-                continue
-            rows, scores = each.view.search(parts, depth, allowed_rows.get(each.name))
-            order = np.argsort(-scores.ravel(), kind="stable")
-            rows = rows.ravel()[order]
-            # many parts would bring many pictures: those that fit some part best are enough
-            best = list(dict.fromkeys(rows[rows >= 0].tolist()))[: 2 * depth]
-            whole = each.view.space.regions == "whole"
-            found |= set(best) if whole else set(each.view.owners_of(np.array(best, np.int64)).tolist())
-        return found
-
     def _parts(self, kind: KindView) -> FloatMatrix:
-        return self._query.vectors.get(kind.view.space.id, self._query.vector[None])
+        return self.query.vectors.get(kind.view.space.id, self.query.vector[None])
 
-    def _looking(self, kind: KindView) -> FloatMatrix:
+    def looking(self, kind: KindView) -> FloatMatrix:
         """Return those parts of the query (m, dim) that look for candidates in a space; all of them score.
 
         Of squares it is the largest: with whole pictures it brings nearly all that all squares bring (measured in
@@ -128,24 +136,36 @@ class _Run:
     def _match(self, kind: KindView, ids: Ids) -> tuple[Matched, Held]:
         """Score the candidates by one kind of regions; a picture that has none of it counts as a whole."""
         held = self._held(kind.view, ids)
-        parts, asked = self._parts(kind), self._query.parts if kind.name == "objects" else ()
+        parts, asked = self._parts(kind), self.query.parts if kind.name == "objects" else ()
         found = match_regions(parts, held.vectors, held.owners, asked=asked, confidence=held.sure, weights=kind.weights)
         return _spread(found, ids), held
 
-    def _held(self, view: SpaceView, ids: Ids) -> Held:
+    def _held(self, view: View, ids: Ids) -> Held:
         if view.space.regions != "whole":
             return view.regions_of(ids)
-        found, vectors = self._catalogue.whole_vectors(view.space, ids.tolist())
+        found, vectors = self._catalogue.vectors_of(view.space, ids.tolist())
         return Held(np.zeros_like(found), found, np.ones(len(found), np.float32), vectors)
 
-    def _best(self, row: int, matched: Mapping[str, tuple[Matched, Held]]) -> int:
-        """Return the id of the region that is shown, or 0: the best of the kind that counts most."""
+    def _shown(self, rows: Sequence[int], matched: Mapping[str, tuple[Matched, Held]]) -> list[RegionRow | None]:
+        """Return the region that is shown of each of some candidates, if any: the best of the kind that counts most."""
+        best = [self._best(row, matched) for row in rows]
+        found = {
+            (each.name, i): region
+            for each in self._kinds
+            for i, region in self._catalogue.regions(
+                each.view.space, [i for name, i in best if name == each.name]
+            ).items()
+        }
+        return [found.get(each) for each in best]
+
+    def _best(self, row: int, matched: Mapping[str, tuple[Matched, Held]]) -> tuple[str, int]:
+        """Return the kind and the id of the region that fits best, by the kind that counts most; 0 for none."""
         for each in sorted(self._kinds, key=lambda each: -each.weights.share):
             found, held = matched[each.name]
             at = int(found.region[row])
             if at >= 0 and held.ids[at]:
-                return int(held.ids[at])
-        return 0
+                return each.name, int(held.ids[at])
+        return "", 0
 
     def _evidence(
         self,
@@ -157,14 +177,14 @@ class _Run:
     ) -> dict[str, Any]:
         """Say what each space and each part of the query gave."""
         told: dict[str, Any] = {"parts": {name: round(float(each[row]), 4) for name, each in scores.items()}}
-        if len(self._query.terms) > 1:
-            told["terms"] = {name: round(float(vectors[row] @ vector), 4) for name, vector in self._query.terms}
+        if len(self.query.terms) > 1:
+            told["terms"] = {name: round(float(vectors[row] @ vector), 4) for name, vector in self.query.terms}
         if shown is not None and shown.region.label:
             told["object"] = {"label": shown.region.label, "confidence": round(shown.region.confidence, 4)}
             kind = max(self._kinds, key=lambda each: each.weights.share)
             part = int(matched[kind.name][0].part[row])
-            if len(self._query.parts) > 1:
-                told["object"]["asked"] = self._query.parts[part].label
+            if len(self.query.parts) > 1:
+                told["object"]["asked"] = self.query.parts[part].label
         return told
 
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sosie.catalogue import AddRegions, Catalogue, Space, Store
+from sosie.catalogue import AddRegions, Space, Store
 from sosie.catalogue.specs import spec_hash
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.errors import UntrustedModel, UsageError
@@ -159,9 +159,7 @@ class Sight:
         raise UsageError(f"no kind of regions is called {kind!r}: objects, pooled, mask:CLASS or mask:!CLASS")
 
     def space(self, kind: str) -> Space:
-        """Return the space of a kind, making it where it is not there; raise UsageError on a cluster."""
-        if not isinstance(self._catalogue, Catalogue):
-            raise UsageError("a library on a cluster holds whole pictures only: regions need one in a folder")
+        """Return the space of a kind, making it where it is not there; raise UsageError."""
         spec = self._embedder.spec
         return self._catalogue.ensure_spaces(spec, regions=self.key_of(kind), heads=[self._head(kind)])[0]
 
@@ -188,7 +186,7 @@ class Sight:
 
     def advice(self, mask: str) -> str | None:
         """Say what would let a mask of a query tell pictures apart; None where they have such regions already."""
-        if not isinstance(self._catalogue, Catalogue) or self.fitting(Parts(mask=mask)):
+        if self.fitting(Parts(mask=mask)):
             return None
         kind = shlex.quote(f"mask:{mask}")
         return (

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from sosie import rank
-from sosie.catalogue import Catalogue, Condition, Found, Space
+from sosie.catalogue import Catalogue, Condition, Found, Held, Space
 from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.monitor import RecallMonitor, Running
-from sosie.regions.table import Held, Table
+from sosie.regions.table import Table
 from sosie.types import FloatMatrix, Ids, Index
 
 __all__ = ["SpaceView"]
@@ -156,8 +156,9 @@ class SpaceView:
         return ids, scores
 
     def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
-        """Return the k nearest live pictures that meet a condition."""
-        return Found(*self.search(queries, k, self.allowed(condition) if condition else None))
+        """Return the k nearest live pictures that meet a condition, or the pictures of the k nearest regions."""
+        ids, scores = self.search(queries, k, self.allowed(condition) if condition else None)
+        return Found(ids if self.space.regions == "whole" else self.owners_of(ids), scores)
 
     def allowed(self, condition: Condition) -> Ids:
         """Return the sorted ids of live pictures that meet a condition, or of their regions in a space of those."""
@@ -165,7 +166,7 @@ class SpaceView:
         return pictures if regions is None else regions.below(pictures)
 
     def owners_of(self, regions: Ids) -> Ids:
-        """Return the pictures of some regions of this space; those that are not known are left out."""
+        """Return the pictures of some regions of this space, in their shape; -1 for one that is not known."""
         known = self._current().regions
         assert known is not None
         return known.owners_of(regions)

@@ -71,16 +71,19 @@ def test_importing_twice_or_beside_other_pictures_changes_nothing_else(opened: O
     assert cluster.stats()["pictures"] == 10 and len(cluster.pictures(where="mine")) == 4
 
 
-def test_regions_stay_behind_and_the_library_is_told_to_keep_none(opened: Open, tmp_path: Path) -> None:
+def test_regions_come_along(opened: Open, tmp_path: Path) -> None:
     pictures = folder_of(tmp_path / "p", 4)
-    with sosie.open(tmp_path / "library") as files:
+    with sosie.open(tmp_path / "library") as files, sosie.open(tmp_path / "back") as back:
         files.add(pictures, regions=["pooled"], workers=1)
-        assert export(files.catalogue, tmp_path / "out").counts == {"pictures": 4, "regions": 4}
-    cluster = opened(model=None)
-    with pytest.warns(UserWarning, match="the regions stay behind"):
-        assert load(cluster.catalogue, tmp_path / "out").counts == {"pictures": 4}
-    assert cluster.sight.kinds == ()
-    assert cluster.add(pictures, workers=1).unchanged == 4
+        there = export(files.catalogue, tmp_path / "out")
+        assert there.counts == {"pictures": 4, "regions": 4}
+        cluster = opened(model=None)
+        for _ in range(2):
+            assert load(cluster.catalogue, tmp_path / "out") == there
+        assert cluster.sight.kinds == ("pooled",)
+        assert cluster.add(pictures, workers=1).unchanged == 4
+        assert export(cluster.catalogue, tmp_path / "again") == there
+        assert load(back.catalogue, tmp_path / "again") == there
 
 
 def test_the_commands_move_a_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,13 +19,13 @@ def test_rows_come_picture_by_picture_even_where_an_older_picture_got_its_region
     known = table([1, 2, 5, 6, 7], [8, 8, 9, 9, 3])
     assert known.rows_of(np.array([3, 4, 9])).tolist() == [4, 2, 3]
     assert known.rows_of(np.array([4])).tolist() == []
-    assert known.owners_of(np.array([7, 4, 99, 1])).tolist() == [3, 8]
+    assert known.owners_of(np.array([[7, 4], [-1, 1]])).tolist() == [[3, -1], [-1, 8]]
     assert known.below(np.array([3, 8])).tolist() == [1, 2, 7]
 
 
 def test_a_table_grows_and_one_of_nothing_has_no_rows() -> None:
     nothing = table([], [])
-    assert nothing.rows_of(np.array([1])).tolist() == []
+    assert nothing.rows_of(np.array([1])).tolist() == [] and nothing.owners_of(np.array([-1, 4])).tolist() == [-1, -1]
     grown = nothing.grown(table([4], [2])).grown(table([6], [1]))
     assert grown.rows_of(np.array([1, 2])).tolist() == [1, 0]
     assert grown.grown(nothing) is grown
@@ -40,7 +40,7 @@ def held(lib: sosie.Library) -> list[tuple[int, int]]:
     assert found.owners.tolist() == [row.content_id for row in rows]
     np.testing.assert_array_equal(found.vectors, vectors)
     np.testing.assert_array_equal(found.sure, 1)  # nobody judged a square
-    assert lib.files.regions(found.ids.tolist()) == {row.id: row for row in rows}
+    assert lib.files.regions(space, found.ids.tolist()) == {row.id: row for row in rows}
     assert sorted(found.ids.tolist()) == lib.files.live_rows(space).tolist()
     return list(zip(found.ids.tolist(), found.owners.tolist(), strict=True))
 

@@ -11,16 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from sosie.catalogue.records import (
+    AddRegions,
     Change,
     ContentRow,
     Decision,
+    Held,
     KnownPlace,
     Located,
     PictureRecord,
     QuarantineRow,
+    RegionRow,
     Space,
 )
-from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef, LabelValue
+from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, LabelValue
 
 __all__ = ["Condition", "Found", "Store", "View"]
 
@@ -66,7 +69,14 @@ class View(Protocol):
         ...
 
     def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
-        """Return the k nearest live pictures that meet a condition, applied before the k are taken."""
+        """Return the k nearest live pictures that meet a condition, applied before the k are taken.
+
+        In a space of regions they are the pictures of the nearest regions, and may come several times.
+        """
+        ...
+
+    def regions_of(self, pictures: Ids) -> Held:
+        """Return the regions that this space holds of some pictures, whose ids ascend."""
         ...
 
 
@@ -107,7 +117,11 @@ class Store(Protocol):
 
     def space(self, name: str) -> Space: ...
 
-    def ensure_spaces(self, spec: EmbedderSpec, *, regions: str = "whole") -> list[Space]: ...
+    def ensure_spaces(
+        self, spec: EmbedderSpec, *, regions: str = "whole", heads: Sequence[Head] | None = None
+    ) -> list[Space]:
+        """Return one space per head of the embedder, or of ``heads``, making those that are not there."""
+        ...
 
     def embedded(self, space: Space) -> int:
         """Return how many whole pictures have a vector in a space."""
@@ -162,7 +176,7 @@ class Store(Protocol):
     def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]: ...
 
     def vectors_of(self, space: Space, ids: Sequence[int]) -> tuple[Ids, FloatMatrix]:
-        """Return ids (n,) and vectors (n, dim) of those of a few whole pictures that have one."""
+        """Return ids (n,) and vectors (n, dim) of those of a few whole pictures that have one, in order of id."""
         ...
 
     def vector(self, space: Space, content_id: int) -> FloatMatrix | None: ...
@@ -180,6 +194,20 @@ class Store(Protocol):
     def feature_ids(self, *, version: str) -> Ids: ...
 
     def put_features(self, rows: Sequence[tuple[int, bytes]], *, version: str) -> None: ...
+
+    # -------------------------------------------------------------------------------------------- regions
+
+    def regions(self, space: Space, ids: Sequence[int]) -> dict[int, RegionRow]:
+        """Return some regions of a space by their ids; those that are not there are left out."""
+        ...
+
+    def regions_of(self, space: Space, contents: Sequence[int]) -> tuple[list[RegionRow], FloatMatrix]:
+        """Return the regions of some pictures in a space, in order of picture, and their vectors (n, dim)."""
+        ...
+
+    def replace_regions(self, found: Sequence[tuple[int, Space, AddRegions]]) -> None:
+        """Write regions of pictures that are there, in the place of those that they have in a space."""
+        ...
 
     # -------------------------------------------------------------------------------------------- labels
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sosie.types import EmbedderSpec, FloatMatrix, ImageRef, LabelValue, Region
+from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef, LabelValue, Region
 
 __all__ = [
     "AddContent",
@@ -17,6 +17,7 @@ __all__ = [
     "Change",
     "ContentRow",
     "Decision",
+    "Held",
     "KnownPlace",
     "Located",
     "PictureRecord",
@@ -167,6 +168,16 @@ class RegionRow:
     id: int
     content_id: int
     region: Region
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The regions of some pictures, picture by picture: ids (n,), pictures (n,), how sure (n,), vectors (n, dim)."""
+
+    ids: Ids
+    owners: Ids
+    sure: FloatMatrix
+    vectors: FloatMatrix
 
 
 @dataclass(frozen=True, slots=True)

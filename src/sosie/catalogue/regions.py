@@ -45,14 +45,14 @@ class Regions(Database):
         ids, owners = (np.fromiter((row[at] for row in rows), np.int64, len(rows)) for at in (0, 1))
         return ids, owners, np.fromiter((row[2] for row in rows), np.float32, len(rows))
 
-    def regions(self, ids: Sequence[int]) -> dict[int, RegionRow]:
-        """Return some regions by their ids; those that are not there are left out."""
-        rows = self._among(f"SELECT {_COLUMNS} FROM regions WHERE id IN ({{marks}})", (), ids)
+    def regions(self, space: Space, ids: Sequence[int]) -> dict[int, RegionRow]:
+        """Return some regions of a space by their ids; those that are not there are left out."""
+        rows = self.among(f"SELECT {_COLUMNS} FROM regions WHERE kind = ? AND id IN ({{marks}})", (space.regions,), ids)
         return {row[0]: RegionRow(row[0], row[1], Region(row[2:6], row[6], row[7])) for row in rows}
 
     def regions_of(self, space: Space, contents: Sequence[int]) -> tuple[list[RegionRow], FloatMatrix]:
         """Return the regions of some pictures in a space, in order of picture, and their vectors (n, dim)."""
-        rows = self._among(
+        rows = self.among(
             f"SELECT {_COLUMNS}, digest, vector FROM vectors JOIN regions ON regions.id = region_id"
             " WHERE space_id = ? AND vectors.content_id IN ({marks}) ORDER BY regions.content_id, regions.id",
             (space.id,),
@@ -63,18 +63,6 @@ class Regions(Database):
         flat = np.frombuffer(b"".join(row[-1] for row in rows), np.float16)
         found = [RegionRow(row[0], row[1], Region(row[2:6], row[6], row[7])) for row in rows]
         return found, flat.reshape(len(rows), space.dim).astype(np.float32)
-
-    def whole_vectors(self, space: Space, contents: Sequence[int]) -> tuple[Ids, FloatMatrix]:
-        """Return the ids and vectors (n, dim) of those of some pictures that are embedded, in order of id."""
-        rows = self._among(
-            "SELECT content_id, vector FROM vectors WHERE space_id = ? AND content_id IN ({marks})"
-            " AND region_id = 0 ORDER BY content_id",
-            (space.id,),
-            sorted(contents),
-        )
-        flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
-        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        return ids, flat.reshape(len(rows), space.dim).astype(np.float32)
 
     def check_vector(self, blob: bytes, digest: bytes, whose: str) -> None:
         """Raise DamagedError where a stored vector is not what was written."""
@@ -88,7 +76,7 @@ class Regions(Database):
                 put_regions(connection, content_id, space.id, regions)
             count_rewrites(connection, {space.id for _, space, _ in found})
 
-    def _among(self, sql: str, before: tuple[Any, ...], ids: Sequence[int]) -> list[Any]:
+    def among(self, sql: str, before: tuple[Any, ...], ids: Sequence[int]) -> list[Any]:
         """Run a query over ``ids``, as many at a time as SQLite takes; ``{marks}`` stands for them."""
         found: list[Any] = []
         for at in range(0, len(ids), _VARIABLES):

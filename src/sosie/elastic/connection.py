@@ -171,5 +171,12 @@ def _blocks(waiting: Sequence[int], sources: Sequence[Mapping[str, Any] | None])
 
 def _size(source: Mapping[str, Any] | None) -> int:
     """Guess the bytes of one source: those of its texts, vectors among them, and some for the rest."""
-    inner = source.get("doc", source) if source else {}
-    return 500 + sum(len(value) for value in inner.values() if isinstance(value, str))
+    size = 500
+    for value in (source or {}).values():
+        if isinstance(value, str):
+            size += len(value)
+        elif isinstance(value, Mapping):
+            size += _size(value)
+        elif isinstance(value, list):  # places, labels, regions
+            size += sum(_size(part) for part in value if isinstance(part, Mapping))
+    return size

@@ -8,17 +8,7 @@ import numpy as np
 
 from sosie.types import FloatMatrix, Ids
 
-__all__ = ["Held", "Table"]
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The regions of some pictures, picture by picture: ids (n,), pictures (n,), how sure (n,), vectors (n, dim)."""
-
-    ids: Ids
-    owners: Ids
-    sure: FloatMatrix
-    vectors: FloatMatrix
+__all__ = ["Table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +36,11 @@ class Table:
         return self.ids[np.isin(self.owners, pictures)]
 
     def owners_of(self, ids: Ids) -> Ids:
-        """Return the pictures of some regions; those that are not known are left out."""
+        """Return the pictures of some regions, in their shape; -1 for one that is not known."""
+        if not len(self.ids):
+            return np.full_like(ids, -1)
         at = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
-        owners: Ids = self.owners[at[self.ids[at] == ids]]
-        return owners
+        return np.where(self.ids[at] == ids, self.owners[at], -1)
 
     def rows_of(self, pictures: Ids) -> Ids:
         """Return the rows of the regions of ``pictures``, which ascend, picture by picture."""

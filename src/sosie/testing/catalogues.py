@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, ContentRow, KnownPlace, Space, Store
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, AddRegions, ContentRow, KnownPlace, Space, Store
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import FilterError, UnknownName, UsageError
-from sosie.types import FloatMatrix, ImageRef, LabelValue
+from sosie.types import FloatMatrix, ImageRef, LabelValue, Region
 
 __all__ = ["CATALOGUE_CHECKS", "ROOT", "add", "digest", "row"]
 
@@ -231,6 +231,54 @@ def check_fingerprints_and_features_come_back(store: Store) -> None:
     assert store.features(ids.tolist(), version="v1") == {int(ids[0]): b"\0features"}
     assert store.feature_ids(version="v1").tolist() == ids[:1].tolist()
     assert store.feature_ids(version="v2").tolist() == []
+
+
+SEEN = (Region((0.1, 0.2, 0.3, 0.4), "cat", 0.75), Region((0.5, 0.5, 0.25, 0.5), None, 1.0))
+
+
+def add_regions(store: Store, *numbers: int) -> Space:
+    """Add made-up pictures with two regions each; return the space of the regions."""
+    spec = HistogramEmbedder.spec
+    whole, parts = store.ensure_spaces(spec)[0], store.ensure_spaces(spec, regions="objects", heads=spec.heads[:1])[0]
+    changes = [
+        AddContent(
+            row(n),
+            ImageRef(f"{ROOT}{n}.jpg"),
+            {whole.id: direction(n, whole.dim)},
+            {parts.id: AddRegions("objects", SEEN, np.stack([direction(n + by, parts.dim) for by in (1, 2)]))},
+        )
+        for n in numbers
+    ]
+    for _ in range(2):  # a retry doubles nothing
+        store.apply(changes, root=ROOT)
+    return parts
+
+
+def check_regions_come_back_with_their_boxes_and_vectors(store: Store) -> None:
+    parts = add_regions(store, 1, 2)
+    first, second = _id(store, 1), _id(store, 2)
+    rows, vectors = store.regions_of(parts, [second, first])
+    assert [(each.content_id, each.region) for each in rows] == [(i, r) for i in (first, second) for r in SEEN]
+    np.testing.assert_allclose(vectors, [direction(n, parts.dim) for n in (2, 3, 3, 4)], atol=1e-3)
+    assert len({each.id for each in rows}) == 4 and store.has_vectors(first, [parts.id])
+    assert store.regions(parts, [rows[1].id, rows[3].id, 12345]) == {rows[1].id: rows[1], rows[3].id: rows[3]}
+    assert (store.counts()["pictures"], len(store.live_ids())) == (2, 2)
+
+
+def check_regions_outlive_labels_and_go_with_their_picture(store: Store) -> None:
+    parts = add_regions(store, 1, 2)
+    first, second = _id(store, 1), _id(store, 2)
+    store.edit_labels([first, second], {"mood": "calm"})
+    assert len(store.regions_of(parts, [first, second])[0]) == 4
+    other = AddRegions("objects", SEEN[:1], direction(9, parts.dim)[None])
+    store.replace_regions([(second, parts, other)])
+    rows, vectors = store.regions_of(parts, [second])
+    assert [each.region for each in rows] == [SEEN[0]]
+    np.testing.assert_allclose(vectors, direction(9, parts.dim)[None], atol=1e-3)
+    store.remove([first])
+    assert {each.content_id for each in store.regions_of(parts, [first, second])[0]} == {second}
+    add(store, 1)
+    assert store.regions_of(parts, [_id(store, 1)])[0] == [] and not store.has_vectors(_id(store, 1), [parts.id])
 
 
 def check_records_are_kept(store: Store) -> None:

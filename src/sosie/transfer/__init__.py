@@ -7,8 +7,7 @@
     quarantine.parquet   what could not become a picture
 
 Ids are not carried: each store gives its own. Local features are not either; they are made again where they are asked
-for. A cluster holds no regions: there they stay behind. A digest is the sum of those of its rows, so that no order is
-needed to compare two stores.
+for. A digest is the sum of those of its rows, so that no order is needed to compare two stores.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sosie.catalogue import Catalogue, Space, Store
+from sosie.catalogue import Space, Store
 from sosie.errors import UsageError
 from sosie.transfer.files import VERSION, arrow, flat_schema, schema_of, sha256_of, table_of
 from sosie.transfer.regions import read_regions, region_schema, to_parquet
@@ -35,7 +35,7 @@ def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lamb
                 sums.add("pictures", row.to_json())
             writer.write_table(table_of(pa, schema, rows, spaces))
             progress(start + len(rows))
-    parts = _write_regions(store, folder, ids, sums) if isinstance(store, Catalogue) else []
+    parts = _write_regions(store, folder, ids, sums)
     decisions = [asdict(one) for one in store.decisions()]
     unusable = list(refused(store))
     for what, found in (("decisions", decisions), ("quarantine", unusable)):
@@ -55,7 +55,7 @@ def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lamb
     return moved
 
 
-def _write_regions(store: Catalogue, folder: Path, ids: Sequence[int], sums: Sums) -> list[Space]:
+def _write_regions(store: Store, folder: Path, ids: Sequence[int], sums: Sums) -> list[Space]:
     """Write the regions of pictures, and return their spaces."""
     pa, pq = arrow()
     spaces = {space.name: space for space in store.spaces() if space.regions != "whole"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, Change, Space, Store
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, Space, Store
 from sosie.catalogue.specs import read_spec
 from sosie.errors import DamagedError
 from sosie.transfer.files import arrow, read_manifest, row_of
@@ -21,8 +20,6 @@ from sosie.transfer.rows import BATCH, Moved, Row, Sums, read_rows, refused
 from sosie.types import Head, ImageRef
 
 __all__ = ["load"]
-
-_OF_REGIONS = ("sight", "fusion")  # records of a store that can hold regions
 
 
 def load(store: Store, folder: Path, *, progress: Callable[[int], None] = lambda _: None) -> Moved:
@@ -38,12 +35,9 @@ def load(store: Store, folder: Path, *, progress: Callable[[int], None] = lambda
         )
         for space in manifest["spaces"]
     }
-    held = manifest.get("regions", [])  # before version 2 there were none
-    if held and not isinstance(store, Catalogue):
-        warnings.warn("a library on a cluster holds whole pictures only: the regions stay behind", stacklevel=2)
     if not store.counts()["pictures"]:
         for key, value in manifest["records"].items():
-            if value is not None and (isinstance(store, Catalogue) or key not in _OF_REGIONS):
+            if value is not None:
                 store.put_record(key, {**(store.record(key) or {}), **value})
     sums, done = Sums(), 0
     with store.writing("sosie import"):
@@ -54,10 +48,9 @@ def load(store: Store, folder: Path, *, progress: Callable[[int], None] = lambda
                 sums.add("pictures", row.to_json())
             done += len(rows)
             progress(done)
-        if isinstance(store, Catalogue):
-            _write_regions(store, folder, held, sums)
+        _write_regions(store, folder, manifest.get("regions", []), sums)  # before version 2 there were none
         _write_rest(store, folder, sums)
-    return _compared(sums.moved(), manifest, without=() if isinstance(store, Catalogue) else ("regions",))
+    return _compared(sums.moved(), manifest)
 
 
 def _write(store: Store, rows: Sequence[Row], spaces: Mapping[str, Space]) -> None:
@@ -98,7 +91,7 @@ def _common(found: Row, wanted: Row, spaces: Mapping[str, Space]) -> Row:
     )
 
 
-def _write_regions(store: Catalogue, folder: Path, held: Sequence[Mapping[str, Any]], sums: Sums) -> None:
+def _write_regions(store: Store, folder: Path, held: Sequence[Mapping[str, Any]], sums: Sums) -> None:
     """Write regions of pictures that have arrived, where they are not there already."""
     _, pq = arrow()
     spaces = {
@@ -140,11 +133,9 @@ def _write_rest(store: Store, folder: Path, sums: Sums) -> None:
             sums.add("quarantine", one)
 
 
-def _compared(got: Moved, manifest: Mapping[str, Any], *, without: Sequence[str] = ()) -> Moved:
+def _compared(got: Moved, manifest: Mapping[str, Any]) -> Moved:
     """Return what was read where it is what was written; raise DamagedError where it is not."""
     for what, count in manifest["counts"].items():
-        if what in without:
-            continue
         if got.counts.get(what, 0) != count:
             raise DamagedError(f"{got.counts.get(what, 0)} of {count} {what} arrived: run `sosie import` again")
         if got.digests.get(what) != manifest["digests"][what]:

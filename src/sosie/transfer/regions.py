@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sosie.catalogue import AddRegions, Catalogue, Space
+from sosie.catalogue import AddRegions, Space, Store
 from sosie.types import Region
 
 __all__ = ["Found", "from_parquet", "read_regions", "region_schema", "to_parquet"]
@@ -39,7 +39,7 @@ class Found:
         return AddRegions(space.regions, self.regions, flat.reshape(-1, space.dim).astype(np.float32))
 
 
-def read_regions(store: Catalogue, ids: Mapping[bytes, int], spaces: Mapping[str, Space]) -> list[Found]:
+def read_regions(store: Store, ids: Mapping[bytes, int], spaces: Mapping[str, Space]) -> list[Found]:
     """Return what is stored of some pictures (by SHA-256) in these spaces (by the name that they travel under)."""
     digests = {content_id: sha256 for sha256, content_id in ids.items()}
     found = []

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sosie.catalogue.elastic import mapping
-from sosie.catalogue.elastic.mapping import Names, index_body
+from sosie.catalogue.elastic.mapping import Names, index_body, regions_field
 from sosie.elastic import Cluster, Connection
 from sosie.errors import DamagedError, LibraryReadOnly, NewerSchema, NotFound, ServiceAway
 
@@ -157,7 +157,9 @@ class Base:
         found: dict[str, Hit] = {}
         for block in _blocks(keys):
             answer = self.connection.wait_out(
-                lambda client, block=block: client.mget(index=index, ids=block, source_includes=only)  # type: ignore[misc]
+                lambda client, block=block: client.mget(  # type: ignore[misc]
+                    index=index, ids=block, source_includes=only, source_excludes=None if only else self._heavy(index)
+                )
             )
             found.update((hit["_id"], hit) for hit in answer["docs"] if hit.get("found"))
         return found
@@ -171,12 +173,17 @@ class Base:
                     index=index,
                     query={"terms": {field: block}},
                     size=10_000,
+                    source_excludes=self._heavy(index),
                     seq_no_primary_term=True,
                     allow_partial_search_results=False,
                 )
             )
             found += answer["hits"]["hits"]
         return found
+
+    def _heavy(self, index: str) -> Sequence[str] | None:
+        """Return what is left out of documents unless it is asked for: the regions of pictures."""
+        return [regions_field("*")] if index == self.names.pictures else None
 
     def count(self, index: str, query: Mapping[str, Any]) -> int:
         """Return how many committed documents meet a query."""

@@ -16,9 +16,10 @@ from sosie.catalogue.elastic.documents import (
     place,
     place_fields,
 )
-from sosie.catalogue.elastic.mapping import vector_field
-from sosie.catalogue.records import AddContent
-from sosie.errors import DamagedError, UsageError
+from sosie.catalogue.elastic.mapping import regions_field, vector_field
+from sosie.catalogue.elastic.region_documents import regions
+from sosie.catalogue.records import AddContent, AddRegions
+from sosie.errors import DamagedError
 from sosie.types import ImageRef, LabelValue
 
 __all__ = ["Batch", "Draft"]
@@ -61,8 +62,6 @@ class Batch:
 
     def put_content(self, change: AddContent, *, now: float) -> Draft:
         """Add a picture, or give a known one the vectors that it lacks."""
-        if change.regions:
-            raise UsageError("parts of pictures are kept in a library in a folder only: add without --regions")
         draft = self.known(change.row.sha256)
         if draft is None:
             content_id = next((i for i in ids_of(change.row.sha256) if i not in self._drafts), None)
@@ -70,11 +69,21 @@ class Batch:
                 raise DamagedError(f"three pictures share the ids of {change.row.sha256.hex()}: leave that one out")
             source = document(content_id, change.row, added_at=change.added_at or now)
             draft = self._drafts[content_id] = Draft(source, None, dict(source))
-        spaces = sorted({*draft.source["spaces"], *change.vectors})
-        draft.set({"spaces": spaces})
+        for space_id, found in change.regions.items():
+            self.put_regions(draft, space_id, found)
+        draft.set({"spaces": sorted({*draft.source["spaces"], *change.vectors})})
         for space_id, vector in change.vectors.items():
             draft.changed[vector_field(space_id)] = packed(vector)
         return draft
+
+    def put_regions(self, draft: Draft, space_id: int, found: AddRegions) -> None:
+        """Give a picture regions in the place of those that it has in a space."""
+        draft.set({"spaces": sorted({*draft.source["spaces"], space_id})})
+        draft.changed[regions_field(space_id)] = regions(found)
+
+    def of(self, content_id: int) -> Draft | None:
+        """Return the document with an id."""
+        return self._drafts.get(content_id)
 
     def put_place(self, draft: Draft, ref: ImageRef, root: str) -> None:
         """Say that a picture lies at ``ref``, and no other does; its labels come along."""

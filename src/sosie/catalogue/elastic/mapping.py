@@ -8,6 +8,9 @@
 A label becomes one term of three fields: ``name NUL text`` (``texts``), the same with A to Z lowered (``folded``, for
 ``~``), or ``name NUL number`` (``numbers``, in 16 hexadecimal digits that sort as the numbers do). So any number of
 names and values costs no field of the mapping, and a range of terms is a range of values.
+
+Regions are nested in the document of their picture. So they come and go with it in one write, meet its filter inside
+the search for neighbours, and a search for k regions gives the k pictures that hold them.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import Any
 from sosie.catalogue.records import Space
 from sosie.elastic import Cluster
 
-__all__ = ["SCHEMA", "Names", "index_body", "vector_field", "vector_mapping"]
+__all__ = ["SCHEMA", "Names", "index_body", "regions_field", "space_field", "vector_field"]
 
 SCHEMA = 1
 _QUANTIZED = ("int8_", "int4_", "bbq_")
@@ -52,12 +55,25 @@ class Names:
 
 
 def vector_field(space_id: int) -> str:
-    """Return the name of the field that holds a space's vectors."""
+    """Return the name of the field that holds the vectors of a space of whole pictures."""
     return f"vector_{space_id}"
 
 
-def vector_mapping(space: Space, kind: str, oversample: float) -> dict[str, Any]:
-    """Return the field for a space's vectors.
+def regions_field(space_id: int | str) -> str:
+    """Return the name of the field that holds the regions of a space, each with its vector; ``*`` stands for any."""
+    return f"regions_{space_id}"
+
+
+def space_field(space: Space, kind: str, oversample: float) -> dict[str, Any]:
+    """Return the field, by its name, for all that a picture's document holds of a space."""
+    vector = _vector_mapping(space, kind, oversample)
+    if space.regions == "whole":
+        return {vector_field(space.id): vector}
+    return {regions_field(space.id): {"type": "nested", "properties": {**_REGION, "vector": vector}}}
+
+
+def _vector_mapping(space: Space, kind: str, oversample: float) -> dict[str, Any]:
+    """Return the mapping of a space's vectors.
 
     The similarity is the inner product: our vectors have unit length but for the rounding to 16 bits, which
     ``dot_product`` would refuse now and then.
@@ -88,8 +104,10 @@ def index_body(cluster: Cluster, properties: Mapping[str, Any], *, kind: str | N
 
 def pictures(spaces: Sequence[Space], *, kind: str, oversample: float) -> dict[str, Any]:
     """Return the fields of a picture's document."""
-    vectors = {vector_field(space.id): vector_mapping(space, kind, oversample) for space in spaces}
-    return {**_PICTURES, **vectors}
+    fields = dict(_PICTURES)
+    for space in spaces:
+        fields |= space_field(space, kind, oversample)
+    return fields
 
 
 _KEYWORD = {"type": "keyword"}
@@ -128,6 +146,13 @@ _PICTURES: dict[str, Any] = {
     "texts": _KEYWORD,
     "folded": _TERM,
     "numbers": _KEYWORD,
+}
+
+_REGION: dict[str, Any] = {
+    "box": {"type": "double", "index": False, "doc_values": False},  # x, y, width, height
+    "label": _KEPT,
+    "confidence": {"type": "double", "index": False, "doc_values": False},
+    "half": {"type": "binary"},  # the vector once more, as an exact look at many regions reads it fastest
 }
 
 NOTES: dict[str, Any] = {

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from sosie.catalogue.contract import Found
-from sosie.catalogue.elastic.base import Base
 from sosie.catalogue.elastic.documents import record_of
-from sosie.catalogue.elastic.mapping import vector_field
+from sosie.catalogue.elastic.mapping import regions_field, vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, live_and
-from sosie.catalogue.records import PictureRecord, Space
+from sosie.catalogue.elastic.regions import Regions
+from sosie.catalogue.records import Held, PictureRecord, Space
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, Ids
 
@@ -25,7 +25,7 @@ _STALE = 30.0  # seconds for which what is told beside the answers may be out of
 _RECORD = ["id", "sha256", "bytes", "format", "width", "height", "places", "labels", "added_at"]
 
 
-class Neighbours(Base):
+class Neighbours(Regions):
     """Answers queries from the vectors that the cluster holds."""
 
     def view(self, space: Space) -> ClusterView:
@@ -33,7 +33,10 @@ class Neighbours(Base):
         return ClusterView(self, space)
 
     def nearest(self, space: Space, queries: FloatMatrix, k: int, query: Query, *, records: bool) -> Found:
-        """Return the k nearest to each of ``queries`` (q, dim) among the pictures that meet ``query``."""
+        """Return the k nearest to each of ``queries`` (q, dim) among the pictures that meet ``query``.
+
+        In a space of regions a picture is as near as its nearest region.
+        """
         if k > _MOST:
             raise UsageError(f"at most {_MOST:,} answers from Elasticsearch, one of them the picture itself, not {k:,}")
         ids = np.full((len(queries), k), -1, np.int64)
@@ -50,7 +53,7 @@ class Neighbours(Base):
     def _knn(self, space: Space, vector: FloatMatrix, k: int, query: Query) -> dict[str, Any]:
         wanted = max(k, self.cluster.candidates or max(100, 10 * k))
         return {
-            "field": vector_field(space.id),
+            "field": vector_field(space.id) if space.regions == "whole" else f"{regions_field(space.id)}.vector",
             "query_vector": np.asarray(vector, np.float32).tolist(),
             "k": k,
             "num_candidates": min(_MOST, wanted),
@@ -110,4 +113,16 @@ class ClusterView:
 
     def find(self, queries: FloatMatrix, k: int, condition: Query | None = None) -> Found:
         """Return the k nearest live pictures that meet a condition, with their records."""
-        return self._of.nearest(self.space, queries, k, live_and(condition), records=True)
+        whole = self.space.regions == "whole"
+        return self._of.nearest(self.space, queries, k, live_and(condition), records=whole)
+
+    def regions_of(self, pictures: Ids) -> Held:
+        """Return the regions that this space holds of some pictures, whose ids ascend."""
+        rows, vectors = self._of.regions_of(self.space, pictures.tolist())
+        return Held(
+            np.array([row.id for row in rows], np.int64),
+            np.array([row.content_id for row in rows], np.int64),
+            # nobody judged what has no label
+            np.array([row.region.confidence if row.region.label else 1.0 for row in rows], np.float32),
+            vectors,
+        )

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from sosie.catalogue.decisions import DECISIONS, ordered_pair
 from sosie.catalogue.elastic.base import Base
-from sosie.catalogue.elastic.mapping import vector_field, vector_mapping
+from sosie.catalogue.elastic.mapping import space_field
 from sosie.catalogue.records import Decision, QuarantineRow, Space
 from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import UnknownName, UsageError
-from sosie.types import EmbedderSpec, ImageRef
+from sosie.types import EmbedderSpec, Head, ImageRef
 
 __all__ = ["Notes"]
 
@@ -62,15 +62,18 @@ class Notes(Base):
             raise UnknownName(f"no space is called {name!r}; known: {', '.join(known) or 'none'}")
         return known[name]
 
-    def ensure_spaces(self, spec: EmbedderSpec, *, regions: str = "whole") -> list[Space]:
-        """Return one space per head of the embedder, making those that are not there."""
+    def ensure_spaces(
+        self, spec: EmbedderSpec, *, regions: str = "whole", heads: Sequence[Head] | None = None
+    ) -> list[Space]:
+        """Return one space per head of the embedder, or of ``heads``, making those that are not there."""
+        heads = spec.heads if heads is None else heads
         digest = spec_hash(spec)
         known = {(space.spec_hash, space.head, space.regions): space for space in self.spaces()}
-        wanted = [(digest, head.name, regions) for head in spec.heads]
+        wanted = [(digest, head.name, regions) for head in heads]
         if any(key not in known for key in wanted):
             made_at = time.time()
             with self.commit("adding a space"):
-                for order, head in enumerate(spec.heads):
+                for order, head in enumerate(heads):
                     if (digest, head.name, regions) in known:
                         continue
                     name = f"{spec.name}@{spec.version}/{head.name}/{regions}"
@@ -86,9 +89,9 @@ class Notes(Base):
         return [known[key] for key in wanted]
 
     def _put_field(self, space: Space) -> None:
-        """Give the pictures a field for the vectors of a space."""
+        """Give the pictures a field for what they hold of a space."""
         kind = str(self.meta().get("kind", self.cluster.kind))
-        field = {vector_field(space.id): vector_mapping(space, kind, self.cluster.oversample)}
+        field = space_field(space, kind, self.cluster.oversample)
         self.connection.write(lambda client: client.indices.put_mapping(index=self.names.pictures, properties=field))
 
     # -------------------------------------------------------------------------------------------- decisions

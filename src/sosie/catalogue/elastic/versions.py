@@ -15,8 +15,9 @@ import numpy as np
 
 from sosie.catalogue.elastic import mapping
 from sosie.catalogue.elastic.documents import packed
-from sosie.catalogue.elastic.mapping import index_body, vector_field
+from sosie.catalogue.elastic.mapping import index_body, regions_field, vector_field
 from sosie.catalogue.elastic.notes import Notes
+from sosie.catalogue.records import Space
 from sosie.elastic import KINDS
 from sosie.errors import DamagedError, UnknownName, UsageError
 from sosie.registry import nearest
@@ -138,13 +139,12 @@ class Versions(Notes):
         """Copy every document with its vectors; raise DamagedError where some did not arrive."""
         batch: list[dict[str, Any]] = []
         done = 0
-        fields = [vector_field(space.id) for space in self.spaces()]
+        spaces = self.spaces()
         hits = self.connection.scan(old, key="id", query={"match_all": {}}, page=_BATCH, source_exclude_vectors=False)
         for hit in hits:
             source = dict(hit["_source"])
-            for field in fields:
-                if field in source:
-                    source[field] = packed(np.asarray(source[field], np.float32))
+            for space in spaces:
+                _pack(source, space)
             batch.append(source)
             if len(batch) == _BATCH:
                 done += self._write_copies(new, batch)
@@ -183,6 +183,15 @@ class Versions(Notes):
 
     def _put_meta(self, index: str, meta: Mapping[str, Any]) -> None:
         self.connection.write(lambda client: client.indices.put_mapping(index=index, meta={"sosie": dict(meta)}))
+
+
+def _pack(source: dict[str, Any], space: Space) -> None:
+    """Pack the vectors of a space, which came as lists."""
+    whole = space.regions == "whole"
+    field = vector_field(space.id) if whole else "vector"
+    for holder in [source] if whole else source.get(regions_field(space.id), []):
+        if field in holder:
+            holder[field] = packed(np.asarray(holder[field], np.float32))
 
 
 def _meta(index: Mapping[str, Any]) -> dict[str, Any]:

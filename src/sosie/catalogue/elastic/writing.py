@@ -9,7 +9,7 @@ from typing import Any
 from sosie.catalogue.elastic.base import Base
 from sosie.catalogue.elastic.batch import Batch
 from sosie.catalogue.elastic.documents import ids_of, place_key
-from sosie.catalogue.records import AddContent, AddLocation, AddQuarantine, Change
+from sosie.catalogue.records import AddContent, AddLocation, AddQuarantine, AddRegions, Change, Space
 from sosie.errors import LibraryBusy
 from sosie.types import LabelValue
 
@@ -79,6 +79,17 @@ class Writing(Base):
     def set_labels(self, content_id: int, labels: Mapping[str, LabelValue | None]) -> None:
         """Set or, with None, take away labels of one picture."""
         self.edit_labels([content_id], labels)
+
+    def replace_regions(self, found: Sequence[tuple[int, Space, AddRegions]]) -> None:
+        """Write regions of pictures that are there, in the place of those that they have in a space."""
+
+        def settle(batch: Batch) -> None:
+            for content_id, space, regions in found:
+                if draft := batch.of(content_id):
+                    batch.put_regions(draft, space.id, regions)
+
+        with self.commit("adding regions"):
+            self._settle(settle, ids=(str(content_id) for content_id, _, _ in found))
 
     # -------------------------------------------------------------------------------------------- one commit
 
