@@ -82,9 +82,9 @@ def open(
     an ONNX file: a new library is made with it; one that uses another is seen through it without being changed
     (`lib.models.use` does that). None takes the model in use. ``cluster`` holds the library where ``path`` does not say
     so; ``patience`` is how many seconds a question may wait for it. ``check_recall`` is the share of searches whose
-    recall is checked in the background (`Library.recall_in_service`). ``threads`` is how many cores one run of the
-    network may use: all, where it is None; a server that answers several at once shares them out. Raises NotFound,
-    NewerSchema, DamagedError, UnknownName, ServiceAway, UsageError.
+    recall is checked in the background (`Library.recall_in_service`). ``threads`` is how many cores the network may
+    use: all, where it is None; where it is given, as by a server, callers that come at once go through it together.
+    Raises NotFound, NewerSchema, DamagedError, UnknownName, ServiceAway, UsageError.
     """
     place = path or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
     cluster = cluster or read_url(os.fspath(place))
@@ -534,9 +534,9 @@ class Library:
 
     def warm_up(self) -> None:
         """Start the decode workers and load the index and the network, which the first question would wait for."""
+        self.view().warm_up()
         _ = self.queries
         self.embed([Picture(np.full((8, 8, 3), 128, np.uint8), 8, 8)])
-        self.view().warm_up()
 
     # -------------------------------------------------------------------------------------------- looking
 

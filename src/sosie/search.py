@@ -58,7 +58,7 @@ def answer(
     ]
     took_ms = (time.perf_counter() - started) * 1000 / len(queries)
     return [
-        SearchResult(query.name, answers, took_ms, view.description, query.about)
+        SearchResult(query.name, answers, took_ms, found.index, query.about)
         for query, answers in zip(queries, hits, strict=True)
     ]
 

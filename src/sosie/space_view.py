@@ -43,6 +43,17 @@ class _Snapshot:
     regions: Table | None  # whose they are; None in a space of whole pictures
 
     @property
+    def description(self) -> dict[str, Any]:
+        """Say what kind of index answers, what recall it was measured to have, and how much lies in the tail."""
+        about = self.manifest
+        return {
+            "kind": about.kind if about else "exact",
+            "recall": about.recall if about else 1.0,
+            "generation": about.generation if about else None,
+            "tail": len(self.tail),
+        }
+
+    @property
     def opened(self) -> tuple[Index, Manifest] | None:
         """The main index as it was opened."""
         return None if self.main is None or self.manifest is None else (self.main, self.manifest)
@@ -112,14 +123,7 @@ class SpaceView:
     @property
     def description(self) -> dict[str, Any]:
         """Say what kind of index answers, what recall it was measured to have, and how much lies in the tail."""
-        now = self._current()
-        manifest = now.manifest
-        return {
-            "kind": manifest.kind if manifest else "exact",
-            "recall": manifest.recall if manifest else 1.0,
-            "generation": manifest.generation if manifest else None,
-            "tail": len(now.tail),
-        }
+        return self._current().description
 
     @property
     def recall_in_service(self) -> Running | None:
@@ -137,8 +141,9 @@ class SpaceView:
         return self._current().unembedded
 
     def warm_up(self) -> None:
-        """Read what has to be read now rather than at the first question."""
-        self._current()
+        """Read what has to be read now rather than at the first question; what is new since is for that to see."""
+        if self._snapshot is None:
+            self._current()
 
     def forget(self) -> None:
         """Look for the main index anew at the next question."""
@@ -149,16 +154,19 @@ class SpaceView:
 
     def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
-        now = self._current()
+        return self._search(self._current(), queries, k, allow)
+
+    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
+        """Return the k nearest live pictures that meet a condition, or the pictures of the k nearest regions."""
+        allow, now = self.allowed(condition) if condition else None, self._current()
+        ids, scores = self._search(now, queries, k, allow)
+        return Found(ids if now.regions is None else now.regions.owners_of(ids), scores, now.description)
+
+    def _search(self, now: _Snapshot, queries: FloatMatrix, k: int, allow: Ids | None) -> tuple[Ids, FloatMatrix]:
         ids, scores = now.search(queries, k, allow)
         if self._monitor is not None and isinstance(now.main, RowIndex):  # others cannot be gone through exactly
             self._monitor.offer(queries, k, allow, scores, exact=partial(now.search, exactly=True))
         return ids, scores
-
-    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
-        """Return the k nearest live pictures that meet a condition, or the pictures of the k nearest regions."""
-        ids, scores = self.search(queries, k, self.allowed(condition) if condition else None)
-        return Found(ids if self.space.regions == "whole" else self.owners_of(ids), scores)
 
     def allowed(self, condition: Condition) -> Ids:
         """Return the sorted ids of live pictures that meet a condition, or of their regions in a space of those."""

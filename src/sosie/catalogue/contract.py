@@ -33,10 +33,11 @@ Condition = Any
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The nearest pictures to some queries, and what is known of those that came along with the answer."""
+    """The nearest pictures to some queries, what answered, and what is known of those that came along."""
 
     ids: Ids  # (q, k), padded with -1
     scores: FloatMatrix  # (q, k), padded with -inf
+    index: Mapping[str, Any]  # `View.description` of the moment
     records: Mapping[int, PictureRecord] = field(default_factory=dict)
 
 

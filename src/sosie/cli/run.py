@@ -154,12 +154,12 @@ def _scored(run: Any) -> dict[str, Any]:
 
 
 def _serve(application: Application, here: Path) -> int:
-    from sosie.cli.serve import PATIENCE, cores_each, serve_library, server_settings
+    from sosie.cli.serve import PATIENCE, network_cores, serve_library, server_settings
 
     settings = server_settings(
         host=application.serving.host, port=application.serving.port, runs=here / application.evaluation.runs
     )
-    cluster, threads = _cluster(application), cores_each(settings.workers)
+    cluster, threads = _cluster(application), network_cores()
     with sosie.open(here / application.library, cluster=cluster, patience=PATIENCE, threads=threads) as lib:
         serve_library(lib, settings)
     return 0

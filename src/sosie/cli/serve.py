@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -16,7 +17,7 @@ import sosie
 from sosie.cli.options import LibraryOption
 from sosie.errors import SosieError
 
-__all__ = ["PATIENCE", "cores_each", "serve", "serve_library", "server_settings"]
+__all__ = ["PATIENCE", "network_cores", "serve", "serve_library", "server_settings"]
 
 PATIENCE = 1.2  # seconds that a request waits for a cluster; then it is told that the cluster is away
 
@@ -55,7 +56,7 @@ def serve(
     allow_origin: AllowOriginOption = None,
     rate: RateOption = None,
     max_body: BodyOption = 64,
-    workers: WorkersOption = 2,
+    workers: WorkersOption = 4,
     paths: PathsOption = True,
     urls: UrlsOption = True,
     check_recall: CheckRecallOption = 0.01,
@@ -75,27 +76,31 @@ def serve(
         urls=urls,
         runs=runs,
     )
-    with sosie.open(
-        library,
-        create=not read_only,
-        read_only=read_only,
-        patience=PATIENCE,
-        check_recall=check_recall,
-        threads=cores_each(workers),
-    ) as lib:
-        serve_library(lib, settings)
+    gc.disable()  # looking for garbage among hundreds of modules as they come takes a tenth of the start
+    try:
+        with sosie.open(
+            library,
+            create=not read_only,
+            read_only=read_only,
+            patience=PATIENCE,
+            check_recall=check_recall,
+            threads=network_cores(),
+        ) as lib:
+            serve_library(lib, settings)
+    finally:
+        gc.enable()
     return 0
 
 
-def cores_each(workers: int) -> int:
-    """Return how many cores a search may use, of which so many run side by side."""
-    return max(1, (os.cpu_count() or 1) // workers)
+def network_cores() -> int:
+    """Return how many cores the network of a server may use: half, since the others decode, search and answer."""
+    return max(1, (os.cpu_count() or 1) // 2)
 
 
-def server_settings(*, host: str, workers: int = 2, rate: float | None = None, **others: Any) -> Any:
+def server_settings(*, host: str, workers: int = 4, rate: float | None = None, **others: Any) -> Any:
     """Return the settings of a server; one that others can reach has a limit of its rate."""
     # Searches run side by side already; BLAS threads of their own would only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(cores_each(workers)))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     # By name: cli and server stand on one row and know nothing of each other.
     config = import_module("sosie.server.config")
     limit = rate if rate is not None or config.is_loopback(host) else 50.0
@@ -108,7 +113,10 @@ def serve_library(lib: sosie.Library, settings: Any) -> None:
     opening = threading.Thread(target=_open_index, args=(lib,))
     opening.start()
     try:
-        import_module("sosie.server.run").serve(lib, settings=settings, announce=_announce)
+        server = import_module("sosie.server.run")
+        gc.freeze()  # what is loaded by now stays
+        gc.enable()
+        server.serve(lib, settings=settings, announce=_announce)
     finally:
         opening.join()
 

@@ -20,6 +20,7 @@ import numpy as np
 from sosie.embedders.preprocessing import to_tensor
 from sosie.embedders.published import WITH_WORDS
 from sosie.embedders.text import TextTower, Words, read_text_tower
+from sosie.embedders.together import Together
 from sosie.errors import NotFound, UntrustedModel, UsageError
 from sosie.networks import open_network, require_outputs
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Picture, Preprocessing
@@ -117,10 +118,12 @@ class OnnxEmbedder:
         self._session: Any = None
         self._words: Words | None = None
         self._lock = Lock()
+        self._together: Together | None = None
 
     def share_cores(self, threads: int) -> None:
-        """Use at most so many cores in one call, as where several calls run side by side; before the first call."""
+        """Serve many callers: embed what they ask for together, on so many cores; before the first call."""
         self._threads = threads
+        self._together = Together(self._embed)
 
     @property
     def spec(self) -> EmbedderSpec:
@@ -141,6 +144,9 @@ class OnnxEmbedder:
         """Return (n, dim) float32: each head's vectors of unit length, side by side."""
         if not pictures:
             return np.empty((0, self.spec.dim), np.float32)
+        return self._together(pictures) if self._together else self._embed(pictures)
+
+    def _embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
         return self._vectors(self._run(pictures, self._description.outputs))
 
     def embed_text(self, texts: Sequence[str]) -> FloatMatrix:

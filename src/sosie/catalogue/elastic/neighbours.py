@@ -32,8 +32,10 @@ class Neighbours(Regions):
         """Return the cluster's own search of a space."""
         return ClusterView(self, space)
 
-    def nearest(self, space: Space, queries: FloatMatrix, k: int, query: Query, *, records: bool) -> Found:
-        """Return the k nearest to each of ``queries`` (q, dim) among the pictures that meet ``query``.
+    def nearest(
+        self, space: Space, queries: FloatMatrix, k: int, query: Query, *, records: bool
+    ) -> tuple[Ids, FloatMatrix, dict[int, PictureRecord]]:
+        """Return ids, scores and records of the k nearest to each of ``queries`` (q, dim) that meet ``query``.
 
         In a space of regions a picture is as near as its nearest region.
         """
@@ -48,7 +50,7 @@ class Neighbours(Regions):
                 ids[row, : len(hits)] = [int(hit["_id"]) for hit in hits]
                 scores[row, : len(hits)] = [_inner_product(hit["_score"]) for hit in hits]
                 known.update((int(hit["_id"]), record_of(hit["_source"])) for hit in hits if records)
-        return Found(ids, scores, known)
+        return ids, scores, known
 
     def _knn(self, space: Space, vector: FloatMatrix, k: int, query: Query) -> dict[str, Any]:
         wanted = max(k, self.cluster.candidates or max(100, 10 * k))
@@ -108,13 +110,13 @@ class ClusterView:
     def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         query = LIVE if allow is None else {"bool": {"filter": [LIVE, {"terms": {"id": allow.tolist()}}]}}
-        found = self._of.nearest(self.space, queries, k, query, records=False)
-        return found.ids, found.scores
+        return self._of.nearest(self.space, queries, k, query, records=False)[:2]
 
     def find(self, queries: FloatMatrix, k: int, condition: Query | None = None) -> Found:
         """Return the k nearest live pictures that meet a condition, with their records."""
         whole = self.space.regions == "whole"
-        return self._of.nearest(self.space, queries, k, live_and(condition), records=whole)
+        ids, scores, records = self._of.nearest(self.space, queries, k, live_and(condition), records=whole)
+        return Found(ids, scores, self.description, records)
 
     def regions_of(self, pictures: Ids) -> Held:
         """Return the regions that this space holds of some pictures, whose ids ascend."""

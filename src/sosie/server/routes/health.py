@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -14,6 +14,9 @@ from sosie.server.problems import Problem, responses
 from sosie.server.schemas import InfoOut
 from sosie.server.state import State, state_of
 from sosie.server.strict import only_known
+
+if TYPE_CHECKING:
+    from sosie.library import Library
 
 router = APIRouter(tags=["health"])
 
@@ -30,9 +33,14 @@ async def readyz(request: Request) -> Response:
     state = state_of(request)
     if state.closing.is_set():
         raise Problem(503, "closing", "the server is closing")
-    health = await state.light.run(state.library.catalogue.health)
-    stats = await state.light.run(state.library.stats)
-    return json_response({"status": "ready", "pictures": stats["pictures"], **health})
+    return json_response({"status": "ready", **await state.light.run(lambda: _readiness(state.library))})
+
+
+def _readiness(library: Library) -> dict[str, Any]:
+    """Return how the store is and how many pictures it holds, once the index can be searched."""
+    health = library.catalogue.health()
+    library.view().warm_up()
+    return {"pictures": library.catalogue.counts()["pictures"], **health}
 
 
 @router.get("/api/v1/info", responses=responses(), dependencies=[Depends(only_known)])
