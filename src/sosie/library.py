@@ -40,6 +40,7 @@ from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of
 from sosie.sources.reading import read_uri
 from sosie.space_view import SpaceView
+from sosie.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
 from sosie.types import (
     Box,
     Embedder,
@@ -395,6 +396,8 @@ class Library:
         ids = {p if isinstance(p, int) else getattr(self.catalogue.located(p), "content_id", None) for p in pictures}
         known = self.catalogue.pictures(sorted(i for i in ids if i is not None))
         self.catalogue.remove([record.id for record in known])
+        for record in known:
+            self._thumbnails.drop(record.sha256)
         return len(known)
 
     # -------------------------------------------------------------------------------------------- searching
@@ -576,16 +579,19 @@ class Library:
     def thumbnail(self, content_id: int) -> bytes:
         """Return a JPEG of at most 256 px without metadata, made once and kept; raise NotFound, BadPicture."""
         record = self.picture(content_id)
-        path = self.path / "thumbnails" / record.sha256[:2] / f"{record.sha256}.jpg"
-        if path.exists():
-            return bytes(path.read_bytes())
+        kept = self._thumbnails.get(record.sha256)
+        if kept is not None:
+            return kept
         data = _thumbnail(self.analyse(self.read(content_id))["working"])
         if not self.catalogue.read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-            draft.write_bytes(data)
-            draft.replace(path)
+            self._thumbnails.put(record.sha256, data)
         return data
+
+    @cached_property
+    def _thumbnails(self) -> Thumbnails:
+        if self._cluster is not None and self._cluster.thumbnails:
+            return StoredThumbnails(self._cluster.thumbnails)
+        return FolderThumbnails(self.path / "thumbnails")
 
     def preview(self, asked: str | os.PathLike[str] | bytes) -> bytes:
         """Return a thumbnail of any picture, be it of the library or not; raise NotFound, BadPicture."""

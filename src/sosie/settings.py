@@ -100,6 +100,7 @@ class ElasticsearchSection(_Section):
     ca_certs: str | None = Field(None, description="The file of the authority that signed the cluster's certificate.")
     fingerprint: str | None = Field(None, description="SHA-256 of that certificate, in place of its authority.")
     patience: Annotated[float, Field(gt=0)] = Field(20.0, description="Seconds that a question may wait.")
+    thumbnails: str | None = Field(None, description="Where servers share thumbnails: s3://bucket/prefix, file:///…")
 
 
 class Application(BaseSettings):

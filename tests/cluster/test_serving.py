@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -29,27 +30,29 @@ def proxy(elasticsearch: Cluster) -> Iterator[Proxy]:
 @pytest.fixture
 def served(address: str, opened: Open, proxy: Proxy, tmp_path: Path) -> Iterator[Library]:
     """A library of six pictures, reached through the proxy as `sosie serve` would."""
-    opened().add(folder_of(tmp_path / "p", 6), workers=1)
+    opened(model=None).add(folder_of(tmp_path / "p", 6), regions=["pooled"], workers=1)
     name = address.rsplit("/", 1)[1]
     with sosie.open(f"elasticsearch://127.0.0.1:{proxy.port}/{name}", patience=PATIENCE) as lib:
         yield lib
 
 
-def ask(url: str) -> httpx.Response:
+def ask(url: str, **how: str) -> httpx.Response:
     files = {"picture": ("a.jpg", jpeg(1), "image/jpeg")}
-    return httpx.post(f"{url}/api/v1/search", files=files, data={"k": 3}, timeout=30)
+    return httpx.post(f"{url}/api/v1/search", files=files, data={"k": "3", **how}, timeout=30)
 
 
 @pytest.mark.parametrize("failure", ["cut", "freeze"])
 def test_a_cluster_that_is_away_is_503_within_two_seconds(served: Library, proxy: Proxy, failure: str) -> None:
     with running(served) as url:
-        assert ask(url).status_code == 200  # the workers and the network are loaded by now
+        whole, parts = partial(ask, url), partial(ask, url, box="0.1,0.1,0.5,0.5")
+        for request in (whole, parts):
+            assert request().status_code == 200  # the workers and the network are loaded by now
         getattr(proxy, failure)()
-        for path in ("/readyz", "/api/v1/search"):
+        for request in (partial(httpx.get, f"{url}/readyz", timeout=30), whole, parts):
             took = []
             for _ in range(3):  # the machine may be busy with other tests at one time, not at three
                 started = time.monotonic()
-                answer = ask(url) if path.endswith("search") else httpx.get(url + path, timeout=30)
+                answer = request()
                 took.append(time.monotonic() - started)
                 assert (answer.status_code, answer.json()["code"]) == (503, "service_away")
             assert min(took) < 2

@@ -42,6 +42,7 @@ class Cluster:
     ca_certs: str | None = None
     fingerprint: str | None = None  # SHA-256 of the cluster's certificate, in place of ca_certs
     patience: float = 20.0
+    thumbnails: str | None = None  # an fsspec URL of a store that all servers read; None: each keeps its own
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -68,7 +69,8 @@ def read_url(text: str) -> Cluster | None:
     """Return the cluster that ``text`` names, or None where it is no such address at all; raise UsageError.
 
     One slash will do, since a path keeps no more. Secrets come from the environment (SOSIE_ELASTICSEARCH__API_KEY,
-    …__USERNAME, …__PASSWORD, …__CA_CERTS, …__FINGERPRINT) and are refused in an address, which ends up in logs.
+    …__USERNAME, …__PASSWORD, …__CA_CERTS, …__FINGERPRINT) and are refused in an address, which ends up in logs. The
+    place of thumbnails may come from there, too (…__THUMBNAILS).
     """
     match = _URL.fullmatch(text)
     if match is None:
@@ -91,7 +93,7 @@ def _with_port(host: str) -> str:
 
 
 def _from_environment() -> dict[str, Any]:
-    names = ("api_key", "username", "password", "ca_certs", "fingerprint")
+    names = ("api_key", "username", "password", "ca_certs", "fingerprint", "thumbnails")
     found = {name: os.environ.get(f"SOSIE_ELASTICSEARCH__{name.upper()}") for name in names}
     return {name: value for name, value in found.items() if value}
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from sosie.errors import UsageError
-from sosie.server.jobs import Job
+from sosie.server.board import Board, MemoryBoard
+from sosie.server.job import Job
 
 if TYPE_CHECKING:
     from sosie.copies.compare import Comparison
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CopyDesk"]
 
 _MOST_POINTS = 120
+_SORT, _LAST = "duplicates", "last"
 
 
 class CopyDesk:
@@ -32,16 +36,15 @@ class CopyDesk:
     Constructing it starts nothing.
     """
 
-    def __init__(self, library: Library) -> None:
-        self._library = library
+    def __init__(self, library: Library, board: Board | None = None) -> None:
+        self._library, self._board = library, board or MemoryBoard()
         self._lock = Lock()
         self._pools: dict[str, DecodePool] = {}
-        self._report: DuplicateReport | None = None
 
-    @property
     def report(self) -> DuplicateReport | None:
-        """The duplicates that were found last."""
-        return self._report
+        """Return the duplicates that were found last, by whichever server; raise ServiceAway."""
+        found = self._board.read(_SORT, [_LAST])
+        return _reports().validate_python(found[_LAST]) if found else None
 
     def query(self, asked: bytes | int) -> CopyQuery:
         """Return a question about a picture of the library or an upload; raise BadPicture, NotFound."""
@@ -100,8 +103,13 @@ class CopyDesk:
         """Prepare what is new, then group the copies inside the library; keep the report."""
         copies = self._library.copies
         copies.prepare(workers=1, progress=_progress(job, "prepare"))
-        self._report = copies.duplicates(progress=_progress(job, "compare"))
-        return {"groups": len(self._report.groups), "pictures": self._report.pictures}
+        report = copies.duplicates(progress=_progress(job, "compare"))
+        self.show(report)
+        return {"groups": len(report.groups), "pictures": report.pictures}
+
+    def show(self, report: DuplicateReport) -> None:
+        """Let every server give these as the duplicates that were found last."""
+        self._board.post(_SORT, _LAST, _reports().dump_python(report, mode="json"))
 
     def close(self) -> None:
         """End the workers."""
@@ -121,6 +129,14 @@ class CopyDesk:
             if key not in self._pools:
                 self._pools[key] = DecodePool(1, analyse=analyse, params=params)
             return self._pools[key]
+
+
+@cache
+def _reports() -> TypeAdapter[DuplicateReport]:
+    """Return what makes reports plain, and whole again."""
+    from sosie.copies.duplicates import DuplicateReport
+
+    return TypeAdapter(DuplicateReport)
 
 
 def _name(asked: bytes | int) -> str:

@@ -1,87 +1,53 @@
 """Long work in the background: one job at a time, each with a progress that can be followed and a stop.
 
-Jobs live in memory. What a job has committed to the catalogue stays; a job that a stopped server cut short is started
-again, and skips what is there.
+A job runs in the server that was asked for it; every server that shares the board lists it, follows it and stops it.
+What a job has committed to the catalogue stays; a job whose server went away is started again, and skips what is there.
 """
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from sosie.errors import SosieError
+from sosie.server.board import Board
+from sosie.server.job import Job, JobState
+from sosie.server.job_board import JobBoard
 from sosie.server.problems import Problem, problem_of
 
-__all__ = ["Job", "JobState", "Jobs"]
-
-
-class JobState(StrEnum):
-    """Where a job is in its life."""
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    STOPPED = "stopped"
-
-    @property
-    def over(self) -> bool:
-        return self in (JobState.DONE, JobState.FAILED, JobState.STOPPED)
-
-
-@dataclass
-class Job:
-    """One piece of work. Its thread writes the fields, others read them; ``version`` grows with every change."""
-
-    id: str
-    kind: str
-    title: str
-    state: JobState = JobState.WAITING
-    progress: Mapping[str, Any] = field(default_factory=dict)
-    result: Mapping[str, Any] | None = None
-    error: Mapping[str, Any] | None = None
-    created_at: float = field(default_factory=time.time)
-    ended_at: float | None = None
-    version: int = 0
-    stop: threading.Event = field(default_factory=threading.Event)
-
-    def report(self, progress: Mapping[str, Any]) -> None:
-        """Replace the progress."""
-        self.progress = dict(progress)
-        self.version += 1
-
-    def move(self, state: JobState) -> None:
-        """Enter the next state."""
-        self.state = state
-        if state.over:
-            self.ended_at = time.time()
-        self.version += 1
-
+__all__ = ["Job", "JobState", "Jobs", "Work"]
 
 Work = Callable[[Job], Mapping[str, Any]]
 
 
 class Jobs:
-    """Run jobs one after another on a thread of their own; remember the latest."""
+    """Run jobs one after another on a thread of their own; remember the latest, and those of other servers."""
 
     _KEPT = 100
 
-    def __init__(self, *, waiting: int = 16) -> None:
+    def __init__(self, *, waiting: int = 16, board: Board | None = None) -> None:
         self._waiting = waiting
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sosie-job")
         self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._board = None if board is None else JobBoard(board, self._jobs, most=self._KEPT)
+
+    @property
+    def open(self) -> int:
+        """How many jobs of this server run or wait."""
+        return sum(not job.state.over for job in self._own())
 
     def start(self, kind: str, title: str, work: Work) -> Job:
         """Queue a job; raise Problem 503 where too many wait."""
-        if sum(job.state is JobState.WAITING for job in self._jobs.values()) >= self._waiting:
+        if sum(job.state is JobState.WAITING for job in self._own()) >= self._waiting:
             raise Problem(503, "busy", "too many jobs wait: try again later", headers={"Retry-After": "10"})
         job = Job(secrets.token_hex(8), kind, title)
+        if self._board is not None:
+            self._board.show(job)  # before it is answered for: whoever is told its id may ask another server
+            self._board.tidy()
         self._jobs[job.id] = job
         self._forget()
         self._pool.submit(self._run, job, work)
@@ -89,27 +55,52 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """Return a job; raise Problem 404 where it is unknown or forgotten."""
-        job = self._jobs.get(job_id)
+        job = self._jobs.get(job_id) or (self._board.job(job_id) if self._board is not None else None)
         if job is None:
             raise Problem(404, "not_found", "no such job: it is unknown, or from before the server started")
         return job
 
     def list(self) -> list[Job]:
         """Return the jobs, latest first."""
-        return list(reversed(self._jobs.values()))
+        others = [] if self._board is None else self._board.others()
+        return sorted([*reversed(self._own()), *others], key=lambda job: -job.created_at)
+
+    def stop(self, job_id: str) -> Job:
+        """Ask a job to stop, wherever it runs; raise Problem 404."""
+        job = self.get(job_id)
+        job.stop.set()
+        if self._board is not None and job.far and not job.state.over:
+            self._board.ask_to_stop(job)
+        return job
 
     def close(self) -> None:
         """Ask every job to stop and wait for the one that runs."""
-        for job in self._jobs.values():
+        for job in self._own():
             job.stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
+        for job in self._own():
+            if not job.state.over:  # it was waiting, and nobody will run it
+                job.move(JobState.STOPPED)
+        if self._board is not None:
+            self._board.close()
+
+    def _own(self) -> Sequence[Job]:
+        return tuple(self._jobs.values())
 
     def _forget(self) -> None:
-        over = [job.id for job in self._jobs.values() if job.state.over]
+        over = [job.id for job in self._own() if job.state.over]
         for job_id in over[: max(0, len(self._jobs) - self._KEPT)]:
             del self._jobs[job_id]
 
     def _run(self, job: Job, work: Work) -> None:
+        try:
+            self._work(job, work)
+        finally:
+            if self._board is not None:
+                with contextlib.suppress(SosieError):  # it is told again in a moment
+                    self._board.show(job)
+
+    def _work(self, job: Job, work: Work) -> None:
         if job.stop.is_set():
             job.move(JobState.STOPPED)
             return

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.problems import Problem
 from sosie.server.state import State
+from sosie.server.uploads import find_upload
 from sosie.sight import Parts
 from sosie.types import Box, Region, SearchResult
 
@@ -64,7 +65,7 @@ async def answer(state: State, question: Question, cursor: str | None = None) ->
     if not question.given or (question.id is not None and question.query is not None):
         raise Problem(400, "bad_request", "search with `id` or with `query`, one of them, or with `text`, or both")
     at = decode_cursor(cursor, question)
-    subject: bytes | int | None = state.kept.get(question.query).data if question.query else question.id
+    subject: bytes | int | None = (await find_upload(state, question.query)).data if question.query else question.id
     wanted = min(at + question.k, DEEPEST)
     if wanted <= at:
         raise Problem(400, "bad_cursor", f"an answer ends after {DEEPEST} hits: narrow it with `where`")
@@ -87,7 +88,7 @@ async def objects_of(state: State, question: Question) -> list[Region]:
     """Return the objects in the picture that a question is about; raise UsageError without a detector."""
     if (question.id is None) == (question.query is None):
         raise Problem(400, "bad_request", "ask about `id` or about `query`, one of them")
-    subject: bytes | int = state.kept.get(question.query).data if question.query else question.id or 0
+    subject: bytes | int = (await find_upload(state, question.query)).data if question.query else question.id or 0
     return await state.work.run(lambda: state.library.detect(subject))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
 
+from sosie.server.board import board_of
 from sosie.server.config import Guard, ServerSettings
 from sosie.server.copying import CopyDesk
 from sosie.server.jobs import Jobs
@@ -44,9 +45,9 @@ class State:
     map: MapCache
     copies: CopyDesk
     remote: Remote
+    sessions: Sessions
+    jobs: Jobs
     previews: Previews = field(default_factory=Previews)
-    sessions: Sessions = field(default_factory=Sessions)
-    jobs: Jobs = field(default_factory=Jobs)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,6 +64,7 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
     """Return the state of a new app."""
     from sosie.server.projection import MapCache
 
+    board = board_of(library)
     waiting = settings.waiting if Guard.QUEUE in settings.guards else None
     return State(
         library=library,
@@ -70,10 +72,11 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
         keys=keys_of(library),
         work=WorkQueue(threads=settings.workers, waiting=waiting, name="work"),
         light=WorkQueue(threads=4, waiting=None, name="light"),
-        kept=KeptQueries(settings.kept_queries),
+        kept=KeptQueries(settings.kept_queries, board),
         map=MapCache(),
-        copies=CopyDesk(library),
-        jobs=Jobs(waiting=settings.waiting_jobs),
+        copies=CopyDesk(library, board),
+        sessions=Sessions(board),
+        jobs=Jobs(waiting=settings.waiting_jobs, board=board),
         remote=Remote(max_bytes=settings.max_body, internet=internet),
     )
 

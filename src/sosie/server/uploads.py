@@ -13,7 +13,7 @@ from sosie.server.previews import Preview
 from sosie.server.queries import KeptQuery
 from sosie.server.state import State
 
-__all__ = ["look_at", "named_after", "upload_bytes"]
+__all__ = ["find_upload", "keep_upload", "look_at", "named_after", "upload_bytes"]
 
 _NAME = 120  # characters of a file name that an error repeats
 
@@ -34,6 +34,16 @@ def named_after(upload: UploadFile) -> Iterator[None]:
         yield
     except BadPicture as error:
         raise (error.named(shorten(visible(upload.filename), _NAME)) if upload.filename else error) from error
+
+
+async def keep_upload(state: State, data: bytes) -> KeptQuery:
+    """Keep a picture to search with; raise ServiceAway."""
+    return await state.light.run(lambda: state.kept.keep(data))
+
+
+async def find_upload(state: State, token: str) -> KeptQuery:
+    """Return a kept query; raise Problem 404 where it was forgotten."""
+    return await state.light.run(lambda: state.kept.get(token))
 
 
 async def look_at(state: State, query: KeptQuery) -> Preview:

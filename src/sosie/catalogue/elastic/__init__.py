@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sosie.catalogue.elastic.board import Board
 from sosie.catalogue.elastic.features import Features
 from sosie.catalogue.elastic.labels import Labels
 from sosie.catalogue.elastic.neighbours import Neighbours
@@ -12,7 +13,7 @@ from sosie.catalogue.elastic.writing import Writing
 __all__ = ["ElasticCatalogue", "Version"]
 
 
-class ElasticCatalogue(Neighbours, Writing, Reading, Labels, Features, Versions):
+class ElasticCatalogue(Neighbours, Writing, Reading, Labels, Features, Versions, Board):
     """What is known of each picture, on a cluster; it keeps the contract of ``sosie.catalogue.Store``.
 
     The cluster's own `dense_vector` index is the index of the library: a commit returns when searches see it.

@@ -11,7 +11,7 @@ from sosie.server.auth import Reader, Writer
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import MAX_ID, CompareOut, DecisionBody, DecisionsOut, DuplicatesOut, SearchOut
 from sosie.server.state import State
-from sosie.server.uploads import named_after, upload_bytes
+from sosie.server.uploads import find_upload, keep_upload, named_after, upload_bytes
 
 router = APIRouter(prefix="/api/v1", tags=["copies"], responses=responses(404))
 
@@ -20,11 +20,11 @@ TokenQuery = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="
 FewQuery = Annotated[int, Query(ge=1, le=50, description="How many to give.")]
 
 
-def subject(state: State, id_: int | None, query: str | None) -> bytes | int:
+async def subject(state: State, id_: int | None, query: str | None) -> bytes | int:
     """Return what is asked about; raise Problem 400 without exactly one thing."""
     if (id_ is None) == (query is None):
         raise Problem(400, "bad_request", "ask about a picture of the library or about a kept query, one of them")
-    return id_ if query is None and id_ is not None else state.kept.get(query or "").data
+    return id_ if query is None and id_ is not None else (await find_upload(state, query or "")).data
 
 
 @router.get("/copies", response_model=SearchOut)
@@ -36,7 +36,7 @@ async def copies(
     k: FewQuery = 10,
 ) -> Response:
     """Find the pictures that a picture was made from by editing, or that were made from it."""
-    asked = subject(state, id, query)
+    asked = await subject(state, id, query)
     found = await state.work.run(lambda: state.copies.find(asked, k=k))
     return json_response({**found.to_json(), "next_cursor": None})
 
@@ -46,7 +46,7 @@ async def copies_of_upload(
     state: Reader, picture: Annotated[UploadFile, File()], k: Annotated[int, Form(ge=1, le=50)] = 10
 ) -> Response:
     """Find what an upload is a copy of."""
-    kept = state.kept.keep(await upload_bytes(picture))
+    kept = await keep_upload(state, await upload_bytes(picture))
     with named_after(picture):
         found = await state.work.run(lambda: state.copies.find(kept.data, k=k))
     return json_response({**found.to_json(), "next_cursor": None})
@@ -61,14 +61,14 @@ async def compare(
     query: TokenQuery = None,
 ) -> Response:
     """Say what two pictures are to each other, and prove it: a transformation, matched points, a probability."""
-    asked = subject(state, a, query)
+    asked = await subject(state, a, query)
     return json_response(await state.work.run(lambda: state.copies.compare(asked, b)))
 
 
 @router.get("/duplicates", response_model=DuplicatesOut)
 async def duplicates(state: Reader) -> Response:
     """Return the groups of copies that the last job of kind `duplicates` found."""
-    report = state.copies.report
+    report = await state.light.run(state.copies.report)
     return json_response(report.to_json() if report else {"pictures": 0, "cut_off": 0.0, "groups": [], "bridges": []})
 
 

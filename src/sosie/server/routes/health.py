@@ -68,7 +68,7 @@ def _gauges(state: State, stats: Mapping[str, Any]) -> dict[str, float]:
         "sosie_pictures": stats["pictures"],
         "sosie_quarantined": stats["quarantined"],
         "sosie_queue_depth": state.work.depth,
-        "sosie_jobs_open": sum(not job.state.over for job in state.jobs.list()),
+        "sosie_jobs_open": state.jobs.open,
         "sosie_index_recall": index.get("recall"),
         "sosie_recall_in_service": checked.get("recall"),
         "sosie_recall_checked": checked.get("checked"),

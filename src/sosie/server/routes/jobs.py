@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from fastapi.responses import StreamingResponse
 
 from sosie.errors import SosieError, UsageError
 from sosie.server.auth import Admin, Reader
-from sosie.server.jobs import Job
+from sosie.server.job import Job
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import BuildJob, DuplicatesJob, FolderJob, JobOut, JobRequest, JobsOut, RetryJob, TuneJob
 from sosie.server.state import State
@@ -21,41 +22,32 @@ from sosie.server.state import State
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(404))
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="The job's id.")]
-_TICK = 0.15
+_TICK = 0.15  # seconds between two looks at a job
+_FAR_TICK = 1.0  # and at one of another server, which tells of it once a second
 
 
 @router.get("")
 async def jobs(state: Reader) -> JobsOut:
     """List the latest jobs."""
-    return JobsOut(jobs=[_out(job) for job in state.jobs.list()])
+    return JobsOut(jobs=[_out(job) for job in await state.light.run(state.jobs.list)])
 
 
 @router.post("", status_code=202)
 async def start(state: Admin, body: JobRequest) -> JobOut:
     """Start a job; it waits for those before it."""
-    if isinstance(body, FolderJob):
-        return _out(_add_folder(state, body))
-    if isinstance(body, BuildJob):
-        return _out(_build(state, body))
-    if isinstance(body, TuneJob):
-        return _out(_tune(state, body))
-    if isinstance(body, DuplicatesJob):
-        return _out(state.jobs.start("duplicates", "", state.copies.look_for_duplicates))
-    return _out(_retry(state, body))
+    return _out(await state.light.run(lambda: _start(state, body)))
 
 
 @router.get("/{job_id}")
 async def job(state: Reader, job_id: JobId) -> JobOut:
     """Return one job as it stands."""
-    return _out(state.jobs.get(job_id))
+    return _out(await _job(state, job_id))
 
 
 @router.delete("/{job_id}", status_code=202)
 async def stop(state: Admin, job_id: JobId) -> JobOut:
     """Ask a job to stop; what it has done stays."""
-    found = state.jobs.get(job_id)
-    found.stop.set()
-    return _out(found)
+    return _out(await state.light.run(lambda: state.jobs.stop(job_id)))
 
 
 @router.get(
@@ -65,10 +57,13 @@ async def stop(state: Admin, job_id: JobId) -> JobOut:
 )
 async def events(state: Reader, job_id: JobId) -> Response:
     """Follow a job: an event with the whole job at each change, until it is over."""
-    found = state.jobs.get(job_id)
     return StreamingResponse(
-        _events(state, found), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+        _events(state, await _job(state, job_id)), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
     )
+
+
+async def _job(state: State, job_id: str) -> Job:
+    return await state.light.run(lambda: state.jobs.get(job_id))
 
 
 async def _events(state: State, job: Job) -> AsyncIterator[str]:
@@ -83,8 +78,24 @@ async def _events(state: State, job: Job) -> AsyncIterator[str]:
             yield ": still here\n\n"
         if over:
             return
-        await asyncio.sleep(_TICK)
-        quiet += _TICK
+        tick = _FAR_TICK if job.far else _TICK
+        await asyncio.sleep(tick)
+        quiet += tick
+        if job.far:
+            with contextlib.suppress(SosieError, Problem):  # the cluster is away for a moment
+                job = await _job(state, job.id)
+
+
+def _start(state: State, body: JobRequest) -> Job:
+    if isinstance(body, FolderJob):
+        return _add_folder(state, body)
+    if isinstance(body, BuildJob):
+        return _build(state, body)
+    if isinstance(body, TuneJob):
+        return _tune(state, body)
+    if isinstance(body, DuplicatesJob):
+        return state.jobs.start("duplicates", "", state.copies.look_for_duplicates)
+    return _retry(state, body)
 
 
 def _add_folder(state: State, body: FolderJob) -> Job:
@@ -146,14 +157,4 @@ def _progress(job: Job) -> Callable[[Any], None]:
 
 
 def _out(job: Job) -> JobOut:
-    return JobOut(
-        id=job.id,
-        kind=job.kind,
-        title=job.title,
-        state=job.state.value,
-        progress=dict(job.progress),
-        result=dict(job.result) if job.result is not None else None,
-        error=dict(job.error) if job.error is not None else None,
-        created_at=job.created_at,
-        ended_at=job.ended_at,
-    )
+    return JobOut(**job.to_json())

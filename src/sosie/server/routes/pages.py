@@ -24,7 +24,7 @@ from sosie.server.routes.copies import subject
 from sosie.server.schemas import MAX_ID
 from sosie.server.searching import Page, Question, answer, objects_of
 from sosie.server.state import State, state_of
-from sosie.server.uploads import look_at
+from sosie.server.uploads import find_upload, look_at
 from sosie.server.views import TONES, address, box_text, cards_of_hits, cards_of_records, facets, label_texts, where_of
 from sosie.types import Verdict
 
@@ -139,7 +139,7 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
 async def copy_cards(request: Request, id: Id = None, query: Token = None) -> Response:  # noqa: A002
     """Return the copies of a query as cards, which the search puts before what is only alike."""
     state = visit(request)
-    asked = subject(state, id, query)
+    asked = await subject(state, id, query)
     found = await state.work.run(lambda: state.copies.find(asked, k=24))
     cards = await state.light.run(lambda: cards_of_hits(state, found.hits))
     return await render_page(
@@ -175,10 +175,12 @@ async def compare(request: Request, a: Id = None, query: Token = None, b: Id = N
 async def duplicates(request: Request) -> Response:
     """Show the copies inside the library, pair by pair."""
     state = visit(request)
-    report = state.copies.report
+    report = await state.light.run(state.copies.report)
     decided = {(one.a, one.b): one.decision for one in await state.light.run(state.library.catalogue.decisions)}
     pairs = _pairs(report, decided) if report else []
-    running = next((job for job in state.jobs.list() if job.kind == "duplicates" and not job.state.over), None)
+    running = next(
+        (job for job in await state.light.run(state.jobs.list) if job.kind == "duplicates" and not job.state.over), None
+    )
     return await render_page(request, "duplicates.html", report=report, pairs=pairs, job=running)
 
 
@@ -198,7 +200,9 @@ async def quarantine(request: Request, reason: Text = None) -> Response:
 async def add(request: Request) -> Response:
     """Show where to add pictures, and the jobs."""
     state = visit(request)
-    return await render_page(request, "add.html", paths=state.settings.paths, jobs=state.jobs.list())
+    return await render_page(
+        request, "add.html", paths=state.settings.paths, jobs=await state.light.run(state.jobs.list)
+    )
 
 
 @router.get("/map")
@@ -235,14 +239,16 @@ async def log_in(
         return await render_page(request, "login.html", status=401, next=_inside(next), wrong=True)
     response = RedirectResponse(_inside(next), 303)
     secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, state.sessions.start(found), httponly=True, samesite="strict", secure=secure)
+    token = await state.light.run(lambda: state.sessions.start(found))
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
     return response
 
 
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
     """End the session."""
-    state_of(request).sessions.end(request.cookies.get(COOKIE, ""))
+    state = state_of(request)
+    await state.light.run(lambda: state.sessions.end(request.cookies.get(COOKIE, "")))
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE)
     return response
@@ -300,7 +306,7 @@ def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
 async def _subject(state: State, question: Question) -> dict[str, Any]:
     """Return what the page shows of the query."""
     if question.query:
-        preview = await look_at(state, state.kept.get(question.query))
+        preview = await look_at(state, await find_upload(state, question.query))
         return {
             "src": f"/api/v1/queries/{question.query}/preview",
             "width": preview.width,

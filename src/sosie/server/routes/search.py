@@ -30,7 +30,7 @@ from sosie.server.queries import KeptQuery
 from sosie.server.schemas import MAX_ID, ObjectsOut, QueryOut, SearchOut, UrlBody
 from sosie.server.searching import Page, Question, answer, objects_of
 from sosie.server.state import State
-from sosie.server.uploads import look_at, named_after, upload_bytes
+from sosie.server.uploads import find_upload, keep_upload, look_at, named_after, upload_bytes
 
 router = APIRouter(prefix="/api/v1", tags=["search"], responses=responses(404))
 
@@ -76,7 +76,7 @@ async def search_by_upload(
     cursor: CursorField = "",
 ) -> Response:
     """Find what looks like the picture that is sent along."""
-    kept = state.kept.keep(await upload_bytes(picture))
+    kept = await keep_upload(state, await upload_bytes(picture))
     question = Question(
         None, kept.token, parse_box(box), where, k, text, verify, objects=objects, object=object, mask=mask
     )
@@ -99,7 +99,7 @@ async def objects_in(
 @router.post("/queries", status_code=201)
 async def keep(state: Reader, picture: Annotated[UploadFile, File()]) -> QueryOut:
     """Keep a picture to search with: one upload for several searches, boxes and pages."""
-    kept = state.kept.keep(await upload_bytes(picture))
+    kept = await keep_upload(state, await upload_bytes(picture))
     with named_after(picture):
         return await _described(state, kept)
 
@@ -109,19 +109,19 @@ async def keep_from_url(state: Reader, body: UrlBody) -> QueryOut:
     """Fetch a picture from a public address and keep it to search with."""
     if not state.settings.urls:
         raise Problem(403, "urls_forbidden", "this server fetches no addresses: send the picture itself")
-    return await _described(state, state.kept.keep(await state.remote.fetch(body.url)))
+    return await _described(state, await keep_upload(state, await state.remote.fetch(body.url)))
 
 
 @router.get("/queries/{token}")
 async def kept_query(state: Reader, token: Token) -> QueryOut:
     """Say whether a query is still kept, and how large it is."""
-    return await _described(state, state.kept.get(token))
+    return await _described(state, await find_upload(state, token))
 
 
 @router.get("/queries/{token}/preview", response_class=Response, responses=JPEG)
 async def query_preview(state: Reader, token: Token) -> Response:
     """Return a kept query to look at, re-encoded and without metadata."""
-    return jpeg_response((await look_at(state, state.kept.get(token))).data)
+    return jpeg_response((await look_at(state, await find_upload(state, token))).data)
 
 
 async def _described(state: State, kept: KeptQuery) -> QueryOut:
