@@ -85,7 +85,8 @@ class StoredThumbnails:
         except FileNotFoundError:
             return None
         except Exception as error:  # every store has its own errors
-            return self._away(error)
+            self._away(error)
+            return None
         whole = data.startswith(b"\xff\xd8") and data.endswith(b"\xff\xd9")  # another server may be writing it
         return data if whole and len(data) <= _MOST_BYTES else None
 
