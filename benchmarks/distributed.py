@@ -1,11 +1,13 @@
-"""What a library on Elasticsearch costs over the bare client: writing, searching, recall.
+"""What a library on Elasticsearch costs over the bare client: writing, searching, recall; and what Ray costs.
 
-    python benchmarks/distributed.py --pictures 20000
+    python benchmarks/distributed.py --pictures 20000 [--folder FOLDER]
 
 An Elasticsearch node is started on loopback (as the tests do) unless --url names one. All write the same packed vectors
 of 256 dimensions in batches of the same size and refresh after each. "bare, lean" writes vectors, an id and a label;
 "bare, same documents" what Sosie writes of each picture, made ready before the clock starts. Sosie makes the documents,
-reads what is there, compares and sets. Figures are JSON.
+reads what is there, compares and sets. What the node goes on merging afterwards is waited for, so that nobody pays for
+what another wrote. With --folder its pictures are added to a library in a folder, by two cores and by two Ray workers
+of one core each (`benchmarks/ray_ingest.py`). Figures are JSON.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ from tests.services import elastic  # noqa: E402
 from sosie.catalogue import AddContent, ContentRow, Space  # noqa: E402
 from sosie.catalogue.elastic import ElasticCatalogue  # noqa: E402
 from sosie.catalogue.elastic.batch import Batch  # noqa: E402
-from sosie.catalogue.elastic.mapping import pictures, vector_mapping  # noqa: E402
+from sosie.catalogue.elastic.mapping import pictures  # noqa: E402
 from sosie.elastic import read_url  # noqa: E402
+from sosie.elastic.vectors import dense_vector  # noqa: E402
 from sosie.indexes.flat import top_k  # noqa: E402
 from sosie.search import Query, answer  # noqa: E402
 from sosie.testing.indexes import clustered, recall  # noqa: E402
@@ -56,15 +59,22 @@ def write_bare(client: Any, body: dict[str, Any], documents: list[dict[str, Any]
         some = ({"_index": index, "_id": str(one["id"]), **one} for one in documents[start : start + batch])
         helpers.bulk(client, some, chunk_size=batch, refresh=True)
     rate = len(documents) / (time.perf_counter() - started)
+    settle(client)
     client.indices.delete(index=index)
     return rate
+
+
+def settle(client: Any) -> None:
+    """Wait until no segments are merged any more."""
+    while client.indices.stats(index="_all", metric="merge")["_all"]["total"]["merges"]["current"]:
+        time.sleep(0.1)
 
 
 def lean(vectors: np.ndarray, space: Space) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return the mapping and documents of vectors with an id and a label."""
     from elasticsearch import helpers
 
-    fields = {"id": {"type": "long"}, "label": {"type": "keyword"}, "v": vector_mapping(space, "int8_hnsw", 3.0)}
+    fields = {"id": {"type": "long"}, "label": {"type": "keyword"}, "v": dense_vector(space.dim, "int8_hnsw", 3.0)}
     documents = [
         {"id": n, "label": f"class {n % LABELS}", "v": helpers.pack_dense_vector(vector)}
         for n, vector in enumerate(vectors)
@@ -97,7 +107,9 @@ def write_sosie(store: ElasticCatalogue, some: list[AddContent], batch: int) -> 
     started = time.perf_counter()
     for start in range(0, len(some), batch):
         store.apply(some[start : start + batch], root="file:///")
-    return len(some) / (time.perf_counter() - started)
+    rate = len(some) / (time.perf_counter() - started)
+    settle(store.connection.client.options(request_timeout=120))
+    return rate
 
 
 def alternately(calls: dict[str, Callable[[np.ndarray], Any]], queries: np.ndarray) -> dict[str, float]:
@@ -169,6 +181,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=300)
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--url", help="elasticsearch://host:9200/name of a library that may be written and deleted")
+    parser.add_argument("--folder", type=Path, help="pictures to add with and without Ray, too")
     options = parser.parse_args()
     points = clustered(options.pictures + options.queries, DIM)
     with address(options.url) as url:
@@ -180,6 +193,10 @@ def main() -> None:
         finally:
             store.destroy()
             store.close()
+    if options.folder:
+        from benchmarks.ray_ingest import speed
+
+        found["ingest"] = speed(options.folder, options.pictures)
     print(json.dumps(found, indent=1))
 
 

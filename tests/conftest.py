@@ -41,8 +41,14 @@ def sosie_shared() -> Path:
 
 @pytest.fixture(scope="session")
 def elasticsearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[elastic.Cluster]:
-    """One Elasticsearch node for all tests of this run; without a JDK, tests fail in CI and are left out elsewhere."""
+    """One Elasticsearch node for all tests of this run; without a JDK, tests fail in CI and are left out elsewhere.
+
+    $SOSIE_TEST_ELASTICSEARCH (127.0.0.1:PORT) names one that runs already, which saves its start at every run.
+    """
     pytest.importorskip("elasticsearch", reason="needs the extra elasticsearch")
+    if running := os.environ.get("SOSIE_TEST_ELASTICSEARCH"):
+        yield elastic.Cluster(tmp_path_factory.getbasetemp(), 1, 0, http=[int(running.rpartition(":")[2])])
+        return
     beside = "PYTEST_XDIST_WORKER" in os.environ
     folder = tmp_path_factory.getbasetemp().parent if beside else tmp_path_factory.getbasetemp()
     try:

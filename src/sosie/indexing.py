@@ -70,7 +70,12 @@ class Indexing:
         """
         library = self._library
         if library.on_cluster:
-            return self._build_version(kind)
+            return self._build_version(kind, params or {})
+        if kind == "elasticsearch":
+            raise UsageError(
+                "a graph on a cluster goes with a library there: `sosie export DIR`, then `sosie import DIR --library "
+                "elasticsearch://host:9200/name`"
+            )
         space = space or library.space
         rewrites = library.files.rewrites(space)
         ids, vectors = library.vectors(space)
@@ -91,21 +96,30 @@ class Indexing:
         assert manifest is not None
         return manifest
 
-    def _build_version(self, kind: str) -> Manifest:
-        """Build and measure a version of the cluster's index; ``auto`` takes the kind that there is."""
-        library, view = self._library, self._library.view()
-        built = library.cluster.rebuild(view.description["kind"] if kind == "auto" else kind)
+    def _build_version(self, kind: str, params: Mapping[str, Any]) -> Manifest:
+        """Build and measure a version of the cluster's index; ``auto`` takes what was tuned, else the kind there is."""
+        library, view, space = self._library, self._library.view(), self._library.space
+        if wrong := set(params) - {"candidates", "oversample"}:
+            raise UsageError(f"an index on a cluster takes candidates and oversample, not {sorted(wrong)[0]!r}")
+        tuned = library.catalogue.record(_tuned(space)) if kind == "auto" else None
+        search, k = dict(params), 10
+        if tuned:
+            kind, k = tuned["winner"]["params"]["vectors"], tuned["target"]["k"]
+            search = {name: value for name, value in tuned["winner"]["params"].items() if name != "vectors"} | search
+        kept = {space.id: {"candidates": 10 * k, "k": k, **search}} if search else None
+        built = library.cluster.rebuild(view.description["kind"] if kind == "auto" else kind, search=kept)
+        view.forget()
         ids, vectors = library.vectors()
         measured = measure_as_it_is(view.search, ids, vectors) if len(ids) > 1 else {}
         if measured:
-            library.cluster.put_recall(library.space.id, measured["recall"])
+            library.cluster.put_recall(space.id, measured["recall"])
         view.forget()
         return Manifest(
             kind=built.kind,
-            params={},
+            params=search,
             generation=str(built.number),
-            spec_hash=library.space.spec_hash,
-            dim=library.space.dim,
+            spec_hash=space.spec_hash,
+            dim=space.dim,
             count=built.pictures,
             covers=int(ids[-1]) if len(ids) else 0,
             files={},
@@ -122,17 +136,29 @@ class Indexing:
         kinds: Sequence[str] | None = None,
         progress: Callable[[str], None] | None = None,
     ) -> TuneReport:
-        """Measure index kinds and parameters on the library's own vectors and remember the winner for `build`."""
+        """Measure index kinds and parameters on the library's own vectors and remember the winner for `build`.
+
+        On a cluster the kinds are its types of vectors; each is built there, beside the library, for as long as it
+        is measured.
+        """
         library = self._library
-        if library.on_cluster:
-            raise UsageError(
-                "kinds of a cluster are built and measured one by one: `sosie index build --kind bbq_hnsw`"
-            )
         ids, vectors = library.vectors()
-        report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, kinds=kinds, progress=progress)
+        there = self._on_cluster(kinds) if library.on_cluster else {"kinds": kinds}
+        report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, progress=progress, **there)
         if report.winner is not None:
             library.catalogue.put_record(_tuned(library.space), report.to_json())
         return report
+
+    def _on_cluster(self, types: Sequence[str] | None) -> dict[str, Any]:
+        """Return what the tuner tries on the library's cluster: its types of vectors, each as an index of its own."""
+        from sosie.indexes.elasticsearch import ElasticIndex
+
+        connection = self._library.cluster.connection
+        return {
+            "kinds": ["elasticsearch"],
+            "builds": [(ElasticIndex.kind, {"vectors": each}) for each in types or ElasticIndex.build_space["vectors"]],
+            "make": lambda _, params: ElasticIndex(**params, connection=connection),
+        }
 
     def keep(self, *, like: Self | None = None) -> Manifest | None:
         """Build the main index where the tail has grown too long for exact search; return what was built, if any.

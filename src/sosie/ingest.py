@@ -123,14 +123,19 @@ def ingest(
     started = time.monotonic()
     with catalogue.writing("sosie add"), ThreadPoolExecutor(1, "sosie-writer") as writer:
         written: Future[None] | None = None
+        waiting: list[Change] = []
         for changes in run.batches():
-            if written is not None:
-                written.result()
-            written = writer.submit(run.commit, changes)
+            waiting += changes
+            # one commit at a time; what comes meanwhile makes the next one, up to a bound
+            if written is None or written.done() or len(waiting) >= COMMIT:
+                if written is not None:
+                    written.result()
+                written, waiting = writer.submit(run.commit, waiting), []
             if progress is not None:
                 progress(run.progress(time.monotonic() - started))
         if written is not None:
             written.result()
+        writer.submit(run.commit, waiting).result()
         if sync and not run.stop.is_set():
             run.report.dropped = run.drop_what_is_gone(forget_all=forget_all)
     run.report.interrupted = run.stop.is_set()

@@ -14,15 +14,16 @@ from typing import Any
 
 from sosie.errors import MissingExtra, UnknownName
 
-__all__ = ["EMBEDDERS", "INDEXES", "SOURCES", "Entry", "nearest", "resolve"]
+__all__ = ["EMBEDDERS", "INDEXES", "SOURCES", "Entry", "local_indexes", "nearest", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a named thing lives (``module:attribute``), and the extra that installs what it needs."""
+    """Where a named thing lives (``module:attribute``), the extra that installs what it needs."""
 
     target: str
     extra: str | None = None
+    service: bool = False  # whether it needs a server, and so an address
 
 
 EMBEDDERS: dict[str, Entry] = {
@@ -39,6 +40,7 @@ INDEXES: dict[str, Entry] = {
     "annoy": Entry("sosie.indexes.annoy:AnnoyIndex", extra="annoy"),
     "lsh": Entry("sosie.indexes.lsh:LshIndex"),
     "binary": Entry("sosie.indexes.binary:BinaryIndex"),
+    "elasticsearch": Entry("sosie.indexes.elasticsearch:ElasticIndex", extra="elasticsearch", service=True),
 }
 
 SOURCES: dict[str, Entry] = {
@@ -52,6 +54,11 @@ SOURCES: dict[str, Entry] = {
 }
 
 _TABLES = {"embedders": EMBEDDERS, "indexes": INDEXES, "sources": SOURCES}
+
+
+def local_indexes() -> tuple[str, ...]:
+    """Return the index kinds that a library in a folder may have: those that need no server."""
+    return tuple(kind for kind, entry in INDEXES.items() if not entry.service)
 
 
 def resolve(table: str, name: str) -> Any:

@@ -110,6 +110,88 @@ def test_an_item_that_is_never_taken_is_an_error(status: int, reason: str, error
         Connection(Cluster((url,), patience=0.3)).bulk(*operations(2))
 
 
+def of_bytes(size: int, count: int) -> tuple[list[Any], list[Any]]:
+    """Return operations whose sources are so large."""
+    where, _ = operations(count)
+    return where, [{"text": "x" * size} for _ in range(count)]
+
+
+def numbers(lines: list[Any]) -> list[int]:
+    return [int(line["index"]["_id"]) for line in lines[::2]]
+
+
+def done(lines: list[Any]) -> Answer:
+    return 200, {"items": [{"index": {"_id": str(n), "status": 201}} for n in numbers(lines)]}
+
+
+def test_requests_are_bounded_in_bytes_and_answers_keep_their_order() -> None:
+    seen = []
+
+    def answer(path: str, lines: list[Any], headers: Mapping[str, str]) -> Answer:
+        seen.append((int(headers["content-length"]), numbers(lines)))
+        return done(lines)
+
+    with stub(answer) as url:
+        results = Connection(Cluster((url,))).bulk(*of_bytes(100_000, 12))
+    assert [result["_id"] for result in results] == [str(n) for n in range(12)]
+    assert sorted(n for _, some in seen for n in some) == list(range(12))
+    assert len(seen) == 3 and max(size for size, _ in seen) <= 512 << 10
+
+
+def test_two_requests_are_under_way_at_once_and_no_more() -> None:
+    both, lock = threading.Barrier(2), threading.Lock()
+    now, most = [0], [0]
+
+    def answer(path: str, lines: list[Any], headers: Mapping[str, str]) -> Answer:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        both.wait(60)  # one alone would wait for ever
+        with lock:
+            now[0] -= 1
+        return done(lines)
+
+    with stub(answer) as url:
+        assert len(Connection(Cluster((url,), patience=120)).bulk(*of_bytes(300_000, 8))) == 8
+    assert most[0] == 2
+
+
+def test_nothing_is_under_way_any_more_when_an_error_is_told() -> None:
+    let_go, other, finished = threading.Event(), threading.Event(), []
+
+    def answer(path: str, lines: list[Any], headers: Mapping[str, str]) -> Answer:
+        if 0 in numbers(lines):
+            other.wait(60)
+            threading.Timer(0.5, let_go.set).start()
+            return 400, {"error": "no", "status": 400}
+        other.set()
+        let_go.wait(60)
+        finished.append(numbers(lines))
+        return done(lines)
+
+    with stub(answer) as url, pytest.raises(DamagedError):
+        Connection(Cluster((url,), patience=60)).bulk(*of_bytes(300_000, 2))
+    assert finished == [[1]]
+
+
+def test_items_refused_in_several_requests_are_sent_again_together() -> None:
+    seen: list[list[int]] = []
+    busy, lock = {0, 3}, threading.Lock()
+
+    def answer(path: str, lines: list[Any], headers: Mapping[str, str]) -> Answer:
+        some = numbers(lines)
+        with lock:
+            seen.append(some)
+            refused = busy & {*some}
+            busy.difference_update(refused)
+        return 200, {"items": [{"index": {"_id": str(n), "status": 503 if n in refused else 201}} for n in some]}
+
+    with stub(answer) as url:
+        results = Connection(Cluster((url,), patience=60)).bulk(*of_bytes(150_000, 6))
+    assert [result["status"] for result in results] == [201] * 6
+    assert sorted(seen) == [[0, 1, 2], [0, 3], [3, 4, 5]]
+
+
 # ------------------------------------------------------------------------------------------------ TLS and keys
 
 

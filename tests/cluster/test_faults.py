@@ -7,14 +7,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sosie
-from sosie.catalogue import AddContent, ContentRow
+from sosie.catalogue import AddContent, AddLocation, ContentRow
 from sosie.catalogue.elastic import ElasticCatalogue
+from sosie.catalogue.elastic.batch import Batch
 from sosie.catalogue.elastic.documents import ids_of
 from sosie.cli import main
 from sosie.elastic import read_url
+from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import DamagedError, DiskFull, NewerSchema, ServiceAway, UsageError
 from sosie.library import Library
 from sosie.types import ImageRef
@@ -105,6 +108,50 @@ def test_two_writers_at_once(opened: Open, tmp_path: Path) -> None:
     assert (lib.stats()["pictures"], lib.stats()["locations"]) == (45, 60)
     both = lib.pictures(where="a and b")
     assert len(both) == 15 and all(len(picture.uris) == 2 for picture in both)
+
+
+def unseen(store: ElasticCatalogue, some: list[AddContent]) -> None:
+    """Write pictures as another writer would that has come no further: no search sees them yet."""
+    batch = Batch([])
+    for change in some:
+        batch.put_place(batch.put_content(change, now=time.time()), change.ref, "file:///")
+    store.connection.bulk(*batch.operations(store.names.pictures))
+    assert store.live_ids().tolist() == []
+
+
+def test_what_another_writer_has_written_and_no_search_sees_is_neither_lost_nor_doubled(opened: Open) -> None:
+    own = catalogue(opened())
+    space = own.ensure_spaces(HistogramEmbedder.spec)[0]
+    own.connection.client.indices.put_settings(index=own.names.pictures, settings={"index.refresh_interval": -1})
+    rows = [ContentRow(bytes([n]) * 32, 1, "JPEG", 1, 1, bytes(16)) for n in range(3)]
+    vector = {space.id: np.eye(space.dim, dtype=np.float32)[0]}
+    theirs = [AddContent(row, ImageRef(f"file:///theirs/{n}", {"a": "b"}), vector) for n, row in enumerate(rows[:2])]
+    unseen(own, theirs)
+    ours = [
+        AddLocation(rows[0].sha256, ImageRef("file:///ours/0")),  # recognised by ingest, which asks by id
+        AddContent(rows[1], ImageRef("file:///ours/1"), vector),
+        AddContent(rows[2], ImageRef("file:///ours/2"), vector),
+    ]
+    own.apply(ours, root="file:///")
+    places = [[uri for uri, _ in own.uris(own.content_ids([row.sha256])[row.sha256])] for row in rows]
+    assert places == [
+        ["file:///ours/0", "file:///theirs/0"],
+        ["file:///ours/1", "file:///theirs/1"],
+        ["file:///ours/2"],
+    ]
+    assert (own.counts()["pictures"], own.counts()["locations"]) == (3, 5)
+    assert own.embedded(space) == 3 and len(own.all_labels()) == 2
+
+
+def test_new_pictures_cost_one_question_and_are_seen_before_the_epoch_moves(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = catalogue(opened())
+    caplog.set_level("INFO", logger="elastic_transport.transport")
+    row = ContentRow(bytes(32), 1, "JPEG", 1, 1, bytes(16))
+    own.apply([AddContent(row, ImageRef("file:///1"), {})], root="file:///")
+    asked = [record.getMessage().split()[1].partition("?")[0].rpartition("/")[2] for record in caplog.records]
+    assert asked == ["_search", "_bulk", "_refresh", "epoch"]
 
 
 def test_a_full_disk_is_told_at_once_and_nothing_is_lost(

@@ -13,6 +13,7 @@ from sosie.cli import main
 from sosie.errors import FilterError, UnknownName, UsageError
 from sosie.types import Verdict
 from tests.cluster.conftest import Open
+from tests.networks import package
 from tests.pictures import jpeg
 
 SHARED_K = 10
@@ -78,6 +79,21 @@ def test_copies_are_found_and_proved(opened: Open, tmp_path: Path, sosie_shared:
     found = next(iter(lib.copies.find_many([("edited", (tmp_path / "edited.jpg").read_bytes())])))
     assert found[0].verdict == Verdict.ALTERED_COPY
     assert found[0].uri.endswith(pack[3].name)
+
+
+def test_a_class_is_told_first_and_filters_likeness_then(opened: Open, address: str, tmp_path: Path) -> None:
+    colours = package(tmp_path / "net", "tones", np.vstack([np.eye(3), np.zeros(3)])) / "tones.json"
+    classes = {"output": "embedding", "names": ["red", "green", "blue"], "several": False, "label": "tone"}
+    colours.write_text(json.dumps({**json.loads(colours.read_text()), "classes": classes}))
+    lib = opened()
+    lib.add(gallery(tmp_path / "p"), workers=1)
+    assert main(["labels", "predict", str(colours), "--library", address]) == 0
+    told = lib.labels()["predicted.class"]
+    assert sum(told.values()) == 12 and len(told) > 1
+    for name, count in told.items():
+        asked = lib.pictures(where=f"predicted.class = '{name}'")
+        hits = lib.search(asked[0].id, k=12, where=f"predicted.class = '{name}'")
+        assert {hit.id for hit in hits} == {picture.id for picture in asked[1:]} and len(asked) == count
 
 
 def test_what_needs_a_folder_is_refused_with_a_word(opened: Open, tmp_path: Path) -> None:

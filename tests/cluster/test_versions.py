@@ -134,7 +134,7 @@ def test_what_a_cluster_does_not_do_is_said(opened: Open, tmp_path: Path) -> Non
     lib = opened()
     with pytest.raises(UsageError, match="no kind of vector index"):
         lib.indexes.build("annoy")
-    with pytest.raises(UsageError, match="one by one"):
+    with pytest.raises(UsageError, match="too few to tune"):
         lib.indexes.tune()
     with pytest.raises(UsageError, match="by --version"):
         lib.indexes.drop()

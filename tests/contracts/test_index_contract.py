@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 
 import pytest
@@ -10,15 +9,12 @@ import pytest
 from sosie.registry import INDEXES, resolve
 from sosie.testing.indexes import INDEX_CHECKS, Make
 from sosie.types import Index
+from tests.indexes import maker
 
 
 @pytest.fixture(params=INDEXES)
 def make(request: pytest.FixtureRequest) -> Make:
-    extra = INDEXES[request.param].extra
-    if extra and importlib.util.find_spec(extra) is None:
-        pytest.skip(f"needs the extra {extra}")
-    found: Make = resolve("indexes", request.param)
-    return found
+    return maker(request.param, request)
 
 
 @pytest.mark.parametrize("check", INDEX_CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import sosie
+from sosie.catalogue import Change
 from sosie.errors import SourceUnreachable, UsageError
-from sosie.library import AddReport, Library
+from sosie.ingest import BATCH
+from sosie.library import AddReport, Library, Progress
 from tests.pictures import folder_of, jpeg, png_of
 
 
@@ -188,3 +191,24 @@ def test_a_picture_stored_otherwise_is_found_by_its_pixels(lib: Library, folder:
     assert lib.search(png_of(jpeg(2)), k=1)[0].verdict == "same_pixels"
     assert lib.search(jpeg(2), k=1)[0].verdict == "identical"
     assert lib.search(jpeg(2, quality=40), k=1)[0].verdict == "similar"
+
+
+def test_what_comes_during_a_commit_makes_the_next_one(lib: Library, tmp_path: Path) -> None:
+    commits: list[int] = []
+    embedded = threading.Event()
+    apply = lib.catalogue.apply
+
+    def slowly(changes: Sequence[Change], *, root: str) -> None:
+        if not commits:
+            assert embedded.wait(120)  # a cluster that takes long over the first
+        commits.append(len(changes))
+        apply(changes, root=root)
+
+    def watch(done: Progress) -> None:
+        if done.indexed >= 4 * BATCH:
+            embedded.set()
+
+    lib.catalogue.apply = slowly
+    report = lib.add(folder_of(tmp_path / "p", 5 * BATCH), workers=1, progress=watch)
+    assert report.indexed == lib.stats()["pictures"] == 5 * BATCH
+    assert commits[1] >= 3 * BATCH

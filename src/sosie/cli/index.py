@@ -17,7 +17,7 @@ from sosie.elastic import KINDS
 from sosie.errors import UsageError
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.tune import Trial, TuneReport
-from sosie.registry import INDEXES
+from sosie.registry import local_indexes
 
 if TYPE_CHECKING:
     from sosie.indexes.annoy import AnnoyMetric
@@ -32,7 +32,9 @@ _UNITS = {"": 1, "b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9}
 @app.command("build")
 def build(
     library: LibraryOption = None,
-    kind: Annotated[str, typer.Option(help=f"auto, {', '.join(INDEXES)}; on a cluster {', '.join(KINDS)}.")] = "auto",
+    kind: Annotated[
+        str, typer.Option(help=f"auto, {', '.join(local_indexes())}; on a cluster {', '.join(KINDS)}.")
+    ] = "auto",
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value; repeatable.")] = None,
     recall: Annotated[float, typer.Option(help="The recall@10 to reach.", min=0.01, max=1.0)] = 0.95,
     as_json: JsonOption = False,

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sosie.elastic.address import Cluster
-from sosie.elastic.translation import PASSING, Refused, passing, translated
+from sosie.elastic.bulk import WRITES, Bulk
+from sosie.elastic.translation import Refused, passing, translated
 from sosie.errors import MissingExtra, UsageError
 
 __all__ = ["Connection"]
 
 T = TypeVar("T")
 
-_WRITES = 3  # times the patience of a question: a write may wait for the election of a master
 _PAGE = 5_000
-_BLOCK_BYTES = 8 << 20  # of one bulk request
 
 
 class Connection:
@@ -29,6 +28,7 @@ class Connection:
         self.cluster = cluster
         self.patience = cluster.patience
         self._limited: dict[float, Any] = {}
+        self._bulk = Bulk(self)
         try:
             from elasticsearch import Elasticsearch
         except ModuleNotFoundError as error:
@@ -47,6 +47,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the client's connections."""
+        self._bulk.close()
         self.client.close()
 
     def wait_out(self, call: Callable[[Any], T], *, patience: float | None = None) -> T:
@@ -77,35 +78,16 @@ class Connection:
 
     def write(self, call: Callable[[Any], T]) -> T:
         """Return ``call(client)``, with the patience of a write."""
-        return self.wait_out(call, patience=_WRITES * self.patience)
+        return self.wait_out(call, patience=WRITES * self.patience)
 
     def bulk(self, operations: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any] | None]) -> list[Any]:
-        """Run bulk operations; return each one's result, in order.
+        """Run bulk operations; return each one's result, in order, once all are done.
 
-        An item that the cluster was too busy for is sent again, alone with its like, until it is taken; conflicts
-        (409) and what is not there (404) are the caller's to judge. Raises for anything else.
+        Requests are bounded in bytes, and two are under way at once: operations of one call are done in any order, so
+        none may depend on another. An item that the cluster was too busy for is sent again, alone with its like, until
+        it is taken; conflicts (409) and what is not there (404) are the caller's to judge. Raises for anything else.
         """
-        results: list[Any] = [None] * len(operations)
-        waiting = list(range(len(operations)))
-        deadline, pause = time.monotonic() + _WRITES * self.patience, 0.05
-        while waiting:
-            refused: list[int] = []
-            for block in _blocks(waiting, sources):
-                body = [part for at in block for part in (operations[at], sources[at]) if part is not None]
-                answer = self.write(lambda client, body=body: client.bulk(operations=body))  # type: ignore[misc]
-                for at, item in zip(block, answer["items"], strict=True):
-                    results[at] = next(iter(item.values()))
-                    if results[at]["status"] in PASSING:
-                        refused.append(at)
-            if refused and (time.monotonic() > deadline or not passing(Refused(results[refused[0]]))):
-                raise translated(self.cluster, Refused(results[refused[0]]))
-            waiting = refused
-            if waiting:
-                time.sleep(pause)
-                pause = min(2 * pause, 5.0)
-        if bad := next((one for one in results if one["status"] >= 400 and one["status"] not in (404, 409)), None):
-            raise translated(self.cluster, Refused(bad))
-        return results
+        return self._bulk.run(operations, sources)
 
     def search_each(self, index: str, searches: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Run several searches at once; return their answers in order. All are asked again where one is refused."""
@@ -153,30 +135,3 @@ def _tls(cluster: Cluster) -> dict[str, Any]:
     if cluster.fingerprint:
         options["ssl_assert_fingerprint"] = cluster.fingerprint
     return options
-
-
-def _blocks(waiting: Sequence[int], sources: Sequence[Mapping[str, Any] | None]) -> Iterator[list[int]]:
-    """Cut a bulk into requests of a bounded size; an item's size is guessed from its longest texts."""
-    block: list[int] = []
-    size = 0
-    for at in waiting:
-        block.append(at)
-        size += _size(sources[at])
-        if size > _BLOCK_BYTES or len(block) == _PAGE:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
-
-
-def _size(source: Mapping[str, Any] | None) -> int:
-    """Guess the bytes of one source: those of its texts, vectors among them, and some for the rest."""
-    size = 500
-    for value in (source or {}).values():
-        if isinstance(value, str):
-            size += len(value)
-        elif isinstance(value, Mapping):
-            size += _size(value)
-        elif isinstance(value, list):  # places, labels, regions
-            size += sum(_size(part) for part in value if isinstance(part, Mapping))
-    return size

@@ -16,7 +16,7 @@ from sosie.errors import SosieError, UsageError
 from sosie.evaluation.collection import Collection
 from sosie.evaluation.metrics import index_recall
 from sosie.evaluation.runs import Run, open_run, write_csv, write_run
-from sosie.registry import INDEXES, resolve
+from sosie.registry import local_indexes, resolve
 from sosie.types import FloatMatrix, Index
 
 __all__ = ["IndexScore", "measure_indexes", "score_indexes"]
@@ -50,7 +50,7 @@ def measure_indexes(
 
     The queries are vectors of the collection that are held out of the indexes, at most a tenth of them.
     """
-    chosen = tuple(kinds) or tuple(INDEXES)
+    chosen = tuple(kinds) or local_indexes()
     config = {
         "protocol": "index",
         "references": {"count": len(references), "digest": references.digest},

@@ -80,6 +80,11 @@ class RowIndex(ABC):
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def knobs(self) -> Space:
+        """The search parameters that this index has, and the values that the tuner tries of each."""
+        return {name: values for name, values in self.search_space.items() if name in self._params}
+
     def tuned(self, changes: Mapping[str, Any]) -> Self:
         """Return this index with other search parameters; what was built is shared."""
         if wrong := set(changes) - set(self.search_space):

@@ -20,7 +20,7 @@ from sosie.errors import UnknownName, UsageError
 from sosie.indexes.base import RowIndex
 from sosie.indexes.checks import check_build, check_k
 from sosie.indexes.measure import Bench, Measured, hold_out, measure, meets
-from sosie.registry import INDEXES, nearest, resolve
+from sosie.registry import INDEXES, local_indexes, nearest, resolve
 from sosie.types import FloatMatrix, Ids
 
 __all__ = ["EXACT_UNTIL", "Trial", "TuneReport", "calibrate", "choose", "tune"]
@@ -32,6 +32,7 @@ _QUERIES = (200, 1_000)  # on the first rungs, on the last
 _LEAST = 100  # vectors, below which there is nothing to tune
 
 Progress = Callable[[str], None]
+Make = Callable[[str, Mapping[str, Any]], RowIndex]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +108,26 @@ def tune(
     memory: int | None = None,
     latency: float | None = None,
     kinds: Sequence[str] | None = None,
+    builds: Sequence[tuple[str, Mapping[str, Any]]] | None = None,
+    make: Make | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> TuneReport:
     """Measure the kinds on ``vectors`` (n, dim) and return the fastest setting that surely reaches ``recall`` at ``k``.
 
     ``memory`` bounds the structure in bytes, ``latency`` the 99th percentile of one query in milliseconds. A kind named
-    in ``kinds`` is followed to the end even where another is faster. Deterministic apart from times. Raises UsageError
-    for a target out of range, for fewer than 100 vectors, and for unknown kinds.
+    in ``kinds`` is followed to the end even where another is faster. ``builds`` are (kind, build parameters) to try in
+    place of those that the kinds declare; ``make`` makes an index of a kind that needs more than its parameters.
+    Deterministic apart from times. Raises UsageError for a target out of range, for fewer than 100 vectors, and for
+    unknown kinds.
     """
     ids, vectors = check_build(ids, vectors)
     _check(len(vectors), recall, kinds)
     say = progress or (lambda _: None)
     started = time.perf_counter()
     goal = _Goal(recall, {"memory": memory, "latency": latency}, len(vectors))
-    contenders = list(_contenders(kinds or _installed()))
+    contenders = list(builds or _contenders(kinds or _installed()))
+    make = make or _made
     trials: list[Trial] = []
     for size in _rungs(len(vectors)):
         last = size == len(vectors)
@@ -131,7 +137,7 @@ def tune(
         results = []
         for kind, build in contenders:
             say(f"{kind} {_words(build)} on {size} vectors")
-            results.append(_try(kind, build, (rest_ids, rest), bench, goal))
+            results.append(_try(make(kind, build), (rest_ids, rest), bench, goal))
         trials = [trial for result in results for trial in result] + trials
         if not last:
             contenders = _survivors(contenders, results, named=kinds or (), goal=goal)
@@ -158,7 +164,7 @@ def calibrate(
     twin: RowIndex = type(index)(**index.params)
     twin.build(rest_ids, rest)
     settings = list(_ascend(twin, bench, recall))
-    main = next(iter(index.search_space), None)
+    main = next(iter(index.knobs), None)
     cheapest = {}
     for tuned, found in settings:
         if found.low >= recall:  # bisection comes to the cheapest last
@@ -168,7 +174,7 @@ def calibrate(
         best, measured = min(cheapest.values(), key=lambda setting: setting[1].p50_ms)
     else:
         best, measured = max(settings, key=lambda setting: setting[1].recall)
-    return index.tuned({name: best.params[name] for name in index.search_space}), measured
+    return index.tuned({name: best.params[name] for name in index.knobs}), measured
 
 
 # ------------------------------------------------------------------------------------------------ the search
@@ -185,7 +191,8 @@ def _check(n: int, recall: float, kinds: Sequence[str] | None) -> None:
 
 
 def _installed() -> list[str]:
-    return [kind for kind, entry in INDEXES.items() if not entry.extra or importlib.util.find_spec(entry.extra)]
+    here = {kind: INDEXES[kind].extra for kind in local_indexes()}
+    return [kind for kind, extra in here.items() if not extra or importlib.util.find_spec(extra)]
 
 
 def _contenders(kinds: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -199,9 +206,13 @@ def _rungs(n: int) -> list[int]:
     return [size for size in _RUNGS if size < n / 2] + [n]
 
 
-def _try(kind: str, build: Mapping[str, Any], data: tuple[Ids, FloatMatrix], bench: Bench, goal: _Goal) -> list[Trial]:
-    """Build one contender and measure it at the settings that bisection visits."""
+def _made(kind: str, build: Mapping[str, Any]) -> RowIndex:
     index: RowIndex = resolve("indexes", kind)(**build)
+    return index
+
+
+def _try(index: RowIndex, data: tuple[Ids, FloatMatrix], bench: Bench, goal: _Goal) -> list[Trial]:
+    """Build one contender and measure it at the settings that bisection visits."""
     started = time.perf_counter()
     index.build(*data)
     took = time.perf_counter() - started
@@ -210,7 +221,7 @@ def _try(kind: str, build: Mapping[str, Any], data: tuple[Ids, FloatMatrix], ben
     for tuned, found in _ascend(index, bench, goal.recall):
         expected = memory * goal.n / len(index)
         fits = meets(found, recall=goal.recall, size=expected, limits=goal.limits)
-        trials.append(Trial(kind, tuned.params, len(index), found, memory, took, fits))
+        trials.append(Trial(index.kind, tuned.params, len(index), found, memory, took, fits))
     return trials
 
 
@@ -219,7 +230,7 @@ def _ascend(index: RowIndex, bench: Bench, recall: float) -> Iterator[tuple[RowI
 
     The first search parameter is taken to trade time for recall in one direction; the others are tried in full.
     """
-    space = index.search_space
+    space = index.knobs
     if not space:
         yield index, measure(index, bench)
         return

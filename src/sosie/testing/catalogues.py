@@ -193,6 +193,16 @@ def check_labels_are_set_kept_and_taken_away(store: Store) -> None:
     assert store.all_labels() == {_id(store, 1): {"year": 2001.5, "tags": ("x", "y")}}
 
 
+def check_each_picture_gets_its_own_labels(store: Store) -> None:
+    add(store, 1, 2, 3, labels={"label": "cat"})
+    store.set_labels_of_each({_id(store, 1): {"told": "a", "sure": 0.5}, _id(store, 2): {"told": ("b", "c")}})
+    assert store.all_labels() == {
+        _id(store, 1): {"label": "cat", "told": "a", "sure": 0.5},
+        _id(store, 2): {"label": "cat", "told": ("b", "c")},
+        _id(store, 3): {"label": "cat"},
+    }
+
+
 def check_labels_are_counted(store: Store) -> None:
     add(store, 1, 2, labels={"label": "cat", "year": 1999.0})
     add(store, 3, labels={"label": "dog", "tags": ("x", "y")})

@@ -46,17 +46,17 @@ def store_predictions(
     ids = library.catalogue.live_ids(library.condition(where))
     found: dict[int, dict[str, LabelValue]] = {}
     stored = 0
-    with library.files.writing("sosie labels predict"):
+    with library.catalogue.writing("sosie labels predict"):
         for content_ids, probabilities in _told(library, ids, embedder):
             classes = embedder.description.classes
             assert classes is not None
             found |= {i: labels_of(row, classes, prefix) for i, row in zip(content_ids, probabilities, strict=True)}
             stored += len(content_ids)
             if len(found) >= _COMMIT:
-                library.files.set_labels_of_each(found)
+                library.catalogue.set_labels_of_each(found)
                 found = {}
             progress(stored, len(ids))
-        library.files.set_labels_of_each(found)
+        library.catalogue.set_labels_of_each(found)
     return stored
 
 

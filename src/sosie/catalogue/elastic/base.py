@@ -60,15 +60,19 @@ class Base:
         yield
 
     @contextlib.contextmanager
-    def commit(self, what: str) -> Iterator[None]:
-        """Run a block that writes; then let every later question see it, and move the epoch on."""
+    def commit(self, what: str, *touched: str) -> Iterator[None]:
+        """Run a block that writes; then let every later question see it, and move the epoch on.
+
+        ``touched`` are the indices that the block writes to; none stands for all.
+        """
         with self.writing(what):
             yield
-            indices = [self.names.pictures, self.names.notes, self.names.quarantine, self.names.features]
+            indices = touched or (self.names.pictures, self.names.notes, self.names.quarantine, self.names.features)
+            self.connection.write(lambda client: client.indices.refresh(index=list(indices)))
+            # only now: who sees the new epoch and then looks must see what it stands for
             written = self.connection.write(
                 lambda client: client.index(index=self.names.notes, id="epoch", document={"what": "epoch"})
             )
-            self.connection.write(lambda client: client.indices.refresh(index=indices))
             self._epoch = time.monotonic(), int(written["_version"])
 
     def health(self) -> dict[str, Any]:
@@ -166,20 +170,22 @@ class Base:
 
     def by_terms(self, index: str, field: str, values: Iterable[str]) -> list[Hit]:
         """Return the committed documents whose ``field`` has one of these values."""
-        found: list[Hit] = []
-        for block in _blocks(values):
-            answer = self.connection.wait_out(
-                lambda client, block=block: client.search(  # type: ignore[misc]
-                    index=index,
-                    query={"terms": {field: block}},
-                    size=10_000,
-                    source_excludes=self._heavy(index),
-                    seq_no_primary_term=True,
-                    allow_partial_search_results=False,
-                )
+        return [hit for block in _blocks(values) for hit in self.matching([index], {"terms": {field: block}})]
+
+    def matching(self, indices: Sequence[str], query: Mapping[str, Any]) -> list[Hit]:
+        """Return the committed documents, of which there are few, that meet a query."""
+        hits: list[Hit] = self.connection.wait_out(
+            lambda client: client.search(
+                index=list(indices),
+                query=query,
+                size=10_000,
+                source_excludes=[regions_field("*")],
+                seq_no_primary_term=True,
+                track_total_hits=False,
+                allow_partial_search_results=False,
             )
-            found += answer["hits"]["hits"]
-        return found
+        )["hits"]["hits"]
+        return hits
 
     def _heavy(self, index: str) -> Sequence[str] | None:
         """Return what is left out of documents unless it is asked for: the regions of pictures."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sosie.catalogue.records import ContentRow, Located, PictureRecord
+from sosie.elastic.vectors import pack
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, ImageRef, LabelValue
 
@@ -195,7 +195,7 @@ def number_of(key: str) -> tuple[str, float]:
 
 def fold(text: str) -> str:
     """Lower A to Z alone, as SQLite does."""
-    return text.translate(_LOWER)
+    return text.lower() if text.isascii() else text.translate(_LOWER)
 
 
 _LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -215,9 +215,8 @@ def _check(text: str, what: str) -> None:
 
 
 def packed(vector: FloatMatrix) -> str:
-    """Return a vector as the cluster reads it fastest: big-endian float32 in base64, rounded as SQLite stores it."""
-    rounded = np.asarray(vector, np.float16).astype(">f4")
-    return base64.b64encode(rounded.tobytes()).decode("ascii")
+    """Return a vector as the cluster reads it fastest, rounded as SQLite stores it."""
+    return pack(np.asarray(vector, np.float16))
 
 
 def stack(vectors: Iterable[Sequence[float]], dim: int) -> FloatMatrix:

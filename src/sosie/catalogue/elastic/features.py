@@ -47,7 +47,7 @@ class Features(Base):
 
     def put_features(self, rows: Sequence[tuple[int, bytes]], *, version: str) -> None:
         """Store local features."""
-        with self.commit("storing local features"):
+        with self.commit("storing local features", self.names.features):
             self.connection.bulk(
                 [{"index": {"_index": self.names.features, "_id": _key(i, version)}} for i, _ in rows],
                 [

@@ -21,11 +21,11 @@ from typing import Any
 
 from sosie.catalogue.records import Space
 from sosie.elastic import Cluster
+from sosie.elastic.vectors import dense_vector
 
 __all__ = ["SCHEMA", "Names", "index_body", "regions_field", "space_field", "vector_field"]
 
 SCHEMA = 1
-_QUANTIZED = ("int8_", "int4_", "bbq_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,28 +66,10 @@ def regions_field(space_id: int | str) -> str:
 
 def space_field(space: Space, kind: str, oversample: float) -> dict[str, Any]:
     """Return the field, by its name, for all that a picture's document holds of a space."""
-    vector = _vector_mapping(space, kind, oversample)
+    vector = dense_vector(space.dim, kind, oversample)
     if space.regions == "whole":
         return {vector_field(space.id): vector}
     return {regions_field(space.id): {"type": "nested", "properties": {**_REGION, "vector": vector}}}
-
-
-def _vector_mapping(space: Space, kind: str, oversample: float) -> dict[str, Any]:
-    """Return the mapping of a space's vectors.
-
-    The similarity is the inner product: our vectors have unit length but for the rounding to 16 bits, which
-    ``dot_product`` would refuse now and then.
-    """
-    options: dict[str, Any] = {"type": kind}
-    if kind.startswith(_QUANTIZED):
-        options["rescore_vector"] = {"oversample": oversample}
-    return {
-        "type": "dense_vector",
-        "dims": space.dim,
-        "index": True,
-        "similarity": "max_inner_product",
-        "index_options": options,
-    }
 
 
 def index_body(cluster: Cluster, properties: Mapping[str, Any], *, kind: str | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,12 +15,12 @@ from sosie.catalogue.elastic.mapping import regions_field, vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, live_and
 from sosie.catalogue.elastic.regions import Regions
 from sosie.catalogue.records import Held, PictureRecord, Space
+from sosie.elastic.vectors import MOST, inner_product, knn
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, Ids
 
 __all__ = ["ClusterView", "Neighbours"]
 
-_MOST = 10_000  # answers of one query; the cluster's own bound
 _AT_ONCE = 32  # queries of one request
 _STALE = 30.0  # seconds for which what is told beside the answers may be out of date
 _RECORD = ["id", "sha256", "bytes", "format", "width", "height", "places", "labels", "added_at"]
@@ -33,44 +34,44 @@ class Neighbours(Regions):
         return ClusterView(self, space)
 
     def nearest(
-        self, space: Space, queries: FloatMatrix, k: int, query: Query, *, records: bool
+        self,
+        space: Space,
+        queries: FloatMatrix,
+        k: int,
+        query: Query,
+        *,
+        records: bool,
+        tuned: Mapping[str, Any] | None = None,
     ) -> tuple[Ids, FloatMatrix, dict[int, PictureRecord]]:
         """Return ids, scores and records of the k nearest to each of ``queries`` (q, dim) that meet ``query``.
 
-        In a space of regions a picture is as near as its nearest region.
+        In a space of regions a picture is as near as its nearest region. ``tuned`` says how thoroughly the space is
+        searched: ``candidates`` for ``k`` answers, and ``oversample``.
         """
-        if k > _MOST:
-            raise UsageError(f"at most {_MOST:,} answers from Elasticsearch, one of them the picture itself, not {k:,}")
+        if k > MOST:
+            raise UsageError(f"at most {MOST:,} answers from Elasticsearch, one of them the picture itself, not {k:,}")
         ids = np.full((len(queries), k), -1, np.int64)
         scores = np.full((len(queries), k), -np.inf, np.float32)
         known: dict[int, PictureRecord] = {}
         for start in range(0, len(queries), _AT_ONCE):
-            part = queries[start : start + _AT_ONCE]
-            for row, hits in enumerate(self._ask([self._knn(space, one, k, query) for one in part], k, records), start):
+            knns = [self._knn(space, one, k, query, tuned or {}) for one in queries[start : start + _AT_ONCE]]
+            for row, hits in enumerate(self._ask(knns, k, records), start):
                 ids[row, : len(hits)] = [int(hit["_id"]) for hit in hits]
-                scores[row, : len(hits)] = [_inner_product(hit["_score"]) for hit in hits]
+                scores[row, : len(hits)] = [inner_product(hit["_score"]) for hit in hits]
                 known.update((int(hit["_id"]), record_of(hit["_source"])) for hit in hits if records)
         return ids, scores, known
 
-    def _knn(self, space: Space, vector: FloatMatrix, k: int, query: Query) -> dict[str, Any]:
-        wanted = max(k, self.cluster.candidates or max(100, 10 * k))
-        return {
-            "field": vector_field(space.id) if space.regions == "whole" else f"{regions_field(space.id)}.vector",
-            "query_vector": np.asarray(vector, np.float32).tolist(),
-            "k": k,
-            "num_candidates": min(_MOST, wanted),
-            "filter": query,
-        }
+    def _knn(self, space: Space, vector: FloatMatrix, k: int, query: Query, tuned: Mapping[str, Any]) -> dict[str, Any]:
+        field = vector_field(space.id) if space.regions == "whole" else f"{regions_field(space.id)}.vector"
+        wanted = self.cluster.candidates
+        if wanted is None:  # more answers take more candidates
+            wanted = math.ceil(tuned["candidates"] * max(1, k / tuned["k"])) if tuned else max(100, 10 * k)
+        return knn(field, vector, k, candidates=wanted, oversample=tuned.get("oversample"), query=query)
 
     def _ask(self, knns: Sequence[Mapping[str, Any]], k: int, records: bool) -> list[list[Mapping[str, Any]]]:
         what = {"size": k, "_source": _RECORD if records else False, "track_total_hits": False}
         answers = self.connection.search_each(self.names.pictures, [{**what, "knn": knn} for knn in knns])
         return [answer["hits"]["hits"] for answer in answers]
-
-
-def _inner_product(score: float) -> float:
-    """Return the inner product that `max_inner_product` made this score of."""
-    return score - 1 if score >= 1 else 1 - 1 / score
 
 
 class ClusterView:
@@ -85,12 +86,21 @@ class ClusterView:
     @property
     def description(self) -> dict[str, Any]:
         """Say of what type the vectors' index is, and what recall it was measured to have."""
+        meta = self._meta()
+        measured = meta.get("recall", {}).get(str(self.space.id))
+        return {"kind": meta.get("kind"), "recall": measured, "generation": meta["index"], "tail": 0}
+
+    @property
+    def tuned(self) -> Mapping[str, Any]:
+        """How thoroughly the version that answers is searched: candidates, k, oversample; empty where nobody set it."""
+        found: Mapping[str, Any] = self._meta().get("search", {}).get(str(self.space.id), {})
+        return found
+
+    def _meta(self) -> Mapping[str, Any]:
+        """Return what the version that answers says of itself."""
         if self._about is None or time.monotonic() - self._about[0] > _STALE:
-            meta = self._of.meta()
-            measured = meta.get("recall", {}).get(str(self.space.id))
-            about = {"kind": meta.get("kind"), "recall": measured, "generation": meta["index"], "tail": 0}
-            self._about = time.monotonic(), about
-        return dict(self._about[1])
+            self._about = time.monotonic(), self._of.meta()
+        return self._about[1]
 
     @property
     def unembedded(self) -> int:
@@ -110,12 +120,12 @@ class ClusterView:
     def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         query = LIVE if allow is None else {"bool": {"filter": [LIVE, {"terms": {"id": allow.tolist()}}]}}
-        return self._of.nearest(self.space, queries, k, query, records=False)[:2]
+        return self._of.nearest(self.space, queries, k, query, records=False, tuned=self.tuned)[:2]
 
     def find(self, queries: FloatMatrix, k: int, condition: Query | None = None) -> Found:
         """Return the k nearest live pictures that meet a condition, with their records."""
-        whole = self.space.regions == "whole"
-        ids, scores, records = self._of.nearest(self.space, queries, k, live_and(condition), records=whole)
+        query, whole = live_and(condition), self.space.regions == "whole"
+        ids, scores, records = self._of.nearest(self.space, queries, k, query, records=whole, tuned=self.tuned)
         return Found(ids, scores, self.description, records)
 
     def regions_of(self, pictures: Ids) -> Held:

@@ -32,7 +32,7 @@ class Notes(Base):
 
     def put_record(self, key: str, value: Mapping[str, Any]) -> None:
         """Store a JSON document."""
-        with self.commit("storing a record"):
+        with self.commit("storing a record", self.names.notes):
             self._put_note("record", key, {"json": json.dumps(value)})
 
     def records(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Notes(Base):
         wanted = [(digest, head.name, regions) for head in heads]
         if any(key not in known for key in wanted):
             made_at = time.time()
-            with self.commit("adding a space"):
+            with self.commit("adding a space", self.names.notes):
                 for order, head in enumerate(heads):
                     if (digest, head.name, regions) in known:
                         continue
@@ -102,13 +102,13 @@ class Notes(Base):
             raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {decision!r}")
         low, high = (digest.hex() for digest in ordered_pair(a, b))
         value = {"a": low, "b": high, "decision": decision, "note": note}
-        with self.commit("storing a decision"):
+        with self.commit("storing a decision", self.names.notes):
             self._put_note("decision", f"{low}-{high}", value, at=at)
 
     def drop_decision(self, a: str, b: str) -> bool:
         """Take a decision back; tell whether there was one."""
         key = "decision:{}-{}".format(*(digest.hex() for digest in ordered_pair(a, b)))
-        with self.commit("undoing a decision"):
+        with self.commit("undoing a decision", self.names.notes):
             found = self.get(self.names.notes, key) is not None
             self.connection.bulk([{"delete": {"_index": self.names.notes, "_id": key}}], [None])
         return found

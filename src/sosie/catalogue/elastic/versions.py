@@ -61,10 +61,17 @@ class Versions(Notes):
             for name in sorted(found)
         ]
 
-    def rebuild(self, kind: str, *, progress: Callable[[int], None] = lambda _: None) -> Version:
+    def rebuild(
+        self,
+        kind: str,
+        *,
+        search: Mapping[int, Mapping[str, Any]] | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Version:
         """Build a version with vectors of another type, or the same anew, and let it answer.
 
-        Readers notice nothing. Where it cannot be finished, all is as before. Raises UsageError, LibraryBusy.
+        ``search`` is, by space, how thoroughly it is searched, see `ClusterView`. Readers notice nothing. Where it
+        cannot be finished, all is as before. Raises UsageError, LibraryBusy.
         """
         if kind not in KINDS:
             raise UsageError(f"no kind of vector index there is called {kind!r}; {nearest(kind, KINDS)}")
@@ -73,7 +80,9 @@ class Versions(Notes):
             new = self.names.version(number)
             fields = mapping.pictures(self.spaces(), kind=kind, oversample=self.cluster.oversample)
             self.make_index(new, index_body(replace(self.cluster, kind=kind), fields, kind=kind))
+            settings = {str(space_id): dict(one) for space_id, one in (search or {}).items()}
             try:
+                self._put_meta(new, {**self._meta_of(new), "search": settings})
                 self._copy(old, new, progress)
                 self._swap(old, new)
             except BaseException:
