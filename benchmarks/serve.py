@@ -270,6 +270,8 @@ def make(folder: Path, count: int) -> None:
     """Make the library, unless it is there."""
     with sosie.open(folder / "library") as library:
         if library.stats()["pictures"] == count:
+            if library.lacking():
+                sys.exit(f"{folder} was made with another model: give a folder that is not there yet")
             return
         library.add(folder_of(folder / "pictures", 64), workers=1)
         fill_with_vectors(library, latent(count - 64, library.embedder.spec.dim))

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from urllib.parse import quote_from_bytes
 
 import pytest
@@ -65,6 +66,12 @@ HOSTILE = hit(
 def test_table_shows_rank_score_verdict_labels_and_path() -> None:
     shown = table(result("q.jpg", hit(labels={"label": "cat"}, verdict=Verdict.ALTERED_COPY, probability=0.5)))
     assert re.search(r"1 +0\.930 +altered copy 50\.0% +label=cat +/pictures/cat\.jpg", shown)
+
+
+@pytest.mark.parametrize("show", [table, sheet])
+def test_how_sure_a_copy_is_is_said_of_copies_alone(show: Callable[[SearchResult], str]) -> None:
+    assert "0.3%" not in show(result("a.jpg", hit(probability=0.003)))
+    assert "99.8%" in show(result("a.jpg", hit(probability=0.998, verdict=Verdict.ALTERED_COPY)))
 
 
 def test_table_says_when_nothing_matches() -> None:

@@ -26,8 +26,10 @@ from sosie.server.params import parse_box
 from sosie.server.problems import Problem
 from sosie.server.projection import project
 from sosie.server.queries import KeptQueries
+from sosie.server.rendering import _environment
 from sosie.server.run import listen
-from sosie.server.views import where_of
+from sosie.server.views import Card, where_of
+from sosie.types import Hit, Verdict
 from sosie.verify.certificate import _SAID
 
 
@@ -94,6 +96,16 @@ def test_the_language_is_asked_for_kept_or_accepted() -> None:
 def test_nought_is_plural_in_english_and_singular_in_french() -> None:
     assert words("en")("results.count", n=0) == "0 results"
     assert words("fr")("results.count", n=0) == "0 résultat"
+
+
+def test_a_card_says_how_sure_a_copy_is_and_how_near_what_is_only_alike() -> None:
+    def caption(verdict: Verdict, probability: float) -> str:
+        hit = Hit(1, 7, "file:///a.jpg", 0.87, verdict, probability)
+        card = Card(7, "a.jpg", "/a.jpg", 4, 3, (), hit)
+        return re.sub("<.*?>", "", _environment().get_template("_macros.html").module.card(card, words("en")))  # type: ignore[attr-defined]
+
+    assert "99.8 % sure" in caption(Verdict.ALTERED_COPY, 0.998)
+    assert "sure" not in caption(Verdict.SIMILAR, 0.003) and "0.87" in caption(Verdict.SIMILAR, 0.003)
 
 
 def test_a_map_keeps_neighbours_near_and_is_the_same_twice() -> None:

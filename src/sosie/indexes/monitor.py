@@ -52,11 +52,11 @@ class RecallMonitor:
     """Keep the running recall of a service.
 
     ``share`` of the calls are sampled, with a seed, and checked in one background thread, which starts with the first
-    sample. After each check the thread rests ``rest`` times as long as the check took: 19 leaves it a twentieth of one
+    sample. After each check the thread rests ``rest`` times as long as the check took: 49 leaves it a fiftieth of one
     processor, however many queries come.
     """
 
-    def __init__(self, *, share: float = 0.01, window: int = 1_000, rest: float = 19.0, seed: int = 0) -> None:
+    def __init__(self, *, share: float = 0.01, window: int = 1_000, rest: float = 49.0, seed: int = 0) -> None:
         if not 0 <= share <= 1 or window < 1 or rest < 0:
             raise UsageError("a share lies between 0 and 1, a window holds at least one query, and a rest is >= 0")
         self._share = share

@@ -92,7 +92,8 @@ def _card(hit: Hit, shots: _Shots) -> str:
     words, tone, meaning = VERDICTS[hit.verdict]
     name = _name(hit.uri)
     shot = picture(shots.get(hit.uri, 240), f"Hit {hit.rank}: {name}", boxes=[hit.region] if hit.region else ())
-    chance = "" if hit.probability is None else f'<span class="chance" title="probability">{hit.probability:.1%}</span>'
+    alike = hit.probability is None or hit.verdict is Verdict.SIMILAR
+    chance = "" if alike else f'<span class="chance" title="probability">{hit.probability:.1%}</span>'
     facts = (
         f'<span class="rank">{hit.rank}</span><span title="{escape(meaning)}">{badge(words, tone)}</span>'
         f'{chance}<span class="score">{hit.score:.3f}</span>'

@@ -88,7 +88,8 @@ def _headline(result: SearchResult) -> str:
 
 def _verdict(hit: Hit) -> str:
     words = str(hit.verdict).replace("_", " ")
-    return words if hit.probability is None else f"{words} {hit.probability:.1%}"
+    # how sure it is that a picture is a copy says nothing about one that is only alike
+    return words if hit.probability is None or hit.verdict is Verdict.SIMILAR else f"{words} {hit.probability:.1%}"
 
 
 def _labels(labels: Mapping[str, LabelValue]) -> str:

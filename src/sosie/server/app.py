@@ -125,6 +125,9 @@ def _describe(app: FastAPI) -> None:
                 schemas.pop(unused, None)
             for form in (schema for name, schema in schemas.items() if name.startswith("Body_")):
                 form["additionalProperties"] = False
+                for field in form["properties"].values():
+                    if "contentMediaType" in field:  # what makers of clients know a file by
+                        field["format"] = "binary"
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]

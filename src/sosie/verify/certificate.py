@@ -266,7 +266,7 @@ _SAID = {
     "grey": "made grey",
     "light": "contrast × {contrast}, brightness {brightness}",
     "colours": "colours shifted",
-    "covered": "covered or erased in {places} place(s), {percent} % of the reference",
+    "covered": "{percent} % of the reference covered or erased (areas: {places})",
     "jpeg": "saved as JPEG of quality about {quality}",
     "stored": "nothing but how it is stored",
 }

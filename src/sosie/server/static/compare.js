@@ -77,7 +77,7 @@ function certify(page, { verdict, probability, evidence, certificate, findings, 
   const panel = page.querySelector("[data-certificate]");
   panel.removeAttribute("aria-busy");
   panel.querySelector(".judgement").replaceChildren(el("span", { class: `badge ${TONES[verdict] ?? ""}`, "data-verdict": verdict }, t(`verdict.${verdict}`)),
-    el("span", { class: "score" }, t("card.sure", { percent: percent(probability) })));
+    el("span", { class: "score" }, t(verdict === "similar" ? "card.sure.copy" : "card.sure", { percent: percent(probability) })));
   panel.querySelector("[data-why]").textContent = t(`why.${verdict}`);
   panel.querySelector("dl").replaceChildren(...FACTS.filter((name) => all[name] != null && all[name] !== false && !(name === "turn" && Math.abs(all[name]) < 0.05))
     .flatMap((name) => [el("dt", {}, t(`fact.${name}`)), el("dd", {}, fact(name, all[name]))]));
