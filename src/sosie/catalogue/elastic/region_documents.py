@@ -13,7 +13,7 @@ from sosie.catalogue.records import AddRegions, RegionRow
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, Region
 
-__all__ = ["MOST", "owner_of", "region_vectors", "regions", "regions_of"]
+__all__ = ["MOST", "owner_of", "region_vectors", "regions", "regions_of", "restore_vectors"]
 
 Source = Mapping[str, Any]
 
@@ -35,6 +35,12 @@ def regions(found: AddRegions) -> list[dict[str, Any]]:
         }
         for region, vector in zip(found.regions, found.vectors, strict=True)
     ]
+
+
+def restore_vectors(found: Iterable[dict[str, Any]]) -> None:
+    """Give regions, as they were read, the vectors that were left out of them."""
+    for one in found:
+        one["vector"] = packed(np.frombuffer(base64.b64decode(one["half"]), np.float16))
 
 
 def region_id(content_id: int, number: int) -> int:

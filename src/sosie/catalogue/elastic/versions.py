@@ -17,7 +17,7 @@ from sosie.catalogue.elastic import mapping
 from sosie.catalogue.elastic.documents import packed
 from sosie.catalogue.elastic.mapping import index_body, regions_field, vector_field
 from sosie.catalogue.elastic.notes import Notes
-from sosie.catalogue.records import Space
+from sosie.catalogue.elastic.region_documents import restore_vectors
 from sosie.elastic import KINDS
 from sosie.errors import DamagedError, UnknownName, UsageError
 from sosie.registry import nearest
@@ -149,11 +149,22 @@ class Versions(Notes):
         batch: list[dict[str, Any]] = []
         done = 0
         spaces = self.spaces()
-        hits = self.connection.scan(old, key="id", query={"match_all": {}}, page=_BATCH, source_exclude_vectors=False)
+        light = [f"{regions_field('*')}.vector"]  # they are there twice, and as numbers they would be most of the bytes
+        hits = self.connection.scan(
+            old,
+            key="id",
+            query={"match_all": {}},
+            page=_BATCH,
+            source_exclude_vectors=False,
+            source_excludes=light,
+        )
         for hit in hits:
             source = dict(hit["_source"])
             for space in spaces:
-                _pack(source, space)
+                if space.regions != "whole":
+                    restore_vectors(source.get(regions_field(space.id), []))
+                elif (field := vector_field(space.id)) in source:
+                    source[field] = packed(np.asarray(source[field], np.float32))
             batch.append(source)
             if len(batch) == _BATCH:
                 done += self._write_copies(new, batch)
@@ -192,15 +203,6 @@ class Versions(Notes):
 
     def _put_meta(self, index: str, meta: Mapping[str, Any]) -> None:
         self.connection.write(lambda client: client.indices.put_mapping(index=index, meta={"sosie": dict(meta)}))
-
-
-def _pack(source: dict[str, Any], space: Space) -> None:
-    """Pack the vectors of a space, which came as lists."""
-    whole = space.regions == "whole"
-    field = vector_field(space.id) if whole else "vector"
-    for holder in [source] if whole else source.get(regions_field(space.id), []):
-        if field in holder:
-            holder[field] = packed(np.asarray(holder[field], np.float32))
 
 
 def _meta(index: Mapping[str, Any]) -> dict[str, Any]:
