@@ -36,7 +36,7 @@ what to do next, `reason` says why a picture was refused, in the words of the qu
 
 ```json
 {"type": "urn:sosie:problem:bad_filter", "title": "Bad Request", "status": 400, "code": "bad_filter",
- "detail": "--where, column 9: this quoted text has no end; a closing quote is missing"}
+ "detail": "filter, column 9: this quoted text has no end; a closing quote is missing"}
 ```
 
 | status | codes |

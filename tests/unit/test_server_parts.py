@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sosie.catalogue.where import matches, parse
-from sosie.errors import SettingsError
+from sosie.errors import FilterError, SettingsError
 from sosie.server.config import ServerSettings, is_loopback
 from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.i18n import LANGUAGES, choose_language, words
@@ -67,6 +67,11 @@ def test_chosen_facets_filter_by_exactly_their_value(name: str, value: str, othe
     expression = parse(where_of(None, [f"{name}:{value}"]) or "")
     assert matches(expression, {name: value})
     assert matches(expression, {name: other}) is (other == value)
+
+
+def test_a_wrong_filter_is_told_of_as_it_was_written() -> None:
+    with pytest.raises(FilterError, match="filter, column 8: expected a 'quoted text' or a number, found the end"):
+        where_of("label =", ["mood:happy"])
 
 
 def test_facets_of_one_label_are_alternatives_and_of_two_are_joined() -> None:

@@ -145,7 +145,7 @@ def _tokens(source: str) -> list[_Token]:
 
 
 def _fail(column: int, message: str) -> NoReturn:
-    raise FilterError(f"--where, column {column + 1}: {message}")
+    raise FilterError(f"filter, column {column + 1}: {message}")
 
 
 # ------------------------------------------------------------------------------------------------ parser

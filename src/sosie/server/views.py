@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from sosie.catalogue import PictureRecord
+from sosie.catalogue.where import parse
 from sosie.present.text import display_path, visible
 from sosie.server.state import State
 from sosie.types import Box, Hit, LabelValue, Verdict
@@ -117,12 +118,15 @@ def facets(counts: Mapping[str, Mapping[str, int]], chosen: Sequence[str]) -> li
 
 
 def where_of(where: str | None, chosen: Sequence[str]) -> str | None:
-    """Join a filter expression and chosen facet values: any value of one label, all labels."""
+    """Join a filter expression and chosen facet values: any value of one label, all labels; raise FilterError."""
     by_name: dict[str, list[str]] = {}
     for pair in chosen:
         name, _, value = pair.partition(":")
         by_name.setdefault(name, []).append(value)
-    terms = [f"({where})"] if where and where.strip() else []
+    terms = []
+    if where and where.strip():
+        parse(where)  # by itself, so that an error speaks of what was written, and of its columns
+        terms.append(f"({where})")
     terms += [_any_of(name, values) for name, values in by_name.items()]
     return " and ".join(terms) or None
 

@@ -79,7 +79,9 @@ function certify(page, { verdict, probability, evidence, certificate, findings, 
   panel.querySelector(".judgement").replaceChildren(el("span", { class: `badge ${TONES[verdict] ?? ""}`, "data-verdict": verdict }, t(`verdict.${verdict}`)),
     el("span", { class: "score" }, t(verdict === "similar" ? "card.sure.copy" : "card.sure", { percent: percent(probability) })));
   panel.querySelector("[data-why]").textContent = t(`why.${verdict}`);
-  panel.querySelector("dl").replaceChildren(...FACTS.filter((name) => all[name] != null && all[name] !== false && !(name === "turn" && Math.abs(all[name]) < 0.05))
+  // Shares and agreement are of pictures that lie over each other.
+  const told = FACTS.filter((name) => matrix || !/_share|correlation/.test(name));
+  panel.querySelector("dl").replaceChildren(...told.filter((name) => all[name] != null && all[name] !== false && !(name === "turn" && Math.abs(all[name]) < 0.05))
     .flatMap((name) => [el("dt", {}, t(`fact.${name}`)), el("dd", {}, fact(name, all[name]))]));
   panel.querySelector("ul").replaceChildren(...findings.map((found) => el("li", {}, t(`done.${found.name}`, found))));
   page.querySelector("[data-registration]").textContent = t(matrix ? "compare.registered" : "compare.unregistered");
