@@ -58,7 +58,7 @@ def test_the_feature_map_keeps_its_place_in_the_picture(embedder: BundledEmbedde
     plain, first, last = (np.full((128, 128, 3), 255, np.uint8) for _ in range(3))
     first[:64, :64] = last[64:, 64:] = picture(4, side=64).pixels
     maps = embedder.feature_maps([Picture(each, 128, 128) for each in (plain, first, last)])
-    assert maps.shape[2:] == (4, 4)
+    assert maps.shape[2:] == (5, 5)
     begins, ends = (np.abs(each - maps[0]).mean(0) for each in maps[1:])
     assert begins[:2, :2].mean() > 1.5 * begins[2:, 2:].mean()
     assert ends[2:, 2:].mean() > 1.5 * ends[:2, :2].mean()
