@@ -60,8 +60,8 @@ def test_the_feature_map_keeps_its_place_in_the_picture(embedder: BundledEmbedde
     maps = embedder.feature_maps([Picture(each, 128, 128) for each in (plain, first, last)])
     assert maps.shape[2:] == (5, 5)
     begins, ends = (np.abs(each - maps[0]).mean(0) for each in maps[1:])
-    assert begins[:2, :2].mean() > 1.5 * begins[2:, 2:].mean()
-    assert ends[2:, 2:].mean() > 1.5 * ends[:2, :2].mean()
+    assert begins[:2, :2].mean() > 1.5 * begins[3:, 3:].mean()
+    assert ends[3:, 3:].mean() > 1.5 * ends[:2, :2].mean()
 
 
 def test_it_fits_in_the_wheel() -> None:

@@ -110,9 +110,10 @@ def test_unseen_classes_take_no_part_in_training(library: sosie.Library) -> None
 
 
 def test_the_bundled_network_in_torch_gives_what_its_onnx_file_gives() -> None:
-    pictures = [np.asarray(Image.open(io.BytesIO(painted("red", seed, 128)))) for seed in range(3)]
-    theirs = BundledEmbedder().embed([Picture(p, 128, 128) for p in pictures])[:, :256]
-    net = Exported(make_extractor(bundled_start(), QUICK).eval(), None)
+    start = bundled_start()
+    pictures = [np.asarray(Image.open(io.BytesIO(painted("red", seed, start.side)))) for seed in range(3)]
+    theirs = BundledEmbedder().embed([Picture(p, start.side, start.side) for p in pictures])[:, :256]
+    net = Exported(make_extractor(start, QUICK).eval(), None)
     with torch.no_grad():
         ours = net(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float())[0].numpy()
     assert np.abs(ours - theirs).max() < 1e-3
