@@ -61,13 +61,13 @@ def _candidates(
     All queries go to a space together, which costs a cluster one request.
     """
     depth = max(2 * k, _DEPTH) + 1  # a picture of the library is not an answer to itself
-    rows = whole.find(np.stack([run.query.vector for run in runs]), depth, condition).ids
+    rows = whole.find(np.stack([run.query.vector for run in runs]), depth, condition, records=False).ids
     found = [set(row[row >= 0].tolist()) for row in rows]
     for kind in kinds:
         parts = [run.looking(kind) for run in runs]
         if not sum(map(len, parts)):
             continue
-        near = kind.view.find(np.concatenate(parts), depth, condition)
+        near = kind.view.find(np.concatenate(parts), depth, condition, records=False)
         edges = np.cumsum([len(each) for each in parts])[:-1]
         for each, ids, scores in zip(found, np.split(near.ids, edges), np.split(near.scores, edges), strict=True):
             ordered = ids.ravel()[np.argsort(-scores, axis=None, kind="stable")]

@@ -156,8 +156,11 @@ class SpaceView:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         return self._search(self._current(), queries, k, allow)
 
-    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
-        """Return the k nearest live pictures that meet a condition, or the pictures of the k nearest regions."""
+    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None, *, records: bool = True) -> Found:
+        """Return the k nearest live pictures that meet a condition, or the pictures of the k nearest regions.
+
+        No ``records`` come along: they are the catalogue's.
+        """
         allow, now = self.allowed(condition) if condition else None, self._current()
         ids, scores = self._search(now, queries, k, allow)
         return Found(ids if now.regions is None else now.regions.owners_of(ids), scores, now.description)

@@ -69,10 +69,11 @@ class View(Protocol):
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         ...
 
-    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None) -> Found:
+    def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None, *, records: bool = True) -> Found:
         """Return the k nearest live pictures that meet a condition, applied before the k are taken.
 
-        In a space of regions they are the pictures of the nearest regions, and may come several times.
+        In a space of regions they are the pictures of the nearest regions, and may come several times. ``records``
+        asks for what is known of them, where that comes along.
         """
         ...
 

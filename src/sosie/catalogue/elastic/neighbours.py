@@ -122,11 +122,11 @@ class ClusterView:
         query = LIVE if allow is None else {"bool": {"filter": [LIVE, {"terms": {"id": allow.tolist()}}]}}
         return self._of.nearest(self.space, queries, k, query, records=False, tuned=self.tuned)[:2]
 
-    def find(self, queries: FloatMatrix, k: int, condition: Query | None = None) -> Found:
+    def find(self, queries: FloatMatrix, k: int, condition: Query | None = None, *, records: bool = True) -> Found:
         """Return the k nearest live pictures that meet a condition, with their records."""
-        query, whole = live_and(condition), self.space.regions == "whole"
-        ids, scores, records = self._of.nearest(self.space, queries, k, query, records=whole, tuned=self.tuned)
-        return Found(ids, scores, self.description, records)
+        query = live_and(condition)
+        ids, scores, found = self._of.nearest(self.space, queries, k, query, records=records, tuned=self.tuned)
+        return Found(ids, scores, self.description, found)
 
     def regions_of(self, pictures: Ids) -> Held:
         """Return the regions that this space holds of some pictures, whose ids ascend."""
