@@ -5,9 +5,9 @@
 An Elasticsearch node is started on loopback (as the tests do) unless --url names one. All write the same packed vectors
 of 256 dimensions in batches of the same size and refresh after each. "bare, lean" writes vectors, an id and a label;
 "bare, same documents" what Sosie writes of each picture, made ready before the clock starts. Sosie makes the documents,
-reads what is there, compares and sets. What the node goes on merging afterwards is waited for, so that nobody pays for
-what another wrote. With --folder its pictures are added to a library in a folder, by two cores and by two Ray workers
-of one core each (`benchmarks/ray_ingest.py`). Figures are JSON.
+reads what is there, compares and sets. They write batch by batch in turn, so that what the machine does, and what the
+node goes on merging, meets all alike. With --folder its pictures are added to a library in a folder, by two cores and
+by two Ray workers of one core each (`benchmarks/ray_ingest.py`). Figures are JSON.
 """
 
 from __future__ import annotations
@@ -48,26 +48,36 @@ def spec() -> EmbedderSpec:
     return EmbedderSpec("bench", "1", (Head("semantic", DIM),), Preprocessing(64), "none")
 
 
-def write_bare(client: Any, body: dict[str, Any], documents: list[dict[str, Any]], batch: int) -> float:
-    """Return documents a second of `helpers.bulk`, refreshed as often as Sosie commits."""
+Write = Callable[[int], None]  # a batch, by the number of its first picture
+
+
+@contextlib.contextmanager
+def bare(client: Any, body: dict[str, Any], documents: list[dict[str, Any]], batch: int) -> Iterator[Write]:
+    """Write with `helpers.bulk` to an index of its own, refreshed as often as Sosie commits."""
     from elasticsearch import helpers
 
     index = f"bare-{uuid.uuid4().hex[:8]}"
     client.indices.create(index=index, settings={"number_of_replicas": 0}, mappings=body)
-    started = time.perf_counter()
-    for start in range(0, len(documents), batch):
+
+    def write(start: int) -> None:
         some = ({"_index": index, "_id": str(one["id"]), **one} for one in documents[start : start + batch])
         helpers.bulk(client, some, chunk_size=batch, refresh=True)
-    rate = len(documents) / (time.perf_counter() - started)
-    settle(client)
+
+    yield write
     client.indices.delete(index=index)
-    return rate
 
 
-def settle(client: Any) -> None:
-    """Wait until no segments are merged any more."""
-    while client.indices.stats(index="_all", metric="merge")["_all"]["total"]["merges"]["current"]:
-        time.sleep(0.1)
+def in_turn(writers: dict[str, Write], count: int, batch: int) -> dict[str, float]:
+    """Return documents a second of each; all write batch by batch, and each is the first in its turn."""
+    taken = dict.fromkeys(writers, 0.0)
+    order = list(writers)
+    for start in range(0, count, batch):
+        for name in order:
+            started = time.perf_counter()
+            writers[name](start)
+            taken[name] += time.perf_counter() - started
+        order.append(order.pop(0))
+    return {name: count / seconds for name, seconds in taken.items()}
 
 
 def lean(vectors: np.ndarray, space: Space) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -102,16 +112,6 @@ def changes(vectors: np.ndarray, space: Space, *, seed: int) -> list[AddContent]
     return made
 
 
-def write_sosie(store: ElasticCatalogue, some: list[AddContent], batch: int) -> float:
-    """Return pictures a second of commits."""
-    started = time.perf_counter()
-    for start in range(0, len(some), batch):
-        store.apply(some[start : start + batch], root="file:///")
-    rate = len(some) / (time.perf_counter() - started)
-    settle(store.connection.client.options(request_timeout=120))
-    return rate
-
-
 def alternately(calls: dict[str, Callable[[np.ndarray], Any]], queries: np.ndarray) -> dict[str, float]:
     """Return the median time of one query in ms, asked in turn, so that what the machine does meets all alike."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
@@ -127,15 +127,16 @@ def measure(store: ElasticCatalogue, vectors: np.ndarray, queries: np.ndarray, b
     client = store.connection.client.options(request_timeout=120)
     space = store.ensure_spaces(spec())[0]
     vectors = vectors.astype(np.float16).astype(np.float32)
-    warm = vectors[: len(vectors) // 4]
-    write_bare(client, *lean(warm, space), batch)
-    half, rates = len(vectors) // 2, {}
-    # in turn, so that what the machine does meets all alike
-    rates["bare, lean"] = write_bare(client, *lean(vectors, space), batch)
-    first = write_sosie(store, changes(vectors[:half], space, seed=1), batch)
-    rates["bare, same documents"] = write_bare(client, *full(vectors, space), batch)
-    then = write_sosie(store, changes(vectors[half:], space, seed=2), batch)
-    rates["sosie"] = 2 / (1 / first + 1 / then)
+    warm = len(vectors) // 4 // batch * batch
+    some = changes(vectors, space, seed=1)
+    with bare(client, *lean(vectors, space), batch) as once:
+        in_turn({"bare": once}, warm, batch)
+
+    def sosie(start: int) -> None:
+        store.apply(some[start : start + batch], root="file:///")
+
+    with bare(client, *lean(vectors, space), batch) as lean_, bare(client, *full(vectors, space), batch) as full_:
+        rates = in_turn({"bare, lean": lean_, "bare, same documents": full_, "sosie": sosie}, len(vectors), batch)
     view = store.view(space)
     condition = store.condition("label = 'class 3'")
 

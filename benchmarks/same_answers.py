@@ -54,7 +54,7 @@ def pipeline(place: Path, folder: Path, url: str, options: argparse.Namespace) -
     model = options.model
     if model is None:
         model = place / "classifier"
-        learn = ("--label", "label", "--epochs", str(options.epochs), "--views", "1", "--out", model)
+        learn = ("--label", "label", "--epochs", str(options.epochs), "--unfreeze", "0", "--views", "1", "--out", model)
         run("train", "classifier", "--library", place / "sqlite/sosie-library", *learn)
     for library in (place / "sqlite/sosie-library", url):
         run("labels", "predict", model, "--library", library)
