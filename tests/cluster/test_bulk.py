@@ -132,10 +132,10 @@ def test_requests_are_bounded_in_bytes_and_answers_keep_their_order() -> None:
         return done(lines)
 
     with stub(answer) as url:
-        results = Connection(Cluster((url,))).bulk(*of_bytes(100_000, 12))
+        results = Connection(Cluster((url,))).bulk(*of_bytes(200_000, 12))
     assert [result["_id"] for result in results] == [str(n) for n in range(12)]
     assert sorted(n for _, some in seen for n in some) == list(range(12))
-    assert len(seen) == 3 and max(size for size, _ in seen) <= 512 << 10
+    assert len(seen) == 3 and max(size for size, _ in seen) <= 1 << 20
 
 
 def test_two_requests_are_under_way_at_once_and_no_more() -> None:
@@ -152,7 +152,7 @@ def test_two_requests_are_under_way_at_once_and_no_more() -> None:
         return done(lines)
 
     with stub(answer) as url:
-        assert len(Connection(Cluster((url,), patience=120)).bulk(*of_bytes(300_000, 8))) == 8
+        assert len(Connection(Cluster((url,), patience=120)).bulk(*of_bytes(600_000, 8))) == 8
     assert most[0] == 2
 
 
@@ -170,7 +170,7 @@ def test_nothing_is_under_way_any_more_when_an_error_is_told() -> None:
         return done(lines)
 
     with stub(answer) as url, pytest.raises(DamagedError):
-        Connection(Cluster((url,), patience=60)).bulk(*of_bytes(300_000, 2))
+        Connection(Cluster((url,), patience=60)).bulk(*of_bytes(600_000, 2))
     assert finished == [[1]]
 
 
@@ -187,7 +187,7 @@ def test_items_refused_in_several_requests_are_sent_again_together() -> None:
         return 200, {"items": [{"index": {"_id": str(n), "status": 503 if n in refused else 201}} for n in some]}
 
     with stub(answer) as url:
-        results = Connection(Cluster((url,), patience=60)).bulk(*of_bytes(150_000, 6))
+        results = Connection(Cluster((url,), patience=60)).bulk(*of_bytes(300_000, 6))
     assert [result["status"] for result in results] == [201] * 6
     assert sorted(seen) == [[0, 1, 2], [0, 3], [3, 4, 5]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ Line = Mapping[str, Any]
 WRITES = 3  # times the patience of a question: a write may wait for the election of a master
 
 _AT_ONCE = 2  # requests under way: one is written and one on its way, while the next is made
-_BYTES = 512 << 10  # of one request, unless a single item is larger
+_BYTES = 1 << 20  # of one request, unless a single item is larger; smaller ones leave more segments to be merged
 _ITEMS = 5_000
 
 
@@ -86,13 +87,13 @@ def _requests(
     """Yield the bodies of requests, and which items each holds; one is made when it is asked for."""
     from elasticsearch import JsonSerializer
 
-    encode = JsonSerializer().dumps
+    encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=JsonSerializer().default)
     block: list[int] = []
     lines: list[bytes] = []
     size = 0
     for at in waiting:
-        source = sources[at]
-        text = encode(operations[at]) + b"\n" + (b"" if source is None else encode(source) + b"\n")
+        parts = [part for part in (operations[at], sources[at]) if part is not None]
+        text = "".join(f"{encoder.encode(part)}\n" for part in parts).encode("utf-8", "surrogatepass")
         if block and (size + len(text) > _BYTES or len(block) == _ITEMS):
             yield block, b"".join(lines)
             block, lines, size = [], [], 0

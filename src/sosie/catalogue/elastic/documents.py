@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,10 +65,10 @@ def document(content_id: int, row: ContentRow, *, added_at: float) -> dict[str, 
         "pdq": None if row.pdq is None else row.pdq.hex(),
         "pdq_quality": row.pdq_quality,
         "added_at": added_at,
-        "added": datetime.fromtimestamp(added_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "added": _date(int(added_at)),
         "spaces": [],
-        **place_fields([]),
-        **label_fields({}),
+        **_NO_PLACES,
+        **_NO_LABELS,
     }
 
 
@@ -112,6 +113,15 @@ def label_fields(labels: Mapping[str, LabelValue]) -> dict[str, Any]:
 def labels_of(source: Source) -> dict[str, LabelValue]:
     """Return the labels of a document."""
     return {label["name"]: _typed(label["value"]) for label in source["labels"]}
+
+
+@functools.lru_cache(maxsize=64)  # a commit adds at one moment
+def _date(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_NO_PLACES: Source = {"places": [], "uris_folded": [], "live": False}
+_NO_LABELS: Source = {"labels": [], "names": [], "texts": [], "folded": [], "numbers": []}
 
 
 def _plain(value: LabelValue) -> str | float | list[str]:
@@ -207,7 +217,7 @@ def _folded(key: str) -> str:
 
 
 def _check(text: str, what: str) -> None:
-    if NUL in text or len(text.encode("utf-8", "surrogatepass")) > _LONGEST:
+    if NUL in text or (4 * len(text) > _LONGEST and len(text.encode("utf-8", "surrogatepass")) > _LONGEST):
         raise UsageError(f"{what} that begins with {text[:40]!r} cannot be stored: at most 32,000 bytes, and no NUL")
 
 
