@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="regnetx_002")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="0")
-    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--keep", type=Path, help="write the backbone there, too (.safetensors), to train on from")
     options = parser.parse_args()
     student = load_snapshot(options.snapshot, backbone=options.backbone)

@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--snapshot", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=60_000)
-    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--side", type=int, default=160)
     parser.add_argument("--passes", type=float, default=8)
     parser.add_argument("--backbone", default="regnetx_002")
     options = parser.parse_args()

@@ -25,11 +25,11 @@ class Options:
     start: Path = Path()  # weights to start from, where no checkpoint is there
     steps: int = 0  # where above 0, the run's length in steps instead of minutes
     backbone: str = "regnetx_002"
-    sides: str = "96:0.7,112:1"
+    sides: str = "96:0.6,128:1"
     batch: int = 128
     frozen: str = ""  # parts of the backbone that stay as they are, such as "stem,s1,s2"
     edited: float = 0.15  # share of the batch that is strongly altered copies of other pictures in it
-    crop: float = 0.6  # the least side of a mild view, as a share of the picture's
+    crop: float = 0.8  # the least side of a mild view, as a share of the picture's
     rate: float = 1.2e-3
     warmup: int = 200  # steps
     decay: float = 0.5  # the part of the run over which the rate falls
