@@ -24,8 +24,9 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-names = st.text(min_size=1, max_size=12).map(quoted)
-values = st.one_of(st.text(max_size=12).map(quoted), st.integers(-9999, 9999).map(str))
+letters = st.characters(codec="utf-8", exclude_characters="\0")  # a filter holds no NUL, and says so
+names = st.text(letters, min_size=1, max_size=12).map(quoted)
+values = st.one_of(st.text(letters, max_size=12).map(quoted), st.integers(-9999, 9999).map(str))
 terms = st.builds(lambda n, op, v: f"{n} {op} {v}", names, st.sampled_from(["=", "!=", "<", ">="]), values)
 filters = st.one_of(
     st.just(""),
