@@ -176,12 +176,6 @@ class SpaceView:
         pictures, regions = self._catalogue.live_ids(condition), self._current().regions
         return pictures if regions is None else regions.below(pictures)
 
-    def owners_of(self, regions: Ids) -> Ids:
-        """Return the pictures of some regions of this space, in their shape; -1 for one that is not known."""
-        known = self._current().regions
-        assert known is not None
-        return known.owners_of(regions)
-
     def regions_of(self, pictures: Ids) -> Held:
         """Return the regions that this space holds of some pictures, whose ids ascend."""
         return self._current().regions_of(pictures)

@@ -77,6 +77,6 @@ def test_a_filter_lets_the_regions_of_its_pictures_through(tmp_path: Path) -> No
         space, condition = lib.sight.existing_space("pooled"), lib.condition("shade = 'dark'")
         allowed = lib.view(space).allowed(condition)
         assert allowed.tolist() == lib.files.live_rows(space, condition).tolist()
-        assert set(lib.view(space).owners_of(allowed).tolist()) == {3, 7}
+        assert {row.content_id for row in lib.files.regions(space, allowed.tolist()).values()} == {3, 7}
         found = lib.search(3, regions=["pooled"], where="shade = 'dark'")
         assert [hit.id for hit in found] == [7]

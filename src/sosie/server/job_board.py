@@ -83,8 +83,9 @@ class JobBoard:
         """Stop the jobs that somebody wants stopped."""
         running = [job for job in list(self._own.values()) if not job.state.over and not job.stop.is_set()]
         if asked := self._board.read(_STOP, [job.id for job in running]) if running else {}:
-            for job_id in asked:
-                self._own[job_id].stop.set()
+            for job in running:
+                if job.id in asked:
+                    job.stop.set()
             self._board.take_down(_STOP, asked)
 
 
