@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import load_arrays
 from sosie.errors import DamagedError, NotFound, UsageError
 
 __all__ = ["Run", "differences", "open_run", "plain", "require_run", "write_csv", "write_run"]
@@ -47,8 +48,7 @@ class Run:
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the stored arrays."""
-        with np.load(self.folder / "arrays.npz", allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
+        return load_arrays(self.folder / "arrays.npz")
 
     def table(self, name: str) -> list[dict[str, str]]:
         """Return the rows of a stored table; every value is text, as in the file."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import load_array
 from sosie.errors import UsageError
 from sosie.indexes.allowed import Allowed
 from sosie.indexes.checks import check_allow, check_build, check_k, check_queries
@@ -141,8 +142,8 @@ class RowIndex(ABC):
     def load(self, folder: str) -> None:
         """Read what ``save`` wrote, the vectors mapped; only for files whose digests were checked."""
         source = Path(folder)
-        ids = np.load(source / "ids.npy", allow_pickle=False)
-        vectors = np.load(source / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        ids = load_array(source / "ids.npy")
+        vectors = load_array(source / "vectors.npy", mapped=True)
         if ids.dtype != np.int64 or ids.ndim != 1 or vectors.ndim != 2 or len(ids) != len(vectors):
             raise UsageError(f"{source} does not hold an index of Sosie")
         # A plain view: indexing a memmap costs a Python call more, each time.

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import load_array
 from sosie.errors import UsageError
 from sosie.indexes.base import RowIndex, Space
 from sosie.indexes.flat import Row, Rows, rerank
@@ -113,8 +114,8 @@ class BinaryIndex(RowIndex):
         import faiss
 
         self._index = faiss.read_index_binary(str(folder / _FILE))
-        self._weights = np.load(folder / "weights.npy", allow_pickle=False)
-        self._offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+        self._weights = load_array(folder / "weights.npy")
+        self._offsets = load_array(folder / "offsets.npy")
 
 
 def itq_planes(vectors: FloatMatrix, bits: int) -> tuple[FloatMatrix, Row]:

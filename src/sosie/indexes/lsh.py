@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import load_array
 from sosie.errors import UsageError
 from sosie.indexes.allowed import Allowed
 from sosie.indexes.base import RowIndex, Space
@@ -142,8 +143,7 @@ class LshIndex(RowIndex):
 
     def _load(self, folder: Path) -> None:
         for name in _ARRAYS:
-            mapped: npt.NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            setattr(self, f"_{name}", mapped.view(np.ndarray))
+            setattr(self, f"_{name}", load_array(folder / f"{name}.npy", mapped=True).view(np.ndarray))
 
 
 def _flips(bits: int) -> tuple[Codes, FloatMatrix]:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sosie.arrays import load_array
 from sosie.errors import UsageError
 from sosie.indexes.base import RowIndex, Space, threads
 from sosie.indexes.flat import Row, Rows, rerank, top_k
@@ -85,7 +86,7 @@ class SymqgIndex(RowIndex):
         import rabitqlib
 
         self._graph = rabitqlib.SymqgIndex.load(str(folder / _FILE))
-        self._take_norms(np.load(folder / _NORMS, allow_pickle=False))
+        self._take_norms(load_array(folder / _NORMS))
 
     def _take_norms(self, norms: Row) -> None:
         self._norms = norms

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sosie.arrays import load_array
 from sosie.errors import DiskFull, NotFound
 from sosie.library import Library
 from sosie.training.examples import Rows
@@ -200,8 +201,8 @@ def _open(folder: Path, key: Mapping[str, Any]) -> Store | None:
         return None
     if known["key"] != json.loads(json.dumps(key)):
         return None
-    big = {n: np.load(folder / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in ("maps", "pooled", "seen")}
-    small = {n: np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("first", "count")}
+    big = {n: load_array(folder / f"{n}.npy", mapped=True) for n in ("maps", "pooled", "seen")}
+    small = {n: load_array(folder / f"{n}.npy") for n in ("first", "count")}
     return Store(**big, **small, refused=known["refused"])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import load_array
 from sosie.types import FloatMatrix, Ids
 from sosie.verify.features import Features
 from sosie.verify.words import WORDS, Vocabulary
@@ -92,8 +93,7 @@ def save_segment(segment: Segment, folder: Path) -> None:
 def load_segment(folder: Path) -> Segment:
     """Map the columns into memory; ValueError or OSError where they are not what ``save_segment`` wrote."""
     columns: dict[str, Any] = {
-        column.name: np.load(folder / f"{column.name}.npy", mmap_mode="r", allow_pickle=False)
-        for column in fields(Segment)
+        column.name: load_array(folder / f"{column.name}.npy", mapped=True) for column in fields(Segment)
     }
     return Segment(**columns)
 

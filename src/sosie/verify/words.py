@@ -15,6 +15,7 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import load_arrays
 from sosie.verify.blas import one_thread
 
 __all__ = ["WORDS", "Vocabulary", "shipped_vocabulary"]
@@ -67,5 +68,6 @@ class Vocabulary:
 @cache
 def shipped_vocabulary() -> Vocabulary:
     """Return the vocabulary that comes with Sosie; ``recipes/calibration/vocabulary.py`` made it."""
-    with resources.as_file(resources.files("sosie.verify") / "vocabulary.npz") as path, np.load(path) as stored:
-        return Vocabulary(stored["mean"], stored["projection"], stored["centres"], stored["rotation"])
+    with resources.as_file(resources.files("sosie.verify") / "vocabulary.npz") as path:
+        stored = load_arrays(path)
+    return Vocabulary(stored["mean"], stored["projection"], stored["centres"], stored["rotation"])
