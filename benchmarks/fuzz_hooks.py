@@ -94,7 +94,7 @@ def accepted_form_fits(
 
 
 def fields(content_type: str, body: bytes) -> dict[str, str | None]:
-    """Return each field's text, None for a file; the last of one name counts, and an empty text is no field."""
+    """Return each field's text, None for a file; an empty text is no field. What is accepted has each name once."""
     message = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {content_type}\r\n\r\n".encode() + body)
     found: dict[str, str | None] = {}
     for part in message.iter_parts():

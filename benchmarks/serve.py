@@ -8,6 +8,9 @@ the catalogue: search by id reads vectors, not files. Uploads are real JPEGs. Th
 (`sosie serve`), the load comes from this one: closed loops, each waiting for its answer before it asks again. Requests
 are made beforehand and answers hardly looked at, so that the cores which both share go to the server.
 
+Uploads and the bare network take turns, round after round, since a machine that others share is faster in one minute
+than in the next: the share is the median of the rounds' own.
+
 The floor is what an upload cannot do without, each part measured bare in this run: decoding and preparing it, the
 network, and a server that reads the body and answers with as many bytes without looking. Memory is the server's
 resident set. Figures are printed as JSON.
@@ -21,12 +24,14 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +203,8 @@ def load(port: int, request: Callable[[int], bytes], *, seconds: float, callers:
 def loaded(
     port: int, process: int, request: Callable[[int], bytes], *, seconds: float, callers: int
 ) -> dict[str, float]:
-    """Return the same after two seconds to warm up, with the processor time that a request cost the server."""
-    load(port, request, seconds=min(2.0, seconds), callers=callers)  # indexes opened, connections made
+    """Return the same after up to two seconds to warm up, with the processor time that a request cost the server."""
+    load(port, request, seconds=min(2.0, seconds / 2), callers=callers)  # indexes opened, connections made
     before = processor_seconds(process)
     found = load(port, request, seconds=seconds, callers=callers)
     # Processor time says what a request costs whatever else the machine does.
@@ -219,16 +224,20 @@ def repeated(call: Callable[[int], object], *, seconds: float) -> tuple[float, f
     return done / (time.perf_counter() - began), 1000 * (time.process_time() - cpu) / done
 
 
+def prepared(library: Library, uploads: list[bytes]) -> list[Picture]:
+    """Return what the network is given of some uploads."""
+    found = [library.analyse(data) for data in uploads]
+    return [Picture(each["input"], each["width"], each["height"]) for each in found]
+
+
 def floor_of(library: Library, uploads: list[bytes], *, seconds: float, callers: int) -> dict[str, float]:
     """Measure bare what no upload can do without; rates a second, processor times of one in ms.
 
-    The network alone runs one picture at a time on all cores; for the floor it runs as the server lets it, on one.
+    The network runs as the server lets it here, one picture at a time on one core.
     """
     params = {**library.engine.params, **NO_EXTRAS}
-    found = [library.analyse(data) for data in uploads]
-    pictures = [Picture(each["input"], each["width"], each["height"]) for each in found]
+    pictures = prepared(library, uploads)
     several = len(uploads)
-    network, alone_cpu = repeated(lambda at: library.embed([pictures[at % several]]), seconds=seconds)
     with sosie.open(library.path, threads=1) as sharing:
         _, network_cpu = repeated(lambda at: sharing.embed([pictures[at % several]]), seconds=seconds)
     _, decode_cpu = repeated(
@@ -239,8 +248,6 @@ def floor_of(library: Library, uploads: list[bytes], *, seconds: float, callers:
         http = loaded(port, process, lambda at: requests[at % several], seconds=seconds, callers=callers)
     needed = network_cpu + decode_cpu + http["cpu_ms"] + http["callers_cpu_ms"]
     return {
-        "network_alone_per_second": round(network, 1),
-        "network_alone_cpu_ms": round(alone_cpu, 2),
         "network_cpu_ms": round(network_cpu, 2),
         "decode_cpu_ms": round(decode_cpu, 2),
         "http_cpu_ms": round(http["cpu_ms"] + http["callers_cpu_ms"], 2),
@@ -279,18 +286,40 @@ def make(folder: Path, count: int) -> None:
             library.indexes.build("auto")
 
 
-def measure(kept: Path | None, count: int, seconds: float, callers: int) -> dict[str, Any]:
+def rounds_of(
+    library: Library, pictures: list[bytes], port: int, process: int, *, seconds: float, callers: int, rounds: int
+) -> dict[str, Any]:
+    """Let the bare network, on all cores, and uploads take turns; return the medians, and each round's share."""
+    inputs, requests = prepared(library, pictures), [upload(data) for data in pictures]
+    bare_rates, loads = [], []
+    for _ in range(rounds):
+        rate, _ = repeated(lambda at: library.embed([inputs[at % len(inputs)]]), seconds=seconds / rounds)
+        bare_rates.append(rate)
+        ask = partial(_nth, requests)
+        loads.append(loaded(port, process, ask, seconds=seconds / rounds, callers=callers))
+    shares = [round(load["per_second"] / rate, 3) for load, rate in zip(loads, bare_rates, strict=True)]
+    summed = ("requests", "not_2xx")
+    return {
+        **{name: round(statistics.median(load[name] for load in loads), 2) for name in loads[0] if name not in summed},
+        **{name: sum(load[name] for load in loads) for name in summed},
+        "network_alone_per_second": round(statistics.median(bare_rates), 1),
+        "share_of_network": statistics.median(shares),
+        "share_by_round": shares,
+    }
+
+
+def _nth(requests: list[bytes], at: int) -> bytes:
+    return requests[at % len(requests)]
+
+
+def measure(kept: Path | None, count: int, *, seconds: float, callers: int, rounds: int) -> dict[str, Any]:
     """Serve the library and load the server."""
     with tempfile.TemporaryDirectory() as name:
         folder = kept or Path(name)
         make(folder, count)
         pictures = [jpeg(seed, width=640, height=480) for seed in range(32)]
-        uploads = [upload(data) for data in pictures]
-        with sosie.open(folder / "library") as library:
+        with sosie.open(folder / "library") as library, served(folder / "library") as (address, process, ready):
             ids = library.catalogue.live_ids().tolist()
-            index = library.stats()["index"]
-            floor = floor_of(library, pictures, seconds=min(5.0, seconds), callers=callers)
-        with served(folder / "library") as (address, process, ready):
             port = int(address.rpartition(":")[2])
             by_id = loaded(
                 port,
@@ -300,8 +329,10 @@ def measure(kept: Path | None, count: int, seconds: float, callers: int) -> dict
                 callers=callers,
             )
             before = resident(process)
-            by_upload = loaded(port, process, lambda at: uploads[at % len(uploads)], seconds=seconds, callers=callers)
+            by_upload = rounds_of(library, pictures, port, process, seconds=seconds, callers=callers, rounds=rounds)
             after = resident(process)
+            index = library.stats()["index"]
+            floor = floor_of(library, pictures, seconds=min(5.0, seconds), callers=callers)
         return {
             "pictures": count,
             "index": index,
@@ -310,7 +341,6 @@ def measure(kept: Path | None, count: int, seconds: float, callers: int) -> dict
             "by_id": by_id,
             "by_upload": by_upload,
             "floor": floor,
-            "upload_share_of_network": round(by_upload["per_second"] / floor["network_alone_per_second"], 3),
             "upload_share_of_floor": round(by_upload["per_second"] / floor["per_second"], 3),
             "resident_mib": [before, after],
         }
@@ -321,9 +351,13 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
     parser.add_argument("--library", type=Path, help="a folder to keep the library in")
-    parser.add_argument("--callers", type=int, default=4, help="closed loops at once")
+    parser.add_argument("--callers", type=int, default=8, help="closed loops at once")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of the uploads and the bare network")
     given = parser.parse_args()
-    print(json.dumps(measure(given.library, given.pictures, given.seconds, given.callers), indent=2))
+    figures = measure(
+        given.library, given.pictures, seconds=given.seconds, callers=given.callers, rounds=max(1, given.rounds)
+    )
+    print(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ what to do next, `reason` says why a picture was refused, in the words of the qu
 | 403 | `scope_too_small`, `foreign_origin`, `library_read_only`, `paths_forbidden`, `urls_forbidden` |
 | 404 | `not_found`, `unknown_name`, `query_forgotten`, `source_unreachable` |
 | 408, 413, 421, 429, 431 | `too_slow`, `body_too_large`, `foreign_host`, `too_many_requests`, `headers_too_large` |
-| 422 | `invalid_request`, `unknown_parameter`, `bad_picture`, `bad_labels` |
+| 422 | `invalid_request`, `unknown_parameter`, `repeated_parameter`, `bad_picture`, `bad_labels` |
 | 503 | `busy`, `library_busy`, `library_damaged`, `closing`: `Retry-After` says when to try again |
 """
 

@@ -443,14 +443,28 @@ class Library:
         if not queries:
             return []
         condition = self.condition(where)
+        meant = replace(parts or Parts(), box=box or (parts.box if parts else None))
+        with self.catalogue.steady():
+            found = self._answers(queries, k, condition, meant, regions, verify=verify)
+        return [replace(result, draw=self._drawn) for result in found]
+
+    def _answers(
+        self,
+        queries: Sequence[Asked],
+        k: int,
+        condition: Condition | None,
+        meant: Parts,
+        regions: Sequence[str] | None,
+        *,
+        verify: bool,
+    ) -> list[SearchResult]:
         engine = self.engine
         view = self.view(engine.spaces[0])
         if lacking := view.unembedded:
             warnings.warn(
                 f"{lacking} pictures have no vectors of {view.space.name} yet: `sosie add` their folders again",
-                stacklevel=2,
+                stacklevel=3,
             )
-        meant = replace(parts or Parts(), box=box or (parts.box if parts else None))
         summed = [{type(each) for _, each in terms_of(query)} for query in queries]
         if any(types == {Text} for types in summed):
             if meant.given:
@@ -468,7 +482,7 @@ class Library:
             found = answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
         if verify and meant.whole:
             found = [_verified(query, result, engine) for query, result in zip(asked, found, strict=True)]
-        return [replace(result, draw=self._drawn) for result in found]
+        return found
 
     def _drawn(self, result: SearchResult) -> str:
         from sosie.present.notebook import cards

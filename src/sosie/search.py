@@ -117,14 +117,10 @@ def make_hit(
 
 def same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
     """Return the pictures that need no likeness: the same bytes, the same pixels."""
-    same: dict[int, Verdict] = {}
-    identical = None if query.sha256 is None else catalogue.content_id(query.sha256)
-    if identical is not None and catalogue.uris(identical):
-        same[identical] = Verdict.IDENTICAL
-    if query.pixels is not None:
-        for content_id in catalogue.ids_with_pixels(query.pixels):
-            same.setdefault(content_id, Verdict.SAME_PIXELS)
-    return same
+    if query.sha256 is None and query.pixels is None:
+        return {}
+    found = catalogue.same(query.sha256, query.pixels)
+    return {i: Verdict.IDENTICAL if identical else Verdict.SAME_PIXELS for i, identical in found.items()}
 
 
 def _evidence(verdict: Verdict, uris: Sequence[str]) -> dict[str, Any]:

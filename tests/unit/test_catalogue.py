@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, ContentRow, schema
+from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, ContentRow, PictureRecord, schema
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import DamagedError, LibraryBusy, NewerSchema, NotFound, UsageError
-from sosie.types import ImageRef
+from sosie.types import ImageRef, LabelValue
 
 ROOT = "file:///pictures/"
 
@@ -42,8 +44,49 @@ def test_a_picture_is_found_by_its_place_its_bytes_and_its_pixels(catalogue: Cat
     add(catalogue, 7, label="cat")
     content_id = catalogue.content_id(bytes([7]) * 32)
     assert catalogue.located(f"{ROOT}7.jpg").content_id == content_id
-    assert catalogue.ids_with_pixels(bytes([7]) * 16) == [content_id]
+    assert catalogue.same(None, bytes([7]) * 16) == {content_id: False}
     assert catalogue.pictures([content_id])[0].labels == {"label": "cat"}
+
+
+_names = st.text(min_size=1, max_size=6)
+_values = st.one_of(
+    st.text(max_size=6),
+    st.floats(allow_nan=False),
+    st.lists(st.text(min_size=1, max_size=6), min_size=2, max_size=3, unique=True).map(
+        lambda found: tuple(sorted(found))
+    ),
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    labels=st.dictionaries(_names, _values, max_size=4),
+    place=st.text(max_size=8),
+    at=st.floats(min_value=1, max_value=4e9),
+)
+@example(labels={"a\0b": 'c\0"\\\u2028', "n": 0.1 + 0.2}, place="\0'\"\U0001f4f7", at=1700000000.1234567)
+def test_records_come_back_as_they_were_written(
+    catalogue: Catalogue, labels: dict[str, LabelValue], place: str, at: float
+) -> None:
+    catalogue.remove([1])
+    with catalogue.transaction() as connection:
+        connection.execute("DELETE FROM sqlite_sequence")  # the next is number 1 again
+    uri = f"{ROOT}{place}"
+    catalogue.apply([AddContent(row(1), ImageRef(uri, labels, 1, 2, 3), {}, added_at=at)], root=ROOT)
+    record = catalogue.pictures([404, 1])[0]
+    assert record == PictureRecord(1, row(1).sha256.hex(), 100, "JPEG", 30, 20, (uri,), labels, at)
+
+
+def test_within_a_steady_block_the_epoch_is_asked_for_once(catalogue: Catalogue) -> None:
+    before = catalogue.epoch()
+    with catalogue.steady():
+        add(catalogue, 1)
+        assert catalogue.epoch() == before
+        other = threading.Thread(target=lambda: seen.append(catalogue.epoch()))
+        seen: list[int] = []
+        other.start()
+        other.join()
+    assert seen[0] > before and catalogue.epoch() == seen[0]
 
 
 def test_vectors_come_back_in_the_order_of_their_ids(catalogue: Catalogue) -> None:

@@ -172,6 +172,21 @@ def test_what_an_operation_does_not_know_is_refused(
     assert answer.json()["detail"].isprintable()
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("GET", "search?id=1&k=2&k=3", {}),
+        ("GET", "pictures?k=2&k=2", {}),
+        ("POST", "search", {"files": [("picture", b"a"), ("k", (None, b"3")), ("k", (None, b"4"))]}),
+        ("POST", "search", {"files": [("picture", (None, b"a")), ("picture", ("a.jpg", b"b"))]}),
+    ],
+)
+def test_what_is_given_twice_is_refused(web: httpx.Client, method: str, path: str, sent: dict[str, Any]) -> None:
+    answer = web.request(method, f"{API}/{path}", **sent)
+    assert (answer.status_code, answer.json()["code"]) == (422, "repeated_parameter")
+    assert "2 times" in answer.json()["detail"]
+
+
 def test_a_misspelt_parameter_is_told_the_right_name(web: httpx.Client) -> None:
     answer = web.get(f"{API}/search", params={"id": 1, "wheer": "label = 'x'"})
     assert answer.json()["detail"] == "there is no parameter 'wheer' here; did you mean 'where'?"

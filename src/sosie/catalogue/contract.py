@@ -101,6 +101,10 @@ class Store(Protocol):
         """Return a number that grows with every commit."""
         ...
 
+    def steady(self) -> AbstractContextManager[None]:
+        """Ask for the epoch once: within the block, this thread is told the same one again."""
+        ...
+
     def health(self) -> dict[str, Any]:
         """Say how the service under the store is, where there is one; raise ServiceAway where it cannot answer."""
         ...
@@ -143,7 +147,12 @@ class Store(Protocol):
 
     def content_ids(self, shas: Sequence[bytes]) -> dict[bytes, int]: ...
 
-    def ids_with_pixels(self, digest: bytes) -> list[int]: ...
+    def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, bool]:
+        """Return the live pictures with these bytes (True), which come first, or that decode to these pixels (False).
+
+        None is no picture's.
+        """
+        ...
 
     def has_vectors(self, content_id: int, spaces: Iterable[int]) -> bool: ...
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sosie.catalogue.database import Database
 from sosie.types import LabelValue
 
-__all__ = ["Condition", "Labels"]
+__all__ = ["Condition", "Labels", "gather"]
 
 Condition: TypeAlias = tuple[str, Sequence[object]]
 
@@ -23,17 +23,7 @@ class Labels(Database):
             "SELECT name, kind, text, number FROM labels WHERE content_id = ? ORDER BY name, text",
             (content_id,),
         )
-        return _gather(rows)
-
-    def labels_of_each(self, ids: Sequence[int]) -> dict[int, dict[str, LabelValue]]:
-        """Return the labels of some pictures, at most a few hundred, by content id."""
-        marks = ", ".join("?" * len(ids))
-        rows = self.query(
-            f"SELECT content_id, name, kind, text, number FROM labels WHERE content_id IN ({marks})"
-            " ORDER BY content_id, name, text",
-            list(ids),
-        )
-        return _by_content(rows)
+        return gather(rows)
 
     def all_labels(self) -> dict[int, dict[str, LabelValue]]:
         """Return the labels of every picture that has any, by content id."""
@@ -126,10 +116,11 @@ def _by_content(rows: list[tuple[Any, ...]]) -> dict[int, dict[str, LabelValue]]
     groups: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
     for content_id, *rest in rows:
         groups[content_id].append(tuple(rest))
-    return {content_id: _gather(group) for content_id, group in groups.items()}
+    return {content_id: gather(group) for content_id, group in groups.items()}
 
 
-def _gather(rows: list[tuple[Any, ...]]) -> dict[str, LabelValue]:
+def gather(rows: Iterable[tuple[Any, ...]]) -> dict[str, LabelValue]:
+    """Return one picture's labels from its rows (name, kind, text, number) in the order of name and text."""
     labels: dict[str, LabelValue] = {}
     for name, kind, text, number in rows:
         if kind == "multi":

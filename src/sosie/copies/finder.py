@@ -246,14 +246,13 @@ class CopyFinder:
 
     def _same(self, query: CopyQuery, state: _State) -> dict[int, Verdict]:
         """Return the pictures that need no evidence: the same bytes, the same pixels."""
-        same: dict[int, Verdict] = {}
-        identical = self._catalogue.content_id(bytes.fromhex(query.sha256)) if query.sha256 else None
-        if identical is not None and identical in state.live and identical != query.exclude:
-            same[identical] = Verdict.IDENTICAL
-        for content_id in self._catalogue.ids_with_pixels(query.pixels) if query.pixels else ():
-            if content_id != query.exclude:
-                same.setdefault(content_id, Verdict.SAME_PIXELS)
-        return same
+        sha256 = bytes.fromhex(query.sha256) if query.sha256 else None
+        found = self._catalogue.same(sha256, query.pixels or None)
+        return {
+            i: Verdict.IDENTICAL if identical else Verdict.SAME_PIXELS
+            for i, identical in found.items()
+            if i != query.exclude
+        }
 
     # -------------------------------------------------------------------------------------------- the library's side
 

@@ -139,13 +139,16 @@ def read_answer(file: BufferedReader[Any], *, max_bytes: int) -> dict[str, Any]:
 
 def _parse(text: bytes) -> dict[str, Any]:
     try:
-        return _a(dict, json.loads(text, parse_constant=_refuse))
+        return _a(dict, _DECODER.decode(text.decode()))
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"not JSON: {error}") from error
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)  # json.loads would make one for every answer
 
 
 def _a(kind: type[_T], value: Any) -> _T:

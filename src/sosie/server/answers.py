@@ -16,9 +16,12 @@ JPEG: dict[int | str, dict[str, Any]] = {
 }
 
 
+_JSON = json.JSONEncoder(allow_nan=False)  # json.dumps would make one for every answer
+
+
 def json_response(value: Any, status: int = 200) -> Response:
     """Return JSON; a value that JSON has no number for (NaN) is an error, never sent."""
-    return Response(json.dumps(value, allow_nan=False), status, media_type="application/json")
+    return Response(_JSON.encode(value), status, media_type="application/json")
 
 
 def jpeg_response(data: bytes, *, seconds: int = 3600) -> Response:

@@ -34,6 +34,9 @@ the next.
 """
 
 
+_FORMS = (search.SearchForm.__name__,)  # the others are made by FastAPI
+
+
 def create_app(
     library: Library, *, settings: ServerSettings | None = None, internet: Internet | None = None
 ) -> FastAPI:
@@ -123,7 +126,7 @@ def _describe(app: FastAPI) -> None:
             schemas["Problem"] = problems.PROBLEM_SCHEMA
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for form in (schema for name, schema in schemas.items() if name.startswith("Body_")):
+            for form in (schema for name, schema in schemas.items() if name.startswith("Body_") or name in _FORMS):
                 form["additionalProperties"] = False
                 for field in form["properties"].values():
                     if "contentMediaType" in field:  # what makers of clients know a file by

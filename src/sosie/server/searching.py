@@ -60,23 +60,32 @@ class Page:
     next_cursor: str | None
 
 
-async def answer(state: State, question: Question, cursor: str | None = None) -> Page:
-    """Return one page of the answer; raise Problem 400 without something, or with two pictures, to search with."""
+async def answer(state: State, question: Question, cursor: str | None = None, *, upload: bytes | None = None) -> Page:
+    """Return one page of the answer; raise Problem 400 without something, or with two pictures, to search with.
+
+    ``upload`` is a picture to keep and to search with, in place of a query that is kept.
+    """
+
+    # All of it is one visit to the queue: another thread, or another visit, costs a tenth of what a search does.
+    def work() -> Page:
+        query = question.query if upload is None else state.kept.keep(upload).token
+        return _answer(state, replace(question, query=query), cursor)
+
+    return await state.work.run(work)
+
+
+def _answer(state: State, question: Question, cursor: str | None) -> Page:
     if not question.given or (question.id is not None and question.query is not None):
         raise Problem(400, "bad_request", "search with `id` or with `query`, one of them, or with `text`, or both")
     at = decode_cursor(cursor, question)
-    subject: bytes | int | None = (await find_upload(state, question.query)).data if question.query else question.id
+    subject: bytes | int | None = state.kept.get(question.query).data if question.query else question.id
     wanted = min(at + question.k, DEEPEST)
     if wanted <= at:
         raise Problem(400, "bad_cursor", f"an answer ends after {DEEPEST} hits: narrow it with `where`")
     where = question.where if question.where and question.where.strip() else None
-
-    def search() -> SearchResult:
-        return state.library.search(
-            subject, text=question.words, k=wanted, where=where, parts=question.parts, verify=question.verify
-        )
-
-    found = await state.work.run(search)
+    found = state.library.search(
+        subject, text=question.words, k=wanted, where=where, parts=question.parts, verify=question.verify
+    )
     state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, found.took_ms / 1000)
     more = len(found.hits) >= wanted and wanted < DEEPEST
     name = (question.query or str(question.id)) if question.pictured else f"text:{question.words}"

@@ -86,6 +86,10 @@ class Base:
             raise ServiceAway(f"an index at {self.cluster} is red: a shard has no copy left; bring its node back")
         return {"cluster": found["status"], "nodes": found["number_of_nodes"]}
 
+    def steady(self) -> contextlib.AbstractContextManager[None]:
+        """Do nothing: what is known of the epoch is kept for half a second anyway."""
+        return contextlib.nullcontext()
+
     def epoch(self) -> int:
         """Return a number that grows with every commit; one of another process is noticed within half a second.
 

@@ -90,10 +90,19 @@ class Reading(Base):
         ids = {bytes.fromhex(hit["_source"]["sha256"]): int(hit["_source"]["id"]) for hit in found}
         return {sha256: ids[sha256] for sha256 in shas if sha256 in ids}
 
-    def ids_with_pixels(self, digest: bytes) -> list[int]:
-        """Return the live pictures that decode to the same pixels."""
-        hits = self.by_terms(self.names.pictures, "pixels", [digest.hex()])
-        return sorted(int(hit["_source"]["id"]) for hit in hits if hit["_source"]["live"])
+    def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, bool]:
+        """Return the live pictures with these bytes (True), which come first, or that decode to these pixels (False).
+
+        None is no picture's.
+        """
+        keys = [] if sha256 is None else [str(i) for i in ids_of(sha256)]
+        named = self.get_many(self.names.pictures, keys, only=["id", "sha256", "live"]).values()
+        identical = [hit["_source"] for hit in named if sha256 is not None and hit["_source"]["sha256"] == sha256.hex()]
+        alike = [] if pixels is None else self.by_terms(self.names.pictures, "pixels", [pixels.hex()])
+        found = {int(source["id"]): True for source in identical if source["live"]}
+        for content_id in sorted(int(hit["_source"]["id"]) for hit in alike if hit["_source"]["live"]):
+            found.setdefault(content_id, False)
+        return found
 
     def content(self, content_id: int) -> ContentRow:
         """Return one picture's row; raise UnknownName."""
