@@ -312,7 +312,9 @@ def _nth(requests: list[bytes], at: int) -> bytes:
     return requests[at % len(requests)]
 
 
-def measure(kept: Path | None, count: int, *, seconds: float, callers: int, rounds: int) -> dict[str, Any]:
+def measure(
+    kept: Path | None, count: int, *, seconds: float, callers: int, uploaders: int, rounds: int
+) -> dict[str, Any]:
     """Serve the library and load the server."""
     with tempfile.TemporaryDirectory() as name:
         folder = kept or Path(name)
@@ -329,14 +331,15 @@ def measure(kept: Path | None, count: int, *, seconds: float, callers: int, roun
                 callers=callers,
             )
             before = resident(process)
-            by_upload = rounds_of(library, pictures, port, process, seconds=seconds, callers=callers, rounds=rounds)
+            by_upload = rounds_of(library, pictures, port, process, seconds=seconds, callers=uploaders, rounds=rounds)
             after = resident(process)
             index = library.stats()["index"]
-            floor = floor_of(library, pictures, seconds=min(5.0, seconds), callers=callers)
+            floor = floor_of(library, pictures, seconds=min(5.0, seconds), callers=uploaders)
         return {
             "pictures": count,
             "index": index,
             "callers": callers,
+            "uploaders": uploaders,
             "start_to_ready_s": round(ready, 2),
             "by_id": by_id,
             "by_upload": by_upload,
@@ -351,11 +354,17 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=20.0, help="of each load")
     parser.add_argument("--library", type=Path, help="a folder to keep the library in")
-    parser.add_argument("--callers", type=int, default=8, help="closed loops at once")
+    parser.add_argument("--callers", type=int, default=4, help="closed loops at once that search by id")
+    parser.add_argument("--uploaders", type=int, default=16, help="closed loops at once that upload: enough to fill it")
     parser.add_argument("--rounds", type=int, default=5, help="turns of the uploads and the bare network")
     given = parser.parse_args()
     figures = measure(
-        given.library, given.pictures, seconds=given.seconds, callers=given.callers, rounds=max(1, given.rounds)
+        given.library,
+        given.pictures,
+        seconds=given.seconds,
+        callers=given.callers,
+        uploaders=given.uploaders,
+        rounds=max(1, given.rounds),
     )
     print(json.dumps(figures, indent=2))
 

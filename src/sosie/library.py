@@ -30,7 +30,7 @@ from sosie.indexing import Indexing, index_stamp, open_index
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.models.engine import Engine
 from sosie.models.service import Models
-from sosie.questions import Asked, bytes_of, terms_of, with_words
+from sosie.questions import Asked, Decoding, bytes_of, terms_of, with_words
 from sosie.region_search import KindView, answer_by_regions
 from sosie.regions.fusion import weights_of
 from sosie.search import Query, answer
@@ -548,6 +548,16 @@ class Library:
     def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return the vectors (n, dim) of all heads, side by side."""
         return self.embedder.embed(pictures)
+
+    def decode_ahead(self, data: bytes, *, whole: bool = True) -> Decoding:
+        """Begin to decode a picture, without waiting for it: a query that ``search`` takes in place of its bytes.
+
+        ``whole`` False gets what a search by parts of it needs. A server waits for the workers with no thread, then
+        searches with those that are there.
+        """
+        with self._lock:
+            engine = self._engines[-1] if self._engines else None
+        return (engine or self.engine).questions.decode_ahead(data, whole=whole)
 
     def warm_up(self) -> None:
         """Start the decode workers and load the index and the network, which the first question would wait for."""

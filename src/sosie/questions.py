@@ -27,11 +27,7 @@ from sosie.sight import Parts, Sight
 from sosie.sources.reading import read_uri
 from sosie.types import Embedder, FloatMatrix, Picture, Pixels, Text
 
-__all__ = ["Asked", "Questions", "bytes_of", "terms_of", "with_words"]
-
-Asked: TypeAlias = str | os.PathLike[str] | bytes | int | Picture | Text | tuple[tuple[float, Any], ...]
-"""A query: a path, ``"a.jpg + b.jpg - text:at night"``, a picture's bytes, the id of a picture of the library, a
-Picture, a Text, or a sum of those: pairs of a sign (1 or -1) and a summand."""
+__all__ = ["Asked", "Decoding", "Questions", "bytes_of", "terms_of", "with_words"]
 
 _WHOLE = Parts()
 _WORDS = "text:"
@@ -42,27 +38,45 @@ class _Pool(Protocol):
     def submit(self, data: bytes, params: Mapping[str, Any] | None = None) -> Future[Mapping[str, Any]]: ...
 
 
-class _Decoding:
-    """A picture at the workers. ``whole`` asks for no more than a search by all of it needs."""
+class Decoding:
+    """A picture at the workers. ``whole`` asks for no more than a search by all of it needs.
+
+    ``future`` is done when the workers are.
+    """
 
     def __init__(self, asked: Asked, data: bytes, pool: _Pool, *, whole: bool) -> None:
-        self.whole = whole
-        self._asked, self._data, self._pool = asked, data, pool
-        self._analysed = pool.submit(data, NO_EXTRAS if whole else ONLY_WORKING)
+        self._asked, self._data, self._pool, self._whole = asked, data, pool, whole
+        self.sha256 = hashlib.sha256(data).digest()
+        self.future = pool.submit(data, NO_EXTRAS if whole else ONLY_WORKING)
+
+    def at(self, pool: _Pool, *, whole: bool) -> Decoding:
+        """Return this, or what begins anew because other workers are asked for, or more than has been."""
+        enough = self._pool is pool and (whole or not self._whole)
+        return self if enough else Decoding(self._asked, self._data, pool, whole=whole)
 
     def result(self) -> Mapping[str, Any]:
         """Wait for what the workers found; raise BadPicture with the picture's name."""
         try:
-            return self._analysed.result()
+            return self.future.result()
         except BadPicture as error:
             raise error if isinstance(self._asked, bytes) else error.named(visible(_name(self._asked))) from error
 
+    def picture(self) -> Picture:
+        """Wait for what the network, or whoever takes parts, is to see; raise BadPicture."""
+        found = self.result()
+        seen = found["input" if self._whole else "working"]
+        return Picture(seen, found["width"], found["height"], found["format"])
+
     def shown(self) -> Pixels:
         """Return the picture itself, decoded once more where a search did without: few answers are verified."""
-        if self.whole:
-            self._analysed, self.whole = self._pool.submit(self._data, ONLY_WORKING), False
-        pixels: Pixels = self.result()["working"]
+        pixels: Pixels = self.at(self._pool, whole=False).result()["working"]
         return pixels
+
+
+Asked: TypeAlias = str | os.PathLike[str] | bytes | int | Picture | Text | tuple[tuple[float, Any], ...] | Decoding
+"""A query: a path, ``"a.jpg + b.jpg - text:at night"``, a picture's bytes, the id of a picture of the library, a
+Picture, a Text, a picture that is being decoded (`Library.decode_ahead`), or a sum of those: pairs of a sign (1 or -1)
+and a summand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,18 +150,15 @@ class Questions:
             elif isinstance(each, Picture):
                 facts[at] = {"shown": partial(getattr, each, "pixels")}
             if at not in stored and not isinstance(each, Picture | Text | tuple):
-                data = self._read(each) if isinstance(each, int) else bytes_of(each)
-                decoding[at] = _Decoding(each, data, self._pool(), whole=not (taken.given or masked))
-                facts[at] |= {"sha256": hashlib.sha256(data).digest(), "shown": decoding[at].shown}
+                decoding[at] = self._decode(each, whole=not (taken.given or masked))
+                facts[at] |= {"sha256": decoding[at].sha256, "shown": decoding[at].shown}
         if decoding:  # the network and the vectors are loaded while the workers decode
             if isinstance(self._embedder, OnnxEmbedder):
                 self._embedder.warm_up()
             self._view.warm_up()
         for at, wanted in decoding.items():
-            analysed = wanted.result()
-            facts[at] |= {"pixels": analysed["pixels"]}
-            seen = analysed["input" if wanted.whole else "working"]
-            pictures[at] = Picture(seen, analysed["width"], analysed["height"], analysed["format"])
+            pictures[at] = wanted.picture()
+            facts[at] |= {"pixels": wanted.result()["pixels"]}
         looks = {at: self._look(each, *asked[at]) for at, each in pictures.items()}
         found = self._embed(looks, spaces)
         for at, content_id in stored.items():
@@ -155,6 +166,16 @@ class Questions:
         for at, vector in words.items():
             found[at] = _Seen(vector)
         return [replace(found[at], facts=facts[at]) for at in range(len(asked))]
+
+    def decode_ahead(self, data: bytes, *, whole: bool = True) -> Decoding:
+        """Begin to decode a picture, without waiting for it."""
+        return Decoding(data, data, self._pool(), whole=whole)
+
+    def _decode(self, asked: str | os.PathLike[str] | bytes | int | Decoding, *, whole: bool) -> Decoding:
+        if isinstance(asked, Decoding):
+            return asked.at(self._pool(), whole=whole)
+        data = self._read(asked) if isinstance(asked, int) else bytes_of(asked)
+        return Decoding(asked, data, self._pool(), whole=whole)
 
     def _look(self, picture: Picture, asked: Asked, parts: Parts) -> Look:
         """Take the parts of a picture; its name, which costs a digest, is for what is said of them."""
@@ -270,8 +291,9 @@ def with_words(asked: Asked | None, text: str | None) -> Asked:
 
 
 def _name(asked: Asked) -> str:
-    if isinstance(asked, bytes):
-        return f"bytes:{hashlib.sha256(asked).hexdigest()[:16]}"
+    if isinstance(asked, bytes | Decoding):
+        sha256 = hashlib.sha256(asked).digest() if isinstance(asked, bytes) else asked.sha256
+        return f"bytes:{sha256.hex()[:16]}"
     if isinstance(asked, int):
         return f"id:{asked}"
     if isinstance(asked, Picture):

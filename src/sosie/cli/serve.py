@@ -56,7 +56,7 @@ def serve(
     allow_origin: AllowOriginOption = None,
     rate: RateOption = None,
     max_body: BodyOption = 64,
-    workers: WorkersOption = 8,
+    workers: WorkersOption = 4,
     paths: PathsOption = True,
     urls: UrlsOption = True,
     check_recall: CheckRecallOption = 0.01,
@@ -97,7 +97,7 @@ def network_cores() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-def server_settings(*, host: str, workers: int = 8, rate: float | None = None, **others: Any) -> Any:
+def server_settings(*, host: str, workers: int = 4, rate: float | None = None, **others: Any) -> Any:
     """Return the settings of a server; one that others can reach has a limit of its rate."""
     # Searches run side by side already; BLAS threads of their own would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))

@@ -52,7 +52,7 @@ class ServerSettings:
     max_connections: int = 512
     rate: float | None = None
     burst: int = 400
-    workers: int = 8
+    workers: int = 4
     waiting: int = 64
     waiting_jobs: int = 16
     paths: bool = True

@@ -43,6 +43,11 @@ class KeptQueries:
         self._kept: OrderedDict[str, KeptQuery] = OrderedDict()
         self._lock = Lock()
 
+    @property
+    def shared(self) -> bool:
+        """Whether other servers know of these queries, too: keeping one asks a service."""
+        return self._board is not None
+
     def keep(self, data: bytes) -> KeptQuery:
         """Remember an upload, and forget those used longest ago where there is no room; raise ServiceAway."""
         query = KeptQuery(hashlib.sha256(data).hexdigest(), data)

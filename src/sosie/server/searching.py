@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from sosie.questions import Asked, with_words
 from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.problems import Problem
 from sosie.server.state import State
-from sosie.server.uploads import find_upload
+from sosie.server.uploads import find_upload, keep_upload
 from sosie.sight import Parts
 from sosie.types import Box, Region, SearchResult
 
@@ -65,32 +67,38 @@ async def answer(state: State, question: Question, cursor: str | None = None, *,
 
     ``upload`` is a picture to keep and to search with, in place of a query that is kept.
     """
-
-    # All of it is one visit to the queue: another thread, or another visit, costs a tenth of what a search does.
-    def work() -> Page:
-        query = question.query if upload is None else state.kept.keep(upload).token
-        return _answer(state, replace(question, query=query), cursor)
-
-    return await state.work.run(work)
-
-
-def _answer(state: State, question: Question, cursor: str | None) -> Page:
+    if upload is not None:
+        question = replace(question, query=(await keep_upload(state, upload)).token)
     if not question.given or (question.id is not None and question.query is not None):
         raise Problem(400, "bad_request", "search with `id` or with `query`, one of them, or with `text`, or both")
     at = decode_cursor(cursor, question)
-    subject: bytes | int | None = state.kept.get(question.query).data if question.query else question.id
     wanted = min(at + question.k, DEEPEST)
     if wanted <= at:
         raise Problem(400, "bad_cursor", f"an answer ends after {DEEPEST} hits: narrow it with `where`")
-    where = question.where if question.where and question.where.strip() else None
-    found = state.library.search(
-        subject, text=question.words, k=wanted, where=where, parts=question.parts, verify=question.verify
-    )
+    if question.query and upload is None:
+        upload = (await find_upload(state, question.query)).data
+    found = await _search(state, replace(question, k=wanted), upload)
     state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, found.took_ms / 1000)
     more = len(found.hits) >= wanted and wanted < DEEPEST
     name = (question.query or str(question.id)) if question.pictured else f"text:{question.words}"
     page = replace(found, query=name, hits=found.hits[at:])
     return Page(page, encode_cursor(wanted, question) if more else None)
+
+
+async def _search(state: State, question: Question, upload: bytes | None) -> SearchResult:
+    """Search along with those who ask alike at that moment: they share the network and the catalogue's answers."""
+    decoding = None if upload is None else state.library.decode_ahead(upload, whole=not question.parts.given)
+    where = question.where if question.where and question.where.strip() else None
+
+    def search(asked: Sequence[Asked]) -> list[SearchResult]:
+        return state.library.search_many(asked, k=question.k, where=where, parts=question.parts, verify=question.verify)
+
+    return await state.work.run_alike(
+        (_kind(question), replace(question, id=None, query=None)),
+        with_words(question.id if decoding is None else decoding, question.words),
+        search,
+        after=None if decoding is None else decoding.future,
+    )
 
 
 async def objects_of(state: State, question: Question) -> list[Region]:

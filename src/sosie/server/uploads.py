@@ -15,6 +15,7 @@ from sosie.server.state import State
 
 __all__ = ["find_upload", "keep_upload", "look_at", "named_after", "upload_bytes"]
 
+_QUICK = 1 << 20  # bytes that are digested within a millisecond
 _NAME = 120  # characters of a file name that an error repeats
 
 
@@ -38,6 +39,8 @@ def named_after(upload: UploadFile) -> Iterator[None]:
 
 async def keep_upload(state: State, data: bytes) -> KeptQuery:
     """Keep a picture to search with; raise ServiceAway."""
+    if not state.kept.shared and len(data) <= _QUICK:
+        return state.kept.keep(data)  # no more than a digest: a thread would take longer
     return await state.light.run(lambda: state.kept.keep(data))
 
 

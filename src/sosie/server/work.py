@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from sosie.server.problems import Problem
 
 __all__ = ["WorkQueue"]
 
 T = TypeVar("T")
+_MOST = 4  # of what is made together: who comes first waits for the last, and memory is for all of them
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One of several things that are made alike, and who waits for it."""
+
+    item: Any
+    future: asyncio.Future[Any]
 
 
 class WorkQueue:
     """Run blocking calls on a few threads, so that the event loop stays free.
 
-    ``waiting`` None never refuses.
+    ``waiting`` None never refuses. All methods are for the event loop's own thread.
     """
 
     def __init__(self, *, threads: int, waiting: int | None, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"sosie-{name}")
         self._room = None if waiting is None else threads + waiting
         self._held = 0
+        # More threads than cores would only take Python's lock from each other.
+        self._at_once = min(threads, max(2, os.cpu_count() or 1))
+        self._alike: dict[Hashable, deque[_Item]] = {}
+        self._making: Counter[Hashable] = Counter()
 
     @property
     def depth(self) -> int:
@@ -32,21 +49,104 @@ class WorkQueue:
 
     async def run(self, call: Callable[[], T]) -> T:
         """Return what ``call`` returns; raise Problem 503 at once when the queue is full."""
+        self._check_room()
+        return await self._held_by(asyncio.get_running_loop().run_in_executor(self._pool, call))
+
+    async def run_alike(
+        self,
+        key: Hashable,
+        item: Any,
+        make: Callable[[Sequence[Any]], Sequence[T]],
+        *,
+        after: Future[Any] | None = None,
+    ) -> T:
+        """Return what ``make`` returns for ``item``, among the others of one ``key`` that wait by then.
+
+        Under load one call of ``make`` for several costs less than as many calls; whoever comes alone is made at once.
+        Where it raises, each item is made by itself and gets its own error. ``after`` is waited for first, and keeps a
+        place meanwhile, but no thread; what it raises is raised. Raise Problem 503 at once when the queue is full.
+        """
+        self._check_room()
+        mine = _Item(item, asyncio.get_running_loop().create_future())
+        if after is None:
+            self._join(key, make, mine)
+        else:
+            asyncio.wrap_future(after).add_done_callback(partial(self._join, key, make, mine))
+        result: T = await self._held_by(mine.future)
+        return result
+
+    def _check_room(self) -> None:
         if self._room is not None and self._held >= self._room:
             raise Problem(
                 503, "busy", "the server has all the work it can hold: try again", headers={"Retry-After": "1"}
             )
+
+    async def _held_by(self, job: asyncio.Future[T]) -> T:
         self._held += 1
-        job = asyncio.get_running_loop().run_in_executor(self._pool, call)
         # Counted down when the call ends, not when its caller goes away: a thread cannot be interrupted.
         job.add_done_callback(self._done)
         return await asyncio.shield(job)
 
-    def _done(self, job: asyncio.Future[T]) -> None:
+    def _done(self, job: asyncio.Future[Any]) -> None:
         self._held -= 1
         if not job.cancelled():
             job.exception()  # a caller that went away would leave it unread
 
+    def _join(
+        self,
+        key: Hashable,
+        make: Callable[[Sequence[Any]], Sequence[Any]],
+        mine: _Item,
+        after: asyncio.Future[Any] | None = None,
+    ) -> None:
+        if after is not None and (after.cancelled() or after.exception()):
+            _settle(mine.future, asyncio.CancelledError() if after.cancelled() else after.exception())
+            return
+        self._alike.setdefault(key, deque()).append(mine)
+        self._start(key, make)
+
+    def _start(self, key: Hashable, make: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
+        waiting = self._alike[key]
+        if waiting and self._making[key] < self._at_once:
+            items = [waiting.popleft() for _ in range(min(_MOST, len(waiting)))]
+            self._making[key] += 1
+            job = asyncio.get_running_loop().run_in_executor(self._pool, _each, make, [each.item for each in items])
+            job.add_done_callback(partial(self._made, key, make, items))
+        elif not waiting and not self._making[key]:
+            del self._alike[key], self._making[key]
+
+    def _made(
+        self,
+        key: Hashable,
+        make: Callable[[Sequence[Any]], Sequence[Any]],
+        items: Sequence[_Item],
+        job: asyncio.Future[Sequence[Any]],
+    ) -> None:
+        self._making[key] -= 1
+        outcomes = [asyncio.CancelledError()] * len(items) if job.cancelled() else job.result()
+        for each, outcome in zip(items, outcomes, strict=True):
+            _settle(each.future, outcome)
+        self._start(key, make)
+
     def close(self) -> None:
         """Refuse new calls and wait for those that run."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _each(make: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> Sequence[Any]:
+    """Return the result for each item, or its exception."""
+    try:
+        return make(items)
+    except Exception as error:
+        if len(items) == 1:
+            return [error]
+        return [outcome for item in items for outcome in _each(make, [item])]
+
+
+def _settle(future: asyncio.Future[Any], outcome: Any) -> None:
+    if isinstance(outcome, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
