@@ -58,13 +58,19 @@ _values = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     labels=st.dictionaries(_names, _values, max_size=4),
     place=st.text(max_size=8),
     at=st.floats(min_value=1, max_value=4e9),
 )
-@example(labels={"a\0b": 'c\0"\\\u2028', "n": 0.1 + 0.2}, place="\0'\"\U0001f4f7", at=1700000000.1234567)
+@example(
+    labels={"a\0b": 'c\0"\\\u2028', "n": 0.1 + 0.2, "m": 1.7976931348623025e308},
+    place="\0'\"\U0001f4f7",
+    at=1700000000.1234567,
+)
 def test_records_come_back_as_they_were_written(
     catalogue: Catalogue, labels: dict[str, LabelValue], place: str, at: float
 ) -> None:

@@ -41,16 +41,16 @@ _LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.i
 
 # Records as one row of JSON. Python's module lets go of the interpreter's lock for every row, and each time another
 # thread may take it: on a server whose threads all search, ten hits in thirty rows cost a third of its throughput.
-# Numbers are written with 17 digits, since JSON's own have 15, and not every double survives that.
+# Numbers are written with 21 digits, as SQLite's own quote() does: JSON's have 15, and not every double survives that.
 _PICTURES = """
 SELECT json_group_array(json_array(
-    id, hex(sha256), bytes, format, width, height, printf('%!.17g', added_at),
+    id, hex(sha256), bytes, format, width, height, printf('%!.20e', added_at),
     json((
         SELECT json_group_array(uri)
         FROM (SELECT uri FROM locations WHERE content_id = contents.id ORDER BY uri)
     )),
     json((
-        SELECT json_group_array(json_array(name, kind, text, printf('%!.17g', number)))
+        SELECT json_group_array(json_array(name, kind, text, printf('%!.20e', number)))
         FROM (SELECT name, kind, text, number FROM labels WHERE content_id = contents.id ORDER BY name, text)
     ))
 ))
