@@ -17,6 +17,7 @@ import pytest
 
 import sosie
 from sosie.library import Library
+from sosie.questions import Decoding
 from sosie.server.config import Guard
 from tests.pictures import folder_of
 from tests.serving import running
@@ -242,9 +243,17 @@ def test_a_thousand_slow_connections_do_not_keep_others_out(serve: Serve, guards
 
 
 @pytest.mark.parametrize("guards", [ALL, ALL - {Guard.QUEUE}])
-def test_a_full_queue_answers_at_once(serve: Serve, guards: frozenset[Guard], library: Library) -> None:
+def test_a_full_queue_answers_at_once(
+    serve: Serve, guards: frozenset[Guard], library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address = serve(guards=guards, workers=1, waiting=1)
-    data = library.read(1)
+    data, begun, begin = library.read(1), list[bytes](), library.decode_ahead
+
+    def counted(data: bytes, *, whole: bool = True) -> Decoding:
+        begun.append(data)
+        return begin(data, whole=whole)
+
+    monkeypatch.setattr(library, "decode_ahead", counted)
 
     def ask(_: int) -> httpx.Response:
         return httpx.post(f"{address}/api/v1/search", files={"picture": ("a", data)}, timeout=60)
@@ -255,6 +264,7 @@ def test_a_full_queue_answers_at_once(serve: Serve, guards: frozenset[Guard], li
     assert {answer.status_code for answer in answers} <= {200, 503}
     assert bool(refused) is (Guard.QUEUE in guards)
     assert all(answer.headers["retry-after"] == "1" for answer in refused)
+    assert len(begun) == len(answers) - len(refused)  # what is refused is not decoded either
 
 
 def test_a_caller_who_asks_too_often_is_told_to_wait(serve: Serve) -> None:

@@ -87,6 +87,7 @@ async def answer(state: State, question: Question, cursor: str | None = None, *,
 
 async def _search(state: State, question: Question, upload: bytes | None) -> SearchResult:
     """Search along with those who ask alike at that moment: they share the network and the catalogue's answers."""
+    state.work.check_room()  # or what is refused would be decoded all the same
     decoding = None if upload is None else state.library.decode_ahead(upload, whole=not question.parts.given)
     where = question.where if question.where and question.where.strip() else None
 

@@ -49,7 +49,7 @@ class WorkQueue:
 
     async def run(self, call: Callable[[], T]) -> T:
         """Return what ``call`` returns; raise Problem 503 at once when the queue is full."""
-        self._check_room()
+        self.check_room()
         return await self._held_by(asyncio.get_running_loop().run_in_executor(self._pool, call))
 
     async def run_alike(
@@ -66,7 +66,7 @@ class WorkQueue:
         Where it raises, each item is made by itself and gets its own error. ``after`` is waited for first, and keeps a
         place meanwhile, but no thread; what it raises is raised. Raise Problem 503 at once when the queue is full.
         """
-        self._check_room()
+        self.check_room()
         mine = _Item(item, asyncio.get_running_loop().create_future())
         if after is None:
             self._join(key, make, mine)
@@ -75,7 +75,8 @@ class WorkQueue:
         result: T = await self._held_by(mine.future)
         return result
 
-    def _check_room(self) -> None:
+    def check_room(self) -> None:
+        """Raise Problem 503 when the queue is full; for what begins elsewhere before it comes here."""
         if self._room is not None and self._held >= self._room:
             raise Problem(
                 503, "busy", "the server has all the work it can hold: try again", headers={"Retry-After": "1"}
