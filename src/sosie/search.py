@@ -119,8 +119,7 @@ def same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
     """Return the pictures that need no likeness: the same bytes, the same pixels."""
     if query.sha256 is None and query.pixels is None:
         return {}
-    found = catalogue.same(query.sha256, query.pixels)
-    return {i: Verdict.IDENTICAL if identical else Verdict.SAME_PIXELS for i, identical in found.items()}
+    return catalogue.same(query.sha256, query.pixels)
 
 
 def _evidence(verdict: Verdict, uris: Sequence[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Catalogue, ContentRow, PictureRecord, schema
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import DamagedError, LibraryBusy, NewerSchema, NotFound, UsageError
-from sosie.types import ImageRef, LabelValue
+from sosie.types import ImageRef, LabelValue, Verdict
 
 ROOT = "file:///pictures/"
 
@@ -44,7 +44,7 @@ def test_a_picture_is_found_by_its_place_its_bytes_and_its_pixels(catalogue: Cat
     add(catalogue, 7, label="cat")
     content_id = catalogue.content_id(bytes([7]) * 32)
     assert catalogue.located(f"{ROOT}7.jpg").content_id == content_id
-    assert catalogue.same(None, bytes([7]) * 16) == {content_id: False}
+    assert catalogue.same(None, bytes([7]) * 16) == {content_id: Verdict.SAME_PIXELS}
     assert catalogue.pictures([content_id])[0].labels == {"label": "cat"}
 
 

@@ -23,7 +23,7 @@ from sosie.catalogue.records import (
     RegionRow,
     Space,
 )
-from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, LabelValue
+from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, LabelValue, Verdict
 
 __all__ = ["Condition", "Found", "Store", "View"]
 
@@ -147,8 +147,8 @@ class Store(Protocol):
 
     def content_ids(self, shas: Sequence[bytes]) -> dict[bytes, int]: ...
 
-    def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, bool]:
-        """Return the live pictures with these bytes (True), which come first, or that decode to these pixels (False).
+    def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, Verdict]:
+        """Return the live pictures with these bytes, IDENTICAL and first, or that decode to these, SAME_PIXELS.
 
         None is no picture's.
         """

@@ -192,7 +192,7 @@ class CopyFinder:
     def _judged(
         self, query: CopyQuery, state: _State, *, most: int, cut_off: float
     ) -> tuple[list[Judged], dict[str, dict[str, float]]]:
-        same = self._same(query, state)
+        same = self._same(query)
         examined, stages = self._examined(query, state, most=most)
         records = {record.id: record for record in self._catalogue.pictures([c.id for c, _, _ in examined])}
         judged = [Judged.same(i, verdict) for i, verdict in same.items()]
@@ -244,15 +244,11 @@ class CopyFinder:
         cost = {"candidates": len(examined), "ms": round((time.perf_counter() - started) * 1000, 3)}
         return examined, {**gathered.stages, "verify": cost}
 
-    def _same(self, query: CopyQuery, state: _State) -> dict[int, Verdict]:
+    def _same(self, query: CopyQuery) -> dict[int, Verdict]:
         """Return the pictures that need no evidence: the same bytes, the same pixels."""
         sha256 = bytes.fromhex(query.sha256) if query.sha256 else None
         found = self._catalogue.same(sha256, query.pixels or None)
-        return {
-            i: Verdict.IDENTICAL if identical else Verdict.SAME_PIXELS
-            for i, identical in found.items()
-            if i != query.exclude
-        }
+        return {i: verdict for i, verdict in found.items() if i != query.exclude}
 
     # -------------------------------------------------------------------------------------------- the library's side
 

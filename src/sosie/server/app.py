@@ -34,9 +34,6 @@ the next.
 """
 
 
-_FORMS = (search.SearchForm.__name__,)  # the others are made by FastAPI
-
-
 def create_app(
     library: Library, *, settings: ServerSettings | None = None, internet: Internet | None = None
 ) -> FastAPI:
@@ -126,7 +123,7 @@ def _describe(app: FastAPI) -> None:
             schemas["Problem"] = problems.PROBLEM_SCHEMA
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
-            for form in (schema for name, schema in schemas.items() if name.startswith("Body_") or name in _FORMS):
+            for form in (schemas[name] for name in _forms(document)):
                 form["additionalProperties"] = False
                 for field in form["properties"].values():
                     if "contentMediaType" in field:  # what makers of clients know a file by
@@ -134,3 +131,14 @@ def _describe(app: FastAPI) -> None:
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _forms(document: dict[str, Any]) -> set[str]:
+    """Return the names of the schemas that forms have."""
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    bodies = [operation.get("requestBody", {}).get("content", {}) for operation in operations]
+    return {
+        body["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
+        for body in bodies
+        if "multipart/form-data" in body
+    }

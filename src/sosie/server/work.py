@@ -130,7 +130,10 @@ class WorkQueue:
         self._start(key, make)
 
     def close(self) -> None:
-        """Refuse new calls and wait for those that run."""
+        """Refuse new calls and wait for those that run; what waits to be made together is dropped."""
+        for waiting in self._alike.values():
+            while waiting:
+                waiting.popleft().future.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 

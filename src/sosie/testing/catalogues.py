@@ -14,7 +14,7 @@ import numpy as np
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, AddRegions, ContentRow, KnownPlace, Space, Store
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import FilterError, UnknownName, UsageError
-from sosie.types import FloatMatrix, ImageRef, LabelValue, Region
+from sosie.types import FloatMatrix, ImageRef, LabelValue, Region, Verdict
 
 __all__ = ["CATALOGUE_CHECKS", "ROOT", "add", "digest", "row"]
 
@@ -62,8 +62,9 @@ def check_a_picture_is_found_by_its_place_its_bytes_and_its_pixels(store: Store)
     assert located is not None
     assert (located.content_id, located.sha256, located.root) == (content_id, digest(7), ROOT)
     assert located.stamp == (1, 2, 3)
-    assert store.same(digest(7), row(7).pixels) == store.same(digest(7), None) == {content_id: True}
-    assert store.same(None, row(7).pixels) == store.same(digest(8), row(7).pixels) == {content_id: False}
+    assert store.same(digest(7), row(7).pixels) == store.same(digest(7), None) == {content_id: Verdict.IDENTICAL}
+    alike = {content_id: Verdict.SAME_PIXELS}
+    assert store.same(None, row(7).pixels) == store.same(digest(8), row(7).pixels) == alike
     assert store.same(None, None) == store.same(digest(8), row(8).pixels) == {}
     record = store.pictures([content_id])[0]
     assert (record.labels, record.uris, record.width) == ({"label": "cat"}, (f"{ROOT}7.jpg",), 37)

@@ -23,7 +23,7 @@ from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
 from sosie.catalogue.records import ContentRow, KnownPlace, Located, PictureRecord, Space
 from sosie.errors import UnknownName
-from sosie.types import FloatMatrix, Ids, ImageRef
+from sosie.types import FloatMatrix, Ids, ImageRef, Verdict
 
 __all__ = ["Reading"]
 
@@ -90,8 +90,8 @@ class Reading(Base):
         ids = {bytes.fromhex(hit["_source"]["sha256"]): int(hit["_source"]["id"]) for hit in found}
         return {sha256: ids[sha256] for sha256 in shas if sha256 in ids}
 
-    def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, bool]:
-        """Return the live pictures with these bytes (True), which come first, or that decode to these pixels (False).
+    def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, Verdict]:
+        """Return the live pictures with these bytes, IDENTICAL and first, or that decode to these, SAME_PIXELS.
 
         None is no picture's.
         """
@@ -99,9 +99,9 @@ class Reading(Base):
         named = self.get_many(self.names.pictures, keys, only=["id", "sha256", "live"]).values()
         identical = [hit["_source"] for hit in named if sha256 is not None and hit["_source"]["sha256"] == sha256.hex()]
         alike = [] if pixels is None else self.by_terms(self.names.pictures, "pixels", [pixels.hex()])
-        found = {int(source["id"]): True for source in identical if source["live"]}
+        found = {int(source["id"]): Verdict.IDENTICAL for source in identical if source["live"]}
         for content_id in sorted(int(hit["_source"]["id"]) for hit in alike if hit["_source"]["live"]):
-            found.setdefault(content_id, False)
+            found.setdefault(content_id, Verdict.SAME_PIXELS)
         return found
 
     def content(self, content_id: int) -> ContentRow:
