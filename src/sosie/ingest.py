@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self, TypeAlias
@@ -24,7 +24,7 @@ import numpy as np
 
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
 from sosie.embedding import Decoding, Embedded, Pool, Recognised, embed
-from sosie.errors import BadPicture, UsageError
+from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.sight import Stage
 from sosie.sources.uris import MEMBER
 from sosie.types import Embedder, FloatMatrix, ImageRef, LabelValue, Source
@@ -39,6 +39,10 @@ BATCH = 32  # pictures per call of the network
 LOOK_UP = 64  # files whose places are looked up at once
 COMMIT = 512  # changes per transaction where nothing has to be embedded
 MANY_GONE, NEARLY_ALL = 50, 0.9  # places and share of the known ones: gone at once, they look like a drive that is away
+
+
+_FATAL = (MemoryError, SosieError)  # what ends a run: it would meet every other file, too
+_OF_ONE_FILE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,9 @@ def ingest(
         if written is not None:
             written.result()
         writer.submit(run.commit, waiting).result()
+        if run.failure is not None:  # what came before it is stored
+            raise run.failure
+        run.count_unstored()
         if sync and not run.stop.is_set():
             run.report.dropped = run.drop_what_is_gone(forget_all=forget_all)
     run.report.interrupted = run.stop.is_set()
@@ -196,6 +203,9 @@ class _Run:
         self._again = again
         self._known: dict[str, KnownPlace] = {}  # what was looked up ahead
         self._settled: dict[str, AddLocation | None] = {}  # what needs no reading, until the source hands it over
+        self._failed: dict[str, BadPicture] = {}  # what could not even be looked up, until the source hands it over
+        self._unstored: list[Change] = []
+        self.failure: BaseException | None = None  # what ended the source
 
     def progress(self, seconds: float) -> Progress:
         report = self.report
@@ -229,7 +239,7 @@ class _Run:
                     yield None
                     continue
                 if isinstance(found, BaseException):
-                    raise found
+                    self.failure, found = found, None
                 if found is None:
                     return
                 yield found
@@ -243,9 +253,34 @@ class _Run:
         """Write a batch; its pictures are then known to the catalogue and need not be remembered here."""
         if not changes:
             return
-        self.catalogue.apply(changes, root=self.source.root)
+        self._store(changes)
         done = {change.row.sha256 for change in changes if isinstance(change, AddContent)}
         self._in_flight -= done
+
+    def _store(self, changes: Sequence[Change]) -> None:
+        """Write a batch; where the store cannot take it, find which change that is and refuse that one."""
+        try:
+            self.catalogue.apply(changes, root=self.source.root)
+        except _FATAL:
+            raise
+        except Exception as error:
+            if len(changes) > 1:
+                self._store(changes[: len(changes) // 2])
+                self._store(changes[len(changes) // 2 :])
+                return
+            (change,) = changes
+            if not isinstance(change, AddQuarantine):
+                self._unstored.append(change)
+            refused = AddQuarantine(ImageRef(_storable(change.ref.uri)), "unstorable", _error_text(error))
+            self.catalogue.apply([refused], root=self.source.root)
+
+    def count_unstored(self) -> None:
+        """Count what the store refused as such; it had been counted as stored."""
+        for change in self._unstored:
+            known = "moved" if isinstance(change, AddLocation) and change.gone else "known"
+            outcome = "indexed" if isinstance(change, AddContent) else known
+            setattr(self.report, outcome, getattr(self.report, outcome) - 1)
+            self.report.quarantined["unstorable"] += 1
 
     # -------------------------------------------------------------------------------------------- reading (a thread)
 
@@ -261,8 +296,12 @@ class _Run:
                 self.report.seen += 1
                 self._found.put(self._quarantine(ImageRef(uri), BadPicture(reason)))
             self._found.put(None)
-        except BaseException as error:
+        except (SosieError, MemoryError) as error:
             self._found.put(error)
+        except BaseException as error:  # nothing says that the source could go on
+            broken = SosieError(f"{self.source.root} broke off after {self.report.seen} files ({_error_text(error)})")
+            broken.__cause__ = error
+            self._found.put(broken)
 
     def _arrivals(self) -> Iterator[tuple[ImageRef, Arrival]]:
         """Yield what is worth a look, as it comes; a source that fetches many at a time does so by itself."""
@@ -271,9 +310,9 @@ class _Run:
             known = self.catalogue.located
             yield from stream(wanted=self._is_wanted, known=lambda ref: known(ref.uri) is not None)
             return
-        refs = iter(self.source)
-        while ahead := list(itertools.islice(refs, LOOK_UP)):
-            self._known = self.catalogue.look_up([ref.uri for ref in ahead])
+        for ahead in _in_blocks(self.source):
+            with contextlib.suppress(*_OF_ONE_FILE):  # then each is looked up by itself
+                self._known = self.catalogue.look_up([ref.uri for ref in ahead])
             for ref in ahead:
                 yield ref, self._read(ref) if self._is_wanted(ref) else None
 
@@ -282,13 +321,26 @@ class _Run:
             return self.source.read(ref)
         except BadPicture as error:
             return error
+        except _FATAL:
+            raise
+        except Exception as error:  # a source of a third party, or a store with errors of its own
+            return BadPicture("source_failed", _error_text(error))
 
     def _is_wanted(self, ref: ImageRef) -> bool:
         """Tell whether a file has to be read: it is new, or its stamp has changed, or it is to be looked at again."""
         self.report.seen += 1
         if self.seen is not None:
             self.seen.add(ref.uri)
-        stamp = (ref.size, ref.mtime_ns, ref.inode)
+        try:
+            return self._has_to_be_read(ref)
+        except _FATAL:
+            raise
+        except Exception as error:
+            self._failed[ref.uri] = BadPicture("unusable_reference", _error_text(error))
+            return False
+
+    def _has_to_be_read(self, ref: ImageRef) -> bool:
+        stamp = ref.stamp
         known = self._known.pop(ref.uri, None) or self.catalogue.look_up([ref.uri])[ref.uri]
         located, refused = known.located, known.refused
         if located and located.stamp == stamp and not self._again and not self._lacks_vectors(located.content_id):
@@ -302,7 +354,15 @@ class _Run:
         return True
 
     def _meet(self, ref: ImageRef, outcome: Arrival) -> _Found | None:
-        """Decide what a file is to the library."""
+        """Decide what a file is to the library; an error of this one is a row of the quarantine."""
+        try:
+            return self._judge(ref, self._failed.pop(ref.uri, outcome))
+        except _FATAL:
+            raise
+        except Exception as error:
+            return self._quarantine(ref, BadPicture("unusable_reference", _error_text(error)))
+
+    def _judge(self, ref: ImageRef, outcome: Arrival) -> _Found | None:
         if outcome is None:
             if ref.uri in self._settled:
                 return self._settled.pop(ref.uri)
@@ -332,7 +392,7 @@ class _Run:
             self.report.known += not gone
             return AddLocation(sha256, labelled, gone)
         if isinstance(arrived, Recognised):  # who said so was wrong: the work is done here
-            return self._meet(ref, self._read(ref))
+            return self._judge(ref, self._read(ref))
         self._in_flight.add(sha256)
         return _New(labelled, self._decoding(arrived, sha256) if isinstance(arrived, bytes) else arrived)
 
@@ -407,3 +467,31 @@ class _Run:
                 " Nothing was forgotten; if they are to be, add --forget-all"
             )
         return self.catalogue.drop_locations(gone) if gone else 0
+
+
+def _in_blocks(refs: Iterable[ImageRef]) -> Iterator[list[ImageRef]]:
+    """Yield references in lists; where the source fails, what it gave before comes first."""
+    rest, failure = iter(refs), None
+    while failure is None:
+        block: list[ImageRef] = []
+        try:
+            block.extend(itertools.islice(rest, LOOK_UP))
+        except Exception as error:
+            failure = error
+        if block:
+            yield block
+        elif failure is None:
+            return
+    raise failure
+
+
+# ------------------------------------------------------------------------------------------------ errors of one file
+
+
+def _error_text(error: BaseException) -> str:
+    """Say what an unexpected error was, in text that any store takes."""
+    return _storable(f"{type(error).__name__}: {error}")[:500]
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

@@ -38,6 +38,8 @@ Ids: TypeAlias = npt.NDArray[np.int64]  # (n,)
 LabelValue: TypeAlias = str | float | tuple[str, ...]  # single | number | multi
 Box: TypeAlias = tuple[float, float, float, float]  # x, y, width, height, relative to the upright picture, 0..1
 
+_LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1  # of 64 signed bits
+
 
 # ------------------------------------------------------------------------------------------------ sources
 
@@ -47,7 +49,8 @@ class ImageRef:
     """Where one picture is, and what can be known of it without reading it.
 
     ``uri`` is percent-encoded, so that any file name survives (``file:///a%FF.jpg``). ``size``, ``mtime_ns`` and
-    ``inode`` together let ingest skip an unchanged file; a source that has none leaves them None.
+    ``inode`` together let ingest skip an unchanged file; a source that has none leaves them None. They fit in 64 signed
+    bits, as stores need: an inode is taken modulo 2^64, a size or a time beyond is the nearest that fits.
     """
 
     uri: str
@@ -55,6 +58,26 @@ class ImageRef:
     size: int | None = None
     mtime_ns: int | None = None
     inode: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, fit in (("size", _clamped), ("mtime_ns", _clamped), ("inode", _signed)):
+            value = getattr(self, name)
+            if value is not None and not _LOWEST <= value <= _HIGHEST:
+                object.__setattr__(self, name, fit(value))
+
+    @property
+    def stamp(self) -> tuple[int | None, int | None, int | None]:
+        """Size, time of change and inode: a file whose stamp is as before is taken for unchanged."""
+        return self.size, self.mtime_ns, self.inode
+
+
+def _clamped(number: int) -> int:
+    return min(max(number, _LOWEST), _HIGHEST)
+
+
+def _signed(number: int) -> int:
+    """Return a number of 64 unsigned bits as the signed one with the same bits."""
+    return (number - _LOWEST) % (1 << 64) + _LOWEST
 
 
 @runtime_checkable

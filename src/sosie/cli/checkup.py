@@ -20,7 +20,7 @@ from sosie.indexes import store
 from sosie.sources.again import KnownPlaces
 from sosie.sources.reading import read_uri
 from sosie.sources.uris import MEMBER, path_of_uri
-from sosie.types import LabelValue, Picture
+from sosie.types import ImageRef, LabelValue, Picture
 
 __all__ = ["Finding", "examine"]
 
@@ -203,7 +203,8 @@ def _files(lib: sosie.Library, *, deep: bool) -> Iterator[Finding]:
         if status is None:
             yield _missing(lib, uri, path)
             continue
-        touched = MEMBER not in uri and (status.st_size, status.st_mtime_ns, status.st_ino) != stamp
+        now = ImageRef(uri, {}, status.st_size, status.st_mtime_ns, status.st_ino).stamp
+        touched = MEMBER not in uri and now != stamp
         if (deep or touched) and _digest_of(uri) != sha256:
             yield _changed(lib, uri, root)
     for root in sorted(away):

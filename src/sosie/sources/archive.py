@@ -23,6 +23,7 @@ from sosie.errors import BadPicture, DamagedError, SourceUnreachable, UsageError
 from sosie.sources.files import MAX_FILE_BYTES
 from sosie.sources.names import Patterns, folder_label, has_picture_suffix
 from sosie.sources.options import SourceOptions
+from sosie.sources.stamps import nanoseconds
 from sosie.sources.uris import MEMBER, uri_of_path
 from sosie.types import ImageRef
 
@@ -105,7 +106,7 @@ class _ArchiveSource(ABC):
         self.ignored += not wanted
         return wanted
 
-    def _ref(self, name: str, *, size: int, mtime_ns: int, check: int | None) -> ImageRef:
+    def _ref(self, name: str, *, size: int, mtime_ns: int | None, check: int | None) -> ImageRef:
         labels = folder_label(_bytes(name).removeprefix(b"./")) if self._label_from_folders else {}
         uri = self.root + quote(name, safe="/", errors="surrogateescape")
         return ImageRef(uri, labels, size, mtime_ns, check)
@@ -183,7 +184,7 @@ class TarSource(_ArchiveSource):
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every one
                 if not info.isreg() or not self._is_candidate(info.name):
                     continue
-                ref = self._ref(info.name, size=info.size, mtime_ns=int(info.mtime * 1e9), check=None)
+                ref = self._ref(info.name, size=info.size, mtime_ns=nanoseconds(info.mtime), check=None)
                 yield ref, self._read(archive, info) if wanted(ref) else None
 
     def _read(self, archive: tarfile.TarFile, info: tarfile.TarInfo) -> _Outcome:

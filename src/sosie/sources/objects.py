@@ -12,6 +12,7 @@ from sosie.errors import BadPicture, MissingExtra, SourceUnreachable
 from sosie.sources.files import MAX_FILE_BYTES
 from sosie.sources.names import Patterns, folder_label, has_picture_suffix
 from sosie.sources.options import SourceOptions
+from sosie.sources.stamps import nanoseconds
 from sosie.types import ImageRef
 
 __all__ = ["ObjectStoreSource"]
@@ -125,8 +126,17 @@ def _time_of(info: dict[str, Any]) -> int | None:
             except ValueError:
                 continue
         if isinstance(value, datetime):
-            return int(value.timestamp() * 1e9)
+            value = _seconds(value)
+        if isinstance(value, int | float):
+            return nanoseconds(value)
     return None
+
+
+def _seconds(moment: datetime) -> float | None:
+    try:
+        return moment.timestamp()
+    except (OverflowError, ValueError, OSError):  # a year that the clock of this machine does not know
+        return None
 
 
 def _tag_of(info: dict[str, Any]) -> int | None:
