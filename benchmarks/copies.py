@@ -26,12 +26,12 @@ import cv2
 import numpy as np
 
 from sosie.alterations import alter, names
+from sosie.analysis.features import analyse_query, extractor
+from sosie.analysis.fingerprints import fingerprint
 from sosie.catalogue import PictureRecord
-from sosie.copies.analysis import analyse_query, extractor
-from sosie.copies.finder import CopyFinder
-from sosie.copies.query import query_of
 from sosie.decode import decode
-from sosie.fingerprints import fingerprint
+from sosie.query.copy_query import query_of
+from sosie.query.finder import CopyFinder
 from sosie.types import Picture
 from sosie.verify.features import from_bytes, to_bytes
 from sosie.verify.inverted import Segment, build_segment, merge

@@ -25,11 +25,11 @@ from PIL import Image
 
 import sosie
 from sosie.alterations import Record, alter, names
-from sosie.analysis import analysis_params
-from sosie.copies.analysis import analyse_query
+from sosie.analysis.features import analyse_query
+from sosie.analysis.fingerprints import hamming
+from sosie.analysis.worker import analysis_params
 from sosie.decode import decode
 from sosie.evaluation.metrics import micro_average_precision, recall_at_precision
-from sosie.fingerprints import hamming
 from sosie.types import Picture
 from sosie.verify.calibration import calibration_error
 from sosie.verify.certificate import certify

@@ -28,10 +28,10 @@ from PIL import Image
 
 import sosie
 from sosie.alterations import Altered, Record, alter, names
-from sosie.copies.analysis import extractor
-from sosie.copies.query import CopyQuery
+from sosie.analysis.features import extractor
 from sosie.decode import decode
 from sosie.evaluation.metrics import micro_average_precision
+from sosie.query.copy_query import CopyQuery
 from sosie.types import Picture
 from sosie.verify.certificate import Certificate, certify
 from sosie.verify.evidence import examine

@@ -38,7 +38,8 @@ from sosie.catalogue.elastic.mapping import pictures  # noqa: E402
 from sosie.elastic import read_url  # noqa: E402
 from sosie.elastic.vectors import dense_vector  # noqa: E402
 from sosie.indexes.flat import top_k  # noqa: E402
-from sosie.search import Query, answer  # noqa: E402
+from sosie.query.query import Query  # noqa: E402
+from sosie.search import answer  # noqa: E402
 from sosie.testing.indexes import clustered, recall  # noqa: E402
 from sosie.types import EmbedderSpec, Head, ImageRef, Preprocessing  # noqa: E402
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import httpx
 
-from sosie.sources.addresses import Internet
-from sosie.sources.download import Download, Politeness
+from sosie.sources.web.addresses import Internet
+from sosie.sources.web.download import Download, Politeness
 from sosie.types import ImageRef
 
 CONCURRENCY = 32

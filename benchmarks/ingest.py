@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import sosie
-from sosie.analysis import analysis_params
+from sosie.analysis.worker import analysis_params
 from sosie.decode import DecodePool
 from sosie.embedders.bundled import BundledEmbedder
 from sosie.types import Picture
@@ -33,7 +33,7 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 def decode_rate(files: list[bytes], embedder: BundledEmbedder, workers: int) -> tuple[float, list[Picture]]:
     params = analysis_params(embedder.spec.preprocessing)
-    with DecodePool(workers, analyse="sosie.analysis:analyse", params=params) as pool:
+    with DecodePool(workers, analyse="sosie.analysis.worker:analyse", params=params) as pool:
         list(pool.map(((0, files[0]),) * workers, in_flight=workers))  # the workers have started
         started = time.perf_counter()
         found = [got for _, got in pool.map(enumerate(files), in_flight=128)]

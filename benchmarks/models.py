@@ -35,7 +35,7 @@ from sosie.evaluation.labels import predict_labels, score_labels
 from sosie.evaluation.methods import library_methods
 from sosie.evaluation.report import write_report
 from sosie.evaluation.runs import Run
-from sosie.networks import digest_of
+from sosie.networks.runtime import digest_of
 from sosie.sources import SourceOptions, open_source
 from sosie.types import FloatMatrix, Picture
 

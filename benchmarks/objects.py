@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import sosie
-import sosie.region_search
+import sosie.query.regions
 from sosie.catalogue import AddContent, AddRegions, ContentRow
 from sosie.embedders.bundled import BundledEmbedder
 from sosie.evaluation.compare import compare_runs
@@ -160,7 +160,7 @@ def candidates(shared: Path, out: Path) -> None:
         for record in lib.pictures():
             for box in sorted(crops_of[record.uris[0].rsplit("/", 1)[1]], key=lambda box: -box[2] * box[3])[:2]:
                 for which, limit in (("whole pictures and the largest square", 50_000), ("whole pictures", 0)):
-                    sosie.region_search.EXACT_UNTIL = limit
+                    sosie.query.regions.EXACT_UNTIL = limit
                     first, asked = [], {"box": box, "regions": ["pooled"], "verify": False}
                     for k in (10, everything):
                         first.append({hit.id for hit in list(lib.search(lib.read(record.id), k=k, **asked))[:10]})

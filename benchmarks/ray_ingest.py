@@ -28,8 +28,8 @@ from benchmarks.ingest import SUFFIXES, write_picture  # noqa: E402
 from tests.services.ray import Machines  # noqa: E402
 
 import sosie  # noqa: E402
-from sosie.fleet import Fleet, connect  # noqa: E402
 from sosie.library import Progress  # noqa: E402
+from sosie.ray import Fleet, connect  # noqa: E402
 
 
 def copies_of(folder: Path, wanted: int, place: Path) -> Path:

@@ -59,11 +59,11 @@ def measure(folder: Path) -> dict[str, Any]:
     from benchmarks.ingest import SUFFIXES
 
     import sosie
-    from sosie.analysis import analyse, analysis_params
+    from sosie.analysis.embedding import Embedded
+    from sosie.analysis.worker import analyse, analysis_params
     from sosie.decode import decode
     from sosie.embedders.bundled import BundledEmbedder
-    from sosie.embedding import Embedded
-    from sosie.fleet.frames import pack
+    from sosie.ray.frames import pack
     from sosie.types import Picture
 
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)[:1500]

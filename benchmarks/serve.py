@@ -43,7 +43,7 @@ sys.path.insert(0, str(ROOT))
 from tests.pictures import folder_of, jpeg  # noqa: E402
 
 import sosie  # noqa: E402
-from sosie.analysis import NO_EXTRAS, analyse_query  # noqa: E402
+from sosie.analysis.worker import NO_EXTRAS, analyse_query  # noqa: E402
 from sosie.decode import decode  # noqa: E402
 from sosie.library import Library  # noqa: E402
 from sosie.testing.fakes import fill_with_vectors  # noqa: E402

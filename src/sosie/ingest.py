@@ -22,10 +22,10 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed
+from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
-from sosie.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.errors import BadPicture, SosieError, UsageError
-from sosie.sight import Stage
 from sosie.sources.uris import MEMBER
 from sosie.types import Embedder, FloatMatrix, ImageRef, LabelValue, Source
 

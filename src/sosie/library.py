@@ -17,30 +17,31 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sosie.analysis import NO_EXTRAS
+from sosie.analysis.regions import Parts, RegionExtractor, shown
+from sosie.analysis.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
+from sosie.analysis.worker import NO_EXTRAS
 from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, Space, Store, View
 from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
 from sosie.embedders.choose import embedder_of, full_name
 from sosie.embedders.onnx import OnnxEmbedder
-from sosie.embedders.shelf import Shelf
+from sosie.embedders.store import ModelStore
 from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
-from sosie.indexing import Indexing, index_stamp, open_index
 from sosie.ingest import AddReport, Progress, ingest
+from sosie.maintenance.indexes import Indexing, index_stamp, open_index
 from sosie.models.engine import Engine
 from sosie.models.service import Models
-from sosie.questions import Asked, Decoding, bytes_of, terms_of, with_words
-from sosie.region_search import KindView, answer_by_regions
+from sosie.query.encode import Asked, Decoding, bytes_of, terms_of, with_words
+from sosie.query.query import Query
+from sosie.query.regions import KindView, answer_by_regions
+from sosie.query.view import SpaceView
 from sosie.regions.fusion import weights_of
-from sosie.search import Query, answer
-from sosie.sight import Parts, Sight, shown
+from sosie.search import answer
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of
 from sosie.sources.reading import read_uri
-from sosie.space_view import SpaceView
-from sosie.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
 from sosie.types import (
     Box,
     Embedder,
@@ -59,7 +60,7 @@ from sosie.types import (
 if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue
     from sosie.copies.service import Copies
-    from sosie.fleet import Fleet
+    from sosie.ray import Fleet
 
 __all__ = ["AddReport", "Asked", "Library", "Progress", "folder_of", "open"]
 
@@ -139,7 +140,7 @@ class Library:
             path.mkdir(parents=True, exist_ok=True)
         self.catalogue = _open_catalogue(path, cluster, create=create, read_only=read_only)
         self._cluster = cluster
-        self.shelf = Shelf(path / "models")
+        self.shelf = ModelStore(path / "models")
         self._lock = threading.RLock()
         self._views: dict[int, View] = {}
         self._engines: list[Engine] = []  # the one in use last; the one before it may be answering still
@@ -288,7 +289,7 @@ class Library:
         return report
 
     @property
-    def sight(self) -> Sight:
+    def sight(self) -> RegionExtractor:
         """What the library sees in pictures: its detector, its segmenter, the kinds of regions that it keeps."""
         return self.engine.sight
 
@@ -315,7 +316,7 @@ class Library:
         drive that is away looks the same; ``again`` looks once more at files that seem unchanged
         or were refused, and asks servers whether theirs have changed. A file that cannot become a picture goes to the
         quarantine and never stops a run. ``regions`` (objects, pooled, mask:CLASS) are found and embedded, too, from
-        now on, and in those pictures of the source that lack them. With a ``fleet`` (`sosie.fleet.connect`) the workers
+        now on, and in those pictures of the source that lack them. With a ``fleet`` (`sosie.ray.connect`) the workers
         of a Ray cluster read, decode and embed. Raises SourceUnreachable, LibraryBusy, LibraryReadOnly, DiskFull,
         ServiceAway.
         """
@@ -331,7 +332,7 @@ class Library:
         def pool() -> DecodePool:
             # regions are cut from more pixels than the network's input has
             analyse = "analyse_query" if any(stage.wants_pixels for stage in stages) else "analyse"
-            pools.append(engine.start_pool(f"sosie.analysis:{analyse}", workers or os.cpu_count() or 1))
+            pools.append(engine.start_pool(f"sosie.analysis.worker:{analyse}", workers or os.cpu_count() or 1))
             return pools[0]
 
         try:
@@ -353,12 +354,12 @@ class Library:
                 each.close()
 
     def _dispatched(self, source: Source, fleet: Fleet, engine: Engine, stop: threading.Event | None) -> Source:
-        from sosie.fleet import Dispatched
+        from sosie.ray import RaySource
 
         if engine.sight.stages():
             raise UsageError("this library keeps regions, and they are found on one machine: leave out --ray")
         known = self.catalogue.digests([space.id for space in engine.spaces])
-        return Dispatched(source, fleet, embedder=engine.embedder, known=known, stop=stop)
+        return RaySource(source, fleet, embedder=engine.embedder, known=known, stop=stop)
 
     def add_bytes(self, data: bytes, *, labels: Mapping[str, LabelValue] | None = None) -> tuple[int, str]:
         """Add one picture given by its bytes, kept in the library's own folder; return its id and what became of it.
@@ -473,7 +474,7 @@ class Library:
         kinds = self._kinds(meant, regions, engine)
         if any(Text in types for types in summed):  # squares of a feature map are in a space without words
             kinds = [kind for kind in kinds if kind.name != "pooled"]
-        asked = engine.questions.understand(queries, meant, {each.name: each.view.space for each in kinds})
+        asked = engine.questions.encode(queries, meant, {each.name: each.view.space for each in kinds})
         if kinds or any(len(each.terms) > 1 for each in asked):
             found = answer_by_regions(
                 asked, whole=view, kinds=kinds, catalogue=self.catalogue, k=k, condition=condition

@@ -48,8 +48,8 @@ SOURCES: dict[str, Entry] = {
     "archive": Entry("sosie.sources.archive:open_archive"),
     "url-list": Entry("sosie.sources.url_list:UrlListSource", "parquet"),
     "sqlite-dataset": Entry("sosie.sources.sqlite_dataset:SqliteDatasetSource"),
-    "web": Entry("sosie.sources.crawl:open_web"),
-    "sitemap": Entry("sosie.sources.crawl:open_web"),
+    "web": Entry("sosie.sources.web.crawl:open_web"),
+    "sitemap": Entry("sosie.sources.web.crawl:open_web"),
     "objects": Entry("sosie.sources.objects:ObjectStoreSource", extra="s3"),
 }
 

@@ -1,38 +1,23 @@
-"""How a question is answered: query → decode → embed → index → verify → rank → hits. Only this file tells that story.
+"""How a question is answered: encode → candidates → judge → rank → hits. Only this file tells that story.
 
-A picture is searchable as soon as its commit returns: see `sosie.space_view`.
+A picture is searchable as soon as its commit returns: see `sosie.query.view`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from sosie import rank
-from sosie.catalogue import Condition, PictureRecord, RegionRow, Store, View
-from sosie.types import FloatMatrix, Hit, Ids, Pixels, Region, SearchResult, Verdict
+from sosie.catalogue import Condition, PictureRecord, Store, View
+from sosie.query import rank
+from sosie.query.hits import make_hit, same_pictures
+from sosie.query.query import Query
+from sosie.types import FloatMatrix, Hit, Ids, SearchResult
 
-__all__ = ["Query", "answer", "make_hit", "same_pictures"]
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A question: a unit vector, and what is known of the picture that it came from."""
-
-    name: str
-    vector: FloatMatrix  # (dim,)
-    sha256: bytes | None = None
-    pixels: bytes | None = None
-    exclude: int | None = None  # the library's own picture that is asked about
-    terms: tuple[tuple[str, FloatMatrix], ...] = ()  # the summands, by name, with what each gave to the vector
-    parts: tuple[Region, ...] = ()  # its objects, where it is searched by them
-    vectors: Mapping[int, FloatMatrix] = field(default_factory=dict)  # by space of regions: one for each part (m, dim)
-    about: Mapping[str, Any] = field(default_factory=dict)  # what the parts were, for the answer
-    shown: Callable[[], Pixels] | None = None  # gives the picture itself, to lay over what was found
+__all__ = ["answer"]
 
 
 def answer(
@@ -91,40 +76,3 @@ def _hits(query: Query, ids: Ids, scores: FloatMatrix, asked: _Asked) -> tuple[H
     records = asked.records_of([i for i, _ in ranked])
     kept = [(i, score) for i, score in ranked if i in records]
     return tuple(make_hit(position, records[i], score, same.get(i)) for position, (i, score) in enumerate(kept, 1))
-
-
-def make_hit(
-    position: int,
-    record: PictureRecord,
-    score: float,
-    same: Verdict | None,
-    *,
-    evidence: Mapping[str, Any] | None = None,
-    region: RegionRow | None = None,
-) -> Hit:
-    """Return the answer at one position: what the picture is to the query, and why."""
-    return Hit(
-        rank=position,
-        id=record.id,
-        uri=record.uris[0],
-        score=min(float(score), 1.0),  # stored vectors are rounded, and so not quite of unit length
-        verdict=same or Verdict.SIMILAR,
-        labels=record.labels,
-        region=region.region.box if region else None,
-        evidence={**_evidence(same or Verdict.SIMILAR, record.uris), **(evidence or {})},
-    )
-
-
-def same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
-    """Return the pictures that need no likeness: the same bytes, the same pixels."""
-    if query.sha256 is None and query.pixels is None:
-        return {}
-    return catalogue.same(query.sha256, query.pixels)
-
-
-def _evidence(verdict: Verdict, uris: Sequence[str]) -> dict[str, Any]:
-    why = {
-        Verdict.IDENTICAL: {"bytes": "equal SHA-256"},
-        Verdict.SAME_PIXELS: {"pixels": "equal when decoded"},
-    }.get(verdict, {})
-    return {**why, **({"other_locations": list(uris[1:])} if len(uris) > 1 else {})}

@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 
 import sosie
 from sosie.cli import main
-from sosie.demo.gallery import Gallery, draw_gallery
-from sosie.demo.source import GallerySource
 from sosie.library import Library
+from sosie_gallery.gallery import Gallery, draw_gallery
+from sosie_gallery.source import GallerySource
 from tests.browser.audit import serious
 from tests.detectors import write_network
 from tests.networks import two_towers

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import sosie
+from sosie.analysis.regions import WHOLE
 from sosie.catalogue import AddRegions
 from sosie.catalogue.elastic.region_documents import MOST, regions
 from sosie.cli import main
 from sosie.errors import UsageError
 from sosie.library import Library
-from sosie.sight import WHOLE
-from sosie.transfer import export, load
+from sosie.maintenance.transfer import export, load
 from tests.cluster.conftest import Open
 from tests.detectors import write_network
 from tests.painted import paint

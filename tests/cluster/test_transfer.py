@@ -12,7 +12,7 @@ import sosie
 from sosie.cli import main
 from sosie.errors import DamagedError, NewerSchema, NotFound, UsageError
 from sosie.library import Library
-from sosie.transfer import export, load
+from sosie.maintenance.transfer import export, load
 from tests.cluster.conftest import Open
 from tests.pictures import folder_of
 

@@ -14,13 +14,13 @@ from urllib.parse import quote
 
 import pytest
 
-from sosie.sources.addresses import Internet
 from sosie.sources.archive import TarSource, ZipSource
 from sosie.sources.dataset import Dataset
-from sosie.sources.download import Download
 from sosie.sources.folder import FolderSource
 from sosie.sources.sqlite_dataset import SqliteDatasetSource
 from sosie.sources.url_list import UrlListSource
+from sosie.sources.web.addresses import Internet
+from sosie.sources.web.download import Download
 from sosie.testing.servers import PictureServer
 from sosie.testing.sources import SOURCE_CHECKS, Make
 from sosie.types import Source

@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, external_data_helper, helper, load, load_from_string, numpy_helper, save
 
 from sosie.errors import UntrustedModel
-from sosie.networks import open_network
-from sosie.onnx_file import check_network
+from sosie.networks.onnx_file import check_network
+from sosie.networks.runtime import open_network
 from tests.networks import colourful
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from sosie.errors import BadPicture
 from sosie.server.remote import Remote
-from sosie.sources import addresses
-from sosie.sources.addresses import Internet, check_peer, checked_addresses, why_not_public
-from sosie.sources.crawl import CrawlSource, Policy
-from sosie.sources.download import Download, Outcome, Politeness
-from sosie.sources.frontier import Budget
 from sosie.sources.url_list import UrlListSource
+from sosie.sources.web import addresses
+from sosie.sources.web.addresses import Internet, check_peer, checked_addresses, why_not_public
+from sosie.sources.web.crawl import CrawlSource, Policy
+from sosie.sources.web.download import Download, Outcome, Politeness
+from sosie.sources.web.frontier import Budget
 from sosie.testing.internet import SmallInternet
 from sosie.testing.servers import Answer, PictureServer
 from sosie.types import ImageRef

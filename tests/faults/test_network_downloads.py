@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from sosie.errors import BadPicture
-from sosie.sources.addresses import Internet
-from sosie.sources.client import Limits
-from sosie.sources.download import Download, Outcome, Politeness
-from sosie.sources.headers import opted_out, retry_after
-from sosie.sources.validators import Validators
+from sosie.sources.web.addresses import Internet
+from sosie.sources.web.client import Limits
+from sosie.sources.web.download import Download, Outcome, Politeness
+from sosie.sources.web.headers import opted_out, retry_after
+from sosie.sources.web.validators import Validators
 from sosie.testing.servers import Answer, PictureServer, Seen
 from sosie.types import ImageRef
 

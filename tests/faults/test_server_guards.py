@@ -17,7 +17,7 @@ import pytest
 
 import sosie
 from sosie.library import Library
-from sosie.questions import Decoding
+from sosie.query.encode import Decoding
 from sosie.server.config import Guard
 from tests.pictures import folder_of
 from tests.serving import running

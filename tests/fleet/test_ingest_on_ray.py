@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import sosie
-from sosie.fleet import Fleet, connect
 from sosie.library import Library
+from sosie.ray import Fleet, connect
 from tests.pictures import folder_of, jpeg
 from tests.services.held import HeldServer
 from tests.services.ray import Machines, wait_until

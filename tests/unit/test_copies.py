@@ -14,8 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 
 import sosie
 from sosie.alterations import alter
-from sosie.analysis import analysis_params
-from sosie.copies.analysis import analyse_query
+from sosie.analysis.features import analyse_query
+from sosie.analysis.worker import analysis_params
 from sosie.copies.calibrate import LEAST_PICTURES, Trial, try_alterations
 from sosie.errors import BadPicture, UsageError
 from sosie.types import SearchResult, Verdict

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.analysis import NO_EXTRAS, ONLY_WORKING, analysis_params
+from sosie.analysis.worker import NO_EXTRAS, ONLY_WORKING, analysis_params
 from sosie.decode import DecodePool, Limits, decode
 from sosie.decode.process import Job, start_worker
 from sosie.errors import BadPicture
@@ -47,7 +47,7 @@ def test_a_bad_picture_is_raised_by_its_future() -> None:
 
 def test_one_picture_is_analysed_otherwise_where_its_parameters_say_so() -> None:
     params = analysis_params(Preprocessing(side=32))
-    with DecodePool(analyse="sosie.analysis:analyse_query", params=params) as pool:
+    with DecodePool(analyse="sosie.analysis.worker:analyse_query", params=params) as pool:
         futures = [pool.submit(jpeg(), told) for told in (None, NO_EXTRAS, ONLY_WORKING, None)]
         whole, lean, pixels, again = (future.result(timeout=60) for future in futures)
     assert whole.keys() - lean.keys() == {"pdq", "pdq_quality", "working"}

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.demo.canvas import bounds
-from sosie.demo.compose import compose_picture
-from sosie.demo.copies import ALTERATIONS
-from sosie.demo.gallery import Gallery, draw_gallery, read_gallery
-from sosie.demo.media import MEDIA
-from sosie.demo.moods import MOODS, paint_box
-from sosie.demo.poster import poster
-from sosie.demo.subjects import SUBJECTS
 from sosie.errors import NotFound
+from sosie_gallery.canvas import bounds
+from sosie_gallery.compose import compose_picture
+from sosie_gallery.copies import ALTERATIONS
+from sosie_gallery.gallery import Gallery, draw_gallery, read_gallery
+from sosie_gallery.media import MEDIA
+from sosie_gallery.moods import MOODS, paint_box
+from sosie_gallery.poster import poster
+from sosie_gallery.subjects import SUBJECTS
 
 
 def digests(gallery: Gallery) -> list[str]:
@@ -89,7 +89,7 @@ def test_pictures_are_rgb_jpegs_of_the_promised_size(gallery: Gallery) -> None:
 
 
 def test_full_plan_has_every_subject_in_every_medium_and_all_moods_alike() -> None:
-    from sosie.demo.gallery import _picture_jobs
+    from sosie_gallery.gallery import _picture_jobs
 
     items = [job.item for job in _picture_jobs(0, 600)]
     assert len({item.path for item in items}) == 600

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sosie.embedders.bundled import BundledEmbedder
-from sosie.embedders.together import Together
+from sosie.embedders.together import MicroBatcher
 from sosie.types import FloatMatrix, Picture
 
 PATIENCE = 60.0
@@ -54,7 +54,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def gather(
-    network: Gated, together: Together, asked: Sequence[Sequence[Picture]], callers: ThreadPoolExecutor
+    network: Gated, together: MicroBatcher, asked: Sequence[Sequence[Picture]], callers: ThreadPoolExecutor
 ) -> list[Future[FloatMatrix]]:
     """Let the first call occupy the network, the others wait for it, and then all go."""
     found = [callers.submit(together, asked[0])]
@@ -68,14 +68,14 @@ def gather(
 def test_one_alone_runs_at_once() -> None:
     network = Gated()
     network.open.set()
-    assert np.array_equal(Together(network)([picture(1)]), means([picture(1)]))
+    assert np.array_equal(MicroBatcher(network)([picture(1)]), means([picture(1)]))
     assert network.sizes == [1]
 
 
 def test_those_that_come_during_a_run_share_the_next(callers: ThreadPoolExecutor) -> None:
     asked = [[picture(0)], [picture(1)], [picture(2), picture(3)], [picture(4)]]
     network = Gated()
-    found = gather(network, Together(network), asked, callers)
+    found = gather(network, MicroBatcher(network), asked, callers)
     for pictures, future in zip(asked, found, strict=True):
         assert np.array_equal(future.result(PATIENCE), means(pictures))
     assert network.sizes == [1, 4]
@@ -89,7 +89,7 @@ def test_what_the_network_cannot_take_fails_alone(callers: ThreadPoolExecutor) -
 
     network = Gated(picky)
     asked = [[picture(0)], [picture(1)], [picture(2, side=1)], [picture(3)]]
-    found = gather(network, Together(network), asked, callers)
+    found = gather(network, MicroBatcher(network), asked, callers)
     with pytest.raises(ValueError, match="too small"):
         found.pop(2).result(PATIENCE)
     assert [future.result(PATIENCE).shape for future in found] == [(1, 3)] * 3
@@ -105,13 +105,13 @@ def test_a_caller_that_is_interrupted_leaves_the_others_to_the_next(callers: Thr
 
     network = Gated(interrupted)
     asked = [[picture(seed)] for seed in range(4)]
-    errors = [future.exception(PATIENCE) for future in gather(network, Together(network), asked, callers)]
+    errors = [future.exception(PATIENCE) for future in gather(network, MicroBatcher(network), asked, callers)]
     assert sorted(type(error).__name__ for error in errors) == ["KeyboardInterrupt", *["NoneType"] * 3]
 
 
 def test_a_batch_neither_waits_nor_is_waited_for(callers: ThreadPoolExecutor) -> None:
     network = Gated()
-    together = Together(network)
+    together = MicroBatcher(network)
     first = callers.submit(together, [picture(0)])
     until(lambda: len(network.sizes) == 1)
     batch = callers.submit(together, [picture(seed) for seed in range(32)])
@@ -124,7 +124,7 @@ def test_the_bundled_network_gives_the_same_vectors_together_as_alone(callers: T
     embedder = BundledEmbedder(threads=1)
     network = Gated(embedder.embed)
     asked = [[picture(seed, side=200)] for seed in range(6)]
-    found = gather(network, Together(network), asked, callers)
+    found = gather(network, MicroBatcher(network), asked, callers)
     for pictures, future in zip(asked, found, strict=True):
         assert np.abs(future.result(PATIENCE) - embedder.embed(pictures)).max() < 1e-6
     assert network.sizes == [1, 5]

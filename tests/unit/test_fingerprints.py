@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sosie.fingerprints import MIN_QUALITY, fingerprint, fingerprints, hamming, variants, within
+from sosie.analysis.fingerprints import MIN_QUALITY, fingerprint, fingerprints, hamming, variants, within
 from sosie.types import Picture, Pixels
 
 

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 import sosie
+from sosie.analysis.embedding import Embedded, Recognised
 from sosie.catalogue import ContentRow
 from sosie.cli import main
 from sosie.embedders.histogram import HistogramEmbedder
-from sosie.embedding import Embedded, Recognised
 from sosie.errors import BadPicture, NotFound, ServiceAway, UsageError
-from sosie.fleet import Dispatched, Fleet, connect
-from sosie.fleet.failures import explain
-from sosie.fleet.frames import pack, unpack
-from sosie.fleet.worker import prefix_of
+from sosie.ray import Fleet, RaySource, connect
+from sosie.ray.failures import explain
+from sosie.ray.frames import pack, unpack
+from sosie.ray.worker import prefix_of
 from sosie.sources import open_source
-from sosie.sources.download import Download
 from sosie.sources.reading import read_each
+from sosie.sources.web.download import Download
 from sosie.types import ImageRef
 from tests.pictures import folder_of, jpeg
 
@@ -69,7 +69,7 @@ def test_watching_needs_no_cluster(tmp_path: Path) -> None:
 def test_an_archive_is_read_by_one_machine(tmp_path: Path) -> None:
     source = open_source(str(tmp_path / "a.tar"))
     with pytest.raises(UsageError, match="read by one machine"):
-        Dispatched(source, Fleet("x:1"), embedder=HistogramEmbedder(), known=np.empty(0, np.uint64))
+        RaySource(source, Fleet("x:1"), embedder=HistogramEmbedder(), known=np.empty(0, np.uint64))
 
 
 def test_regions_are_found_on_one_machine(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_list_names_no_file_of_a_worker(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").write_bytes(jpeg(7))
     (tmp_path / "list" / "a.csv").write_text("path\n../secret.jpg\nftp://a.example/b.jpg\n")
     source = open_source(str(tmp_path / "list" / "a.csv"))
-    sent = Dispatched(source, Fleet("none"), embedder=HistogramEmbedder(), known=np.empty(0, np.uint64))
+    sent = RaySource(source, Fleet("none"), embedder=HistogramEmbedder(), known=np.empty(0, np.uint64))
     found = [outcome for _, outcome in sent.stream(lambda _: True)]
     assert [getattr(outcome, "reason", outcome) for outcome in found] == ["outside", "bad_url"]
 

@@ -261,7 +261,7 @@ def test_another_network_under_a_known_name_and_version_gets_a_space_of_its_own(
 
 
 def test_doctor_finds_a_model_that_cannot_be_used_and_one_half_copied(lib: Library) -> None:
-    from sosie.cli.checkup import examine
+    from sosie.maintenance.checkup import examine
 
     (lib.shelf.folder / ".half.123.part").mkdir()
     (lib.shelf.folder / "colour-blind" / "model.onnx").write_bytes(b"not what it was")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import sosie
-from sosie.embedders.hub import Lock, fetch
-from sosie.embedders.published import PUBLISHED, Published, RemoteFile
-from sosie.embedders.shelf import Shelf
+from sosie.embedders.store import ModelStore
 from sosie.errors import NotFound, ServiceAway, UntrustedModel
+from sosie.networks.hub import Lock, fetch
+from sosie.networks.published import PUBLISHED, Published, RemoteFile
 from tests.hubs import COMMIT, Hub, hub_of
 from tests.networks import coloured_folder, colourful
 
@@ -50,11 +50,11 @@ def hub(network: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "models")
+def shelf(tmp_path: Path) -> ModelStore:
+    return ModelStore(tmp_path / "models")
 
 
-def test_a_published_model_is_fetched_checked_and_described(hub: Hub, shelf: Shelf, network: bytes) -> None:
+def test_a_published_model_is_fetched_checked_and_described(hub: Hub, shelf: ModelStore, network: bytes) -> None:
     seen: list[tuple[int, int]] = []
     described = shelf.install(TINY, progress=lambda done, every: seen.append((done, every)))
     assert described.spec.sha256 == hashlib.sha256(network).hexdigest()
@@ -65,14 +65,14 @@ def test_a_published_model_is_fetched_checked_and_described(hub: Hub, shelf: She
     assert {path for _, path, _ in hub.asked} >= {f"/owner/tiny/resolve/{COMMIT}/onnx/model.onnx"}
 
 
-def test_what_is_here_is_not_fetched_again(hub: Hub, shelf: Shelf) -> None:
+def test_what_is_here_is_not_fetched_again(hub: Hub, shelf: ModelStore) -> None:
     shelf.install(TINY)
     asked = len(hub.asked)
     shelf.install(TINY)
     assert len(hub.asked) == asked
 
 
-def test_a_download_that_broke_goes_on(hub: Hub, shelf: Shelf, network: bytes) -> None:
+def test_a_download_that_broke_goes_on(hub: Hub, shelf: ModelStore, network: bytes) -> None:
     hub.stop_after = 100
     with pytest.raises(ServiceAway):
         shelf.install(TINY)
@@ -82,7 +82,7 @@ def test_a_download_that_broke_goes_on(hub: Hub, shelf: Shelf, network: bytes) -
     assert (shelf.folder / TINY.name / "model.onnx").read_bytes() == network
 
 
-def test_a_server_without_ranges_sends_all_of_it_again(hub: Hub, shelf: Shelf, network: bytes) -> None:
+def test_a_server_without_ranges_sends_all_of_it_again(hub: Hub, shelf: ModelStore, network: bytes) -> None:
     hub.stop_after = 100
     with pytest.raises(ServiceAway):
         shelf.install(TINY)
@@ -91,7 +91,7 @@ def test_a_server_without_ranges_sends_all_of_it_again(hub: Hub, shelf: Shelf, n
     assert (shelf.folder / TINY.name / "model.onnx").read_bytes() == network
 
 
-def test_a_file_is_held_to_what_it_was_the_first_time(hub: Hub, shelf: Shelf, tmp_path: Path) -> None:
+def test_a_file_is_held_to_what_it_was_the_first_time(hub: Hub, shelf: ModelStore, tmp_path: Path) -> None:
     shelf.install(TINY)
     shelf.remove(TINY.name)
     hub.files["owner/tiny/onnx/model.onnx"] = (colourful(tmp_path / "b", "b") / "tiny.onnx").read_bytes() + b"\x12\x00"
@@ -101,7 +101,7 @@ def test_a_file_is_held_to_what_it_was_the_first_time(hub: Hub, shelf: Shelf, tm
     assert json.loads((shelf.folder / "lock.json").read_text())["owner/tiny/onnx/model.onnx"]["commit"] == COMMIT
 
 
-def test_a_branch_that_moved_on_does_not_move_the_library(hub: Hub, shelf: Shelf) -> None:
+def test_a_branch_that_moved_on_does_not_move_the_library(hub: Hub, shelf: ModelStore) -> None:
     shelf.install(TINY)
     shelf.remove(TINY.name)
     hub.commit = "b" * 40  # the old commit is not served any more, and the new one is not asked for
@@ -110,41 +110,41 @@ def test_a_branch_that_moved_on_does_not_move_the_library(hub: Hub, shelf: Shelf
     assert hub.asked[-1][1].startswith(f"/owner/tiny/resolve/{COMMIT}/")
 
 
-def test_a_known_digest_is_held_to_from_the_first_time_on(hub: Hub, shelf: Shelf) -> None:
+def test_a_known_digest_is_held_to_from_the_first_time_on(hub: Hub, shelf: ModelStore) -> None:
     known = replace(TINY, files=(replace(FILE, sha256="0" * 64),))
     with pytest.raises(UntrustedModel, match="000000000000… is what it must have"):
         shelf.install(known)
     assert not list((shelf.folder / ".downloads").glob("*"))
 
 
-def test_a_page_in_place_of_weights_is_refused(hub: Hub, shelf: Shelf) -> None:
+def test_a_page_in_place_of_weights_is_refused(hub: Hub, shelf: ModelStore) -> None:
     hub.files["owner/tiny/onnx/model.onnx"] = b"<!DOCTYPE html><p>Too many requests"
     with pytest.raises(UntrustedModel, match="is a web page"):
         shelf.install(TINY)
     assert shelf.names() == []
 
 
-def test_a_login_page_is_told_from_a_hub(hub: Hub, shelf: Shelf) -> None:
+def test_a_login_page_is_told_from_a_hub(hub: Hub, shelf: ModelStore) -> None:
     hub.plain = True
     with pytest.raises(ServiceAway, match="no hub"):
         shelf.install(TINY)
 
 
 @pytest.mark.parametrize(("status", "says"), [(401, "HF_TOKEN"), (403, "HF_TOKEN"), (500, "answers 500")])
-def test_what_the_hub_refuses_is_explained(hub: Hub, shelf: Shelf, status: int, says: str) -> None:
+def test_what_the_hub_refuses_is_explained(hub: Hub, shelf: ModelStore, status: int, says: str) -> None:
     hub.status = status
     with pytest.raises(ServiceAway, match=says):
         shelf.install(TINY)
 
 
 def test_a_file_larger_than_any_model_is_not_begun(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sosie.embedders.hub._MOST", 50)
+    monkeypatch.setattr("sosie.networks.hub._MOST", 50)
     with pytest.raises(UntrustedModel, match="more than a model may have"):
         fetch(FILE, tmp_path / "d", Lock(tmp_path / "lock.json"))
     assert [method for method, _, _ in hub.asked] == ["HEAD"]
 
 
-def test_without_a_network_the_bundled_model_is_named(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_network_the_bundled_model_is_named(shelf: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(ServiceAway, match="sosie models use bundled"):
         shelf.install(TINY)
@@ -153,7 +153,7 @@ def test_without_a_network_the_bundled_model_is_named(shelf: Shelf, monkeypatch:
         shelf.install(TINY)
 
 
-def test_weights_of_timm_become_a_network(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_timm_become_a_network(tmp_path: Path, shelf: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     timm = pytest.importorskip("timm", reason="weights of timm need the train extra")
     import torch
     from safetensors.torch import save
@@ -184,7 +184,7 @@ def test_weights_of_timm_become_a_network(tmp_path: Path, shelf: Shelf, monkeypa
 
 
 def test_a_torchscript_of_another_server_becomes_a_network(
-    hub: Hub, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, shelf: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch", reason="a TorchScript needs the train extra")
     monkeypatch.setenv("HF_TOKEN", "secret")
@@ -201,7 +201,7 @@ def test_a_torchscript_of_another_server_becomes_a_network(
         shelf.install(replace(TINY, name="other", kind="torchscript", files=(replace(file, repo="/cdn"),)))
 
 
-def test_a_token_is_shown_to_the_hub_alone(hub: Hub, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_is_shown_to_the_hub_alone(hub: Hub, shelf: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "secret")
     shelf.install(TINY)
     assert "Bearer secret" in hub.tokens

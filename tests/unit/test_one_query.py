@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import sosie
+from sosie.analysis.regions import Parts
 from sosie.library import Library
-from sosie.sight import Parts
 from sosie.types import Box, SearchResult
 from tests.detectors import write_network
 from tests.networks import coloured_folder, two_towers

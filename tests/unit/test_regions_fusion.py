@@ -88,7 +88,7 @@ def test_too_many_squares_to_look_at_are_still_scored(tmp_path: Path, monkeypatc
     with sosie.open(tmp_path / "lib") as lib:
         lib.add(folder_of(tmp_path / "pictures", 16), regions=["pooled"])
         looked = lib.search(1, regions=["pooled"], k=5)
-        monkeypatch.setattr("sosie.region_search.EXACT_UNTIL", 0)  # candidates then come from whole pictures alone
+        monkeypatch.setattr("sosie.query.regions.EXACT_UNTIL", 0)  # candidates then come from whole pictures alone
         alone = lib.search(1, regions=["pooled"], k=5)
     assert [(hit.id, hit.score) for hit in alone] == [(hit.id, hit.score) for hit in looked]
     assert all(set(hit.evidence["parts"]) == {"whole", "pooled"} for hit in alone)

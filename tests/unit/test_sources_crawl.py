@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.sources import open_source
-from sosie.sources.addresses import Internet
 from sosie.sources.bridge import iterate
-from sosie.sources.crawl import CrawlSource, Policy
-from sosie.sources.download import Outcome
-from sosie.sources.frontier import Budget
-from sosie.sources.html import PagePicture, parse_page
-from sosie.sources.sitemap import is_sitemap, parse_sitemap
+from sosie.sources.web.addresses import Internet
+from sosie.sources.web.crawl import CrawlSource, Policy
+from sosie.sources.web.download import Outcome
+from sosie.sources.web.frontier import Budget
+from sosie.sources.web.html import PagePicture, parse_page
+from sosie.sources.web.sitemap import is_sitemap, parse_sitemap
 from sosie.testing.internet import SmallInternet
 from sosie.testing.servers import Answer, PictureServer, Seen
 

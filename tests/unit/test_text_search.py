@@ -13,7 +13,7 @@ from PIL import Image
 
 import sosie
 from sosie.cli import main
-from sosie.embedders.shelf import Shelf
+from sosie.embedders.store import ModelStore
 from sosie.embedders.text import Words
 from sosie.errors import UntrustedModel, UsageError
 from sosie.library import Library
@@ -90,7 +90,7 @@ def test_the_cut_of_a_long_text_and_the_fill_of_a_short_one(tmp_path: Path) -> N
     raw = json.loads(described.read_text())
     raw["text"]["pad"] = 4  # "dark": zeros
     described.write_text(json.dumps(raw))
-    shelf = Shelf(tmp_path / "models")
+    shelf = ModelStore(tmp_path / "models")
     found = shelf.add(tmp_path / "m")
     assert found.text is not None
     words = Words(found.text)
@@ -105,7 +105,7 @@ def test_a_text_tower_that_was_changed_is_refused(tmp_path: Path, file: str) -> 
     data[-30] ^= 1
     (folder / file).write_bytes(data)
     with pytest.raises(UntrustedModel):
-        Shelf(tmp_path / "models").add(folder)
+        ModelStore(tmp_path / "models").add(folder)
 
 
 def test_the_command_line_searches_by_words(lib: Library, capsys: pytest.CaptureFixture[str]) -> None:

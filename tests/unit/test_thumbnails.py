@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sosie.analysis.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
 from sosie.errors import MissingExtra, UsageError
 from sosie.library import Library
-from sosie.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
 from tests.pictures import folder_of, jpeg
 
 NAME = "ab" * 32

@@ -15,7 +15,7 @@ from sosie.catalogue import AddRegions
 from sosie.cli import main
 from sosie.errors import DamagedError
 from sosie.library import Library
-from sosie.transfer import export, load
+from sosie.maintenance.transfer import export, load
 from sosie.types import Region
 from tests.pictures import folder_of
 

@@ -31,7 +31,7 @@ from sosie.sources.keeping import KeepingOriginals
 from sosie.types import Source
 
 if TYPE_CHECKING:
-    from sosie.fleet import Fleet
+    from sosie.ray import Fleet
 
 __all__ = ["add"]
 
@@ -158,7 +158,7 @@ def fleet_at(address: str | None) -> AbstractContextManager[Fleet | None]:
     """Connect to a Ray cluster, where one is asked for."""
     if address is None:
         return nullcontext()
-    from sosie.fleet import connect
+    from sosie.ray import connect
 
     return connect(address)
 

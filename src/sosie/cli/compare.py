@@ -15,7 +15,7 @@ from sosie.copies.compare import ANALYSE, PARAMS, Comparison, side_of
 from sosie.copies.compare import compare as compare_sides
 from sosie.elastic import read_url
 from sosie.errors import SosieError
-from sosie.questions import bytes_of
+from sosie.query.encode import bytes_of
 from sosie.verify.calibration import shipped_calibration
 
 __all__ = ["compare"]

@@ -15,10 +15,10 @@ import sosie
 from sosie.cli.options import JsonOption
 from sosie.cli.output import emit_json
 from sosie.cli.search import write_sheet
-from sosie.demo.gallery import Gallery, GalleryItem, draw_gallery
-from sosie.demo.source import GallerySource
 from sosie.errors import UsageError
 from sosie.types import SearchResult
+from sosie_gallery.gallery import Gallery, GalleryItem, draw_gallery
+from sosie_gallery.source import GallerySource
 
 __all__ = ["demo"]
 

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 import sosie
-from sosie.cli.checkup import Finding, examine
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import SosieError
+from sosie.maintenance.checkup import Finding, examine
 
 __all__ = ["doctor"]
 
@@ -50,7 +50,9 @@ def _mend(lib: sosie.Library, finding: Finding) -> bool:
     try:
         with lib.catalogue.writing("sosie doctor"):
             if finding.still():
-                finding.mend()
+                said = finding.mend()
+                if isinstance(said, str):
+                    note(said)
             return not finding.still()
     except (SosieError, OSError) as error:
         note(f"{finding.what}: {error}")

@@ -13,10 +13,10 @@ from sosie.cli.add import _stop_on_interrupt
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.progress import progress_of
-from sosie.embedders.published import PUBLISHED
 from sosie.errors import NotFound, UnknownName
 from sosie.models.listing import ModelRow
 from sosie.models.trial import Trial
+from sosie.networks.published import PUBLISHED
 from sosie.registry import nearest
 
 __all__ = ["app"]

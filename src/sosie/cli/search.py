@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import sosie
+from sosie.analysis.regions import Parts
 from sosie.cli.options import (
     DetectorOption,
     JsonOption,
@@ -21,8 +22,7 @@ from sosie.cli.options import (
 )
 from sosie.cli.output import emit_json, note
 from sosie.errors import SosieError, UsageError
-from sosie.questions import Asked, with_words
-from sosie.sight import Parts
+from sosie.query.encode import Asked, with_words
 from sosie.types import SearchResult
 
 __all__ = ["search"]

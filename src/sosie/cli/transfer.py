@@ -10,9 +10,9 @@ import typer
 import sosie
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
-from sosie.transfer import Moved
-from sosie.transfer import export as write
-from sosie.transfer import load as read
+from sosie.maintenance.transfer import Moved
+from sosie.maintenance.transfer import export as write
+from sosie.maintenance.transfer import load as read
 
 __all__ = ["export", "import_"]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from sosie.alterations import alter, names
-from sosie.copies.query import CopyQuery
 from sosie.errors import UsageError
+from sosie.query.copy_query import CopyQuery
 from sosie.types import Picture, Pixels
 from sosie.verify.calibration import Calibration, calibration_error, fit_calibration, shipped_calibration, terms
 from sosie.verify.evidence import PairEvidence, examine

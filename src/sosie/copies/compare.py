@@ -10,13 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sosie.analysis import pixel_digest
-from sosie.copies.analysis import coarse_extractor, extractor
-from sosie.copies.candidates import Candidate
-from sosie.copies.verdicts import Decided, Judged, judge
+from sosie.analysis.features import coarse_extractor, extractor
+from sosie.analysis.fingerprints import Codes, fingerprint, hamming, variants
+from sosie.analysis.worker import pixel_digest
 from sosie.errors import BadPicture
-from sosie.fingerprints import Codes, fingerprint, hamming, variants
 from sosie.present.text import visible
+from sosie.query.candidates import Candidate
+from sosie.query.judge import Decided, Judged, judge
 from sosie.types import Picture, Pixels, Verdict
 from sosie.verify.calibration import Calibration
 from sosie.verify.certificate import Certificate, certify, jpeg_quality

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sosie.catalogue import PictureRecord, Store
-from sosie.copies.finder import CopyFinder
+from sosie.query.finder import CopyFinder
 from sosie.types import SearchResult
 
 __all__ = ["Bridge", "DuplicateGroup", "DuplicateReport", "Match", "find_duplicates", "group_matches", "plan"]

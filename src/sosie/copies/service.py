@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sosie.analysis.features import analyse_query
 from sosie.catalogue import Store
-from sosie.copies.analysis import analyse_query
 from sosie.copies.calibrate import (
     ENOUGH_PICTURES,
     LEAST_PICTURES,
@@ -24,12 +24,12 @@ from sosie.copies.calibrate import (
     held_out_error,
     try_alterations,
 )
-from sosie.copies.candidates import Nearest
 from sosie.copies.compare import ANALYSE, Comparison, compare, side_of
 from sosie.copies.duplicates import DuplicateReport, find_duplicates
-from sosie.copies.finder import CALIBRATION, MAX_FALSE_RATE, CopyFinder, Prepared
-from sosie.copies.query import CopyQuery, query_of
 from sosie.errors import BadPicture, NotFound, UsageError
+from sosie.query.candidates import Nearest
+from sosie.query.copy_query import CopyQuery, query_of
+from sosie.query.finder import CALIBRATION, MAX_FALSE_RATE, CopyFinder, Prepared
 from sosie.types import FloatMatrix, Picture, Pixels, SearchResult
 from sosie.verify.calibration import Calibration, shipped_calibration
 from sosie.verify.evidence import examine
@@ -74,7 +74,7 @@ class Copies:
         """Compute the local features that lack; about 30 ms a picture and process, once."""
         if not len(self.finder.unprepared()) or self._host.catalogue.read_only:
             return Prepared(0, ())
-        with self._host.pool("sosie.copies.analysis:analyse_reference", workers) as pool:
+        with self._host.pool("sosie.analysis.features:analyse_reference", workers) as pool:
             return self.finder.prepare(self._host.read, pool, in_flight=4 * workers, progress=progress)
 
     def find_many(
@@ -90,7 +90,7 @@ class Copies:
 
         ``asked`` is read as answers are taken, a few pictures ahead.
         """
-        with self._host.pool("sosie.copies.analysis:analyse_query", workers) as pool:
+        with self._host.pool("sosie.analysis.features:analyse_query", workers) as pool:
             waiting: deque[tuple[str, str, Future[Mapping[str, Any]]]] = deque()
             for name, data in asked:
                 waiting.append((name, hashlib.sha256(data).hexdigest(), pool.submit(data)))

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from sosie.embedders.onnx import OnnxEmbedder, read_description
-from sosie.embedders.published import PUBLISHED
-from sosie.embedders.shelf import Shelf
+from sosie.embedders.store import ModelStore
 from sosie.errors import NotFound, UnknownName, UsageError
+from sosie.networks.published import PUBLISHED
 from sosie.registry import EMBEDDERS, nearest, resolve
 from sosie.types import Embedder
 
 __all__ = ["embedder_of", "full_name"]
 
 
-def embedder_of(name: str, shelf: Shelf) -> Embedder:
+def embedder_of(name: str, shelf: ModelStore) -> Embedder:
     """Return the embedder of a name: a description's path, a model of the library's own, or one of Sosie's.
 
     Raises UnknownName with the nearest known name, NotFound, UntrustedModel.

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from sosie.embedders.preprocessing import to_tensor
-from sosie.embedders.published import WITH_WORDS
 from sosie.embedders.text import TextTower, Words, read_text_tower
-from sosie.embedders.together import Together
+from sosie.embedders.together import MicroBatcher
 from sosie.errors import NotFound, UntrustedModel, UsageError
-from sosie.networks import open_network, require_outputs
+from sosie.networks.published import WITH_WORDS
+from sosie.networks.runtime import open_network, require_outputs
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Picture, Preprocessing
 
 __all__ = ["POOLS", "Classes", "Description", "OnnxEmbedder", "pooled", "read_description", "unit"]
@@ -118,12 +118,12 @@ class OnnxEmbedder:
         self._session: Any = None
         self._words: Words | None = None
         self._lock = Lock()
-        self._together: Together | None = None
+        self._together: MicroBatcher | None = None
 
     def share_cores(self, threads: int) -> None:
         """Serve many callers: embed what they ask for together, on so many cores; before the first call."""
         self._threads = threads
-        self._together = Together(self._embed)
+        self._together = MicroBatcher(self._embed)
 
     @property
     def spec(self) -> EmbedderSpec:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from sosie.errors import MissingExtra, NotFound, UntrustedModel, UsageError
-from sosie.networks import open_network, require_outputs
+from sosie.networks.runtime import open_network, require_outputs
 from sosie.types import FloatMatrix
 
 __all__ = ["TextTower", "Words", "read_text_tower"]

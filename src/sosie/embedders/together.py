@@ -12,7 +12,7 @@ from threading import Condition
 
 from sosie.types import FloatMatrix, Picture
 
-__all__ = ["Together"]
+__all__ = ["MicroBatcher"]
 
 _FEW = 4  # pictures of one call that others wait for; more are a batch already and run beside
 
@@ -30,7 +30,7 @@ class _Call:
         return self.vectors is not None or self.error is not None
 
 
-class Together:
+class MicroBatcher:
     """Calls ``run`` for one caller at a time, with all the pictures that wait by then. Thread-safe.
 
     It has no thread of its own: one of those who wait runs the network for all of them. ``run`` returns the vectors

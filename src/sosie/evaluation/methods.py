@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from sosie.analysis.fingerprints import BITS, MIN_QUALITY, hamming, variants
 from sosie.catalogue import Space
 from sosie.errors import BadPicture, UnknownName
 from sosie.evaluation.copies import Answer, Method
-from sosie.fingerprints import BITS, MIN_QUALITY, hamming, variants
 from sosie.library import Library
 from sosie.registry import nearest
 from sosie.types import FloatMatrix, Picture

@@ -8,16 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sosie.analysis import analysis_params
+from sosie.analysis.regions import RegionExtractor
+from sosie.analysis.worker import analysis_params
 from sosie.catalogue import Space, Store, View
 from sosie.decode import DecodePool
-from sosie.questions import Questions
-from sosie.sight import Sight
+from sosie.query.encode import QueryEncoder
 from sosie.types import Embedder, FloatMatrix, Picture
 
 if TYPE_CHECKING:
-    from sosie.copies.hits import HitVerifier
     from sosie.copies.service import Copies
+    from sosie.query.verifier import HitVerifier
 
 __all__ = ["Engine"]
 
@@ -66,7 +66,7 @@ class Engine:
         """The decode workers that serve queries. They start at once; asking early hides their start."""
         with self._lock:
             if self._pool is None:
-                self._pool = self.start_pool("sosie.analysis:analyse_query", 1)
+                self._pool = self.start_pool("sosie.analysis.worker:analyse_query", 1)
             return self._pool
 
     def start_pool(self, analyse: str, workers: int) -> DecodePool:
@@ -74,14 +74,14 @@ class Engine:
         return DecodePool(workers, analyse=analyse, params=self.params)
 
     @cached_property
-    def sight(self) -> Sight:
+    def sight(self) -> RegionExtractor:
         """What is seen in pictures: the library's detector, its segmenter, the kinds of regions that it keeps."""
-        return Sight(self._catalogue, self.embedder)
+        return RegionExtractor(self._catalogue, self.embedder)
 
     @cached_property
-    def questions(self) -> Questions:
+    def questions(self) -> QueryEncoder:
         """Turns what people ask into vectors of the first space."""
-        return Questions(
+        return QueryEncoder(
             catalogue=self._catalogue,
             view=self._view(self.spaces[0]),
             embedder=self.embedder,
@@ -93,7 +93,7 @@ class Engine:
     @cached_property
     def verifier(self) -> HitVerifier:
         """Judges what a search found by what is stored of it."""
-        from sosie.copies.hits import HitVerifier
+        from sosie.query.verifier import HitVerifier
 
         return HitVerifier(self._catalogue, model=self.spaces[-1].name)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from sosie.catalogue import Store
 from sosie.catalogue.specs import spec_hash
-from sosie.embedders.published import Published
 from sosie.models.trial import read_figure
+from sosie.networks.published import Published
 from sosie.types import Embedder
 
 __all__ = ["ModelRow", "row_of", "row_of_published"]

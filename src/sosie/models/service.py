@@ -11,13 +11,13 @@ from typing import Protocol
 from sosie.catalogue import Catalogue, Space, Store
 from sosie.catalogue.specs import spec_hash
 from sosie.embedders.choose import embedder_of, full_name
-from sosie.embedders.published import PUBLISHED
-from sosie.embedders.shelf import Shelf
+from sosie.embedders.store import ModelStore
 from sosie.errors import SosieError, UsageError
-from sosie.indexing import Indexing
 from sosie.ingest import AddReport, Progress
+from sosie.maintenance.indexes import Indexing
 from sosie.models.listing import ModelRow, row_of, row_of_published
 from sosie.models.trial import read_trial, require_better
+from sosie.networks.published import PUBLISHED
 from sosie.registry import EMBEDDERS
 
 __all__ = ["Models"]
@@ -43,7 +43,7 @@ class _Library(Protocol):
     @property
     def files(self) -> Catalogue: ...
     @property
-    def shelf(self) -> Shelf: ...
+    def shelf(self) -> ModelStore: ...
     @property
     def model_in_use(self) -> str: ...
     def with_model(self, name: str) -> AbstractContextManager[_Seen]: ...
@@ -85,7 +85,7 @@ class Models:
                 self._library.shelf.install(PUBLISHED[name], progress=progress)
 
     def add(self, package: str | os.PathLike[str], *, name: str | None = None) -> str:
-        """Copy a model package into the library and return its name; see `Shelf.add` for what it raises.
+        """Copy a model package into the library and return its name; see `ModelStore.add` for what it raises.
 
         A package is a folder with a JSON description and the ONNX file that it names, or that description.
         """

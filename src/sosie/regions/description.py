@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sosie.errors import NotFound, UntrustedModel
-from sosie.networks import digest_of
+from sosie.networks.runtime import digest_of
 from sosie.registry import nearest
 
 __all__ = ["Description", "Input", "read_description", "shipped"]

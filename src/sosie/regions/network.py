@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from sosie.errors import UntrustedModel
-from sosie.networks import open_network, require_outputs
+from sosie.networks.runtime import open_network, require_outputs
 from sosie.regions.description import Description
 from sosie.regions.fitting import Fitted, fit
 from sosie.registry import nearest

@@ -22,7 +22,7 @@ from sosie.server.strict import only_known
 
 if TYPE_CHECKING:
     from sosie.library import Library
-    from sosie.sources.addresses import Internet
+    from sosie.sources.web.addresses import Internet
 
 __all__ = ["create_app"]
 

@@ -18,9 +18,9 @@ from sosie.server.job import Job
 if TYPE_CHECKING:
     from sosie.copies.compare import Comparison
     from sosie.copies.duplicates import DuplicateReport
-    from sosie.copies.query import CopyQuery
     from sosie.decode import DecodePool
     from sosie.library import Library
+    from sosie.query.copy_query import CopyQuery
     from sosie.types import SearchResult
     from sosie.verify.features import Features
 
@@ -54,7 +54,7 @@ class CopyDesk:
             if stored is not None:
                 return stored
         data, engine = self._bytes(asked), self._library.engine
-        analysed = self._workers("sosie.copies.analysis:analyse_query", engine.params).submit(data).result()
+        analysed = self._workers("sosie.analysis.features:analyse_query", engine.params).submit(data).result()
         sha256 = hashlib.sha256(data).hexdigest()
         return engine.copies.query(sha256, sha256, analysed)
 
@@ -70,7 +70,7 @@ class CopyDesk:
     def compare(self, first: bytes | int, second: int) -> dict[str, Any]:
         """Return the verdict on two pictures, what was done to the second to make the first, and matched points."""
         from sosie.copies.compare import ANALYSE, PARAMS, compare, side_of
-        from sosie.copies.finder import MAX_FALSE_RATE
+        from sosie.query.finder import MAX_FALSE_RATE
 
         pool = self._workers(ANALYSE, PARAMS)
         sides = [side_of(_name(asked), self._bytes(asked), pool) for asked in (first, second)]

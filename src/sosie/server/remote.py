@@ -8,7 +8,7 @@ from sosie.errors import BadPicture
 from sosie.server.problems import Problem
 
 if TYPE_CHECKING:
-    from sosie.sources.addresses import Internet
+    from sosie.sources.web.addresses import Internet
 
 __all__ = ["Remote"]
 
@@ -28,7 +28,7 @@ class Remote:
         """Return the bytes at a URL; raise BadPicture where there is no picture to be had, Problem 503 when busy."""
         import httpx
 
-        from sosie.sources.client import Limits, SafeClient
+        from sosie.sources.web.client import Limits, SafeClient
 
         if self._running >= _AT_ONCE:
             raise Problem(503, "busy", "too many addresses are being fetched: try again", headers={"Retry-After": "2"})

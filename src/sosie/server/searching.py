@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sosie.questions import Asked, with_words
+from sosie.analysis.regions import Parts
+from sosie.query.encode import Asked, with_words
 from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.problems import Problem
 from sosie.server.state import State
 from sosie.server.uploads import find_upload, keep_upload
-from sosie.sight import Parts
 from sosie.types import Box, Region, SearchResult
 
 __all__ = ["DEEPEST", "Page", "Question", "answer", "objects_of"]

@@ -23,7 +23,7 @@ from sosie.server.work import WorkQueue
 if TYPE_CHECKING:
     from sosie.library import Library
     from sosie.server.projection import MapCache
-    from sosie.sources.addresses import Internet
+    from sosie.sources.web.addresses import Internet
 
 __all__ = ["State", "make_state", "state_of"]
 

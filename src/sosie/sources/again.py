@@ -12,7 +12,7 @@ from sosie.sources.uris import MEMBER, path_of_uri
 from sosie.types import ImageRef
 
 if TYPE_CHECKING:
-    from sosie.sources.download import Download, Outcome
+    from sosie.sources.web.download import Download, Outcome
 
 __all__ = ["KnownPlaces", "OwnPictures"]
 
@@ -21,7 +21,7 @@ class KnownPlaces:
     """Iterates given URIs, all found below one ``root``; files with the stamp that they have now."""
 
     def __init__(self, root: str, uris: Sequence[str], *, download: Download | None = None) -> None:
-        from sosie.sources.download import Download  # brings asyncio
+        from sosie.sources.web.download import Download  # brings asyncio
 
         self._root = root
         self._download = download or Download()

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sosie.sources.links import is_web
+from sosie.sources.web.links import is_web
 from sosie.types import ImageRef, Source
 
 if TYPE_CHECKING:
-    from sosie.sources.download import Outcome
+    from sosie.sources.web.download import Outcome
 
 __all__ = ["KeepingOriginals", "original_of"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sosie.errors import UsageError
 
 if TYPE_CHECKING:
-    from sosie.sources.download import Download
+    from sosie.sources.web.download import Download
 
 __all__ = ["SourceOptions"]
 
@@ -54,9 +54,9 @@ class SourceOptions:
 
     def download(self) -> Download:
         """Return the downloader that these options ask for."""
-        from sosie.sources.addresses import Internet
-        from sosie.sources.download import Download  # brings asyncio
-        from sosie.sources.validators import Validators
+        from sosie.sources.web.addresses import Internet
+        from sosie.sources.web.download import Download  # brings asyncio
+        from sosie.sources.web.validators import Validators
 
         return Download(
             internet=Internet(allow_private=self.allow_private),

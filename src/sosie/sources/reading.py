@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.sources.files import read_regular_file
-from sosie.sources.links import is_web
 from sosie.sources.open import kind_of, open_source
 from sosie.sources.uris import MEMBER, path_of_uri
+from sosie.sources.web.links import is_web
 from sosie.types import ImageRef
 
 if TYPE_CHECKING:
-    from sosie.sources.download import Download, Outcome
+    from sosie.sources.web.download import Download, Outcome
 
 __all__ = ["read_each", "read_uri"]
 
@@ -29,7 +29,7 @@ def read_uri(uri: str) -> bytes:
     Raises BadPicture where they cannot be read, UsageError for a scheme unknown here.
     """
     if is_web(uri):
-        from sosie.sources.download import Download  # brings asyncio
+        from sosie.sources.web.download import Download  # brings asyncio
 
         ((_, outcome),) = Download().stream([ImageRef(uri)])
         if isinstance(outcome, BadPicture):

@@ -20,10 +20,10 @@ from typing import Any, TypeAlias
 from sosie.errors import DamagedError, SourceUnreachable, UsageError
 from sosie.sources.columns import Kind, guess_kinds, labels_of
 from sosie.sources.dataset import Attributes, Dataset, load_dataset
-from sosie.sources.download import Download
-from sosie.sources.links import LinkSource, uri_of_link
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import uri_of_path
+from sosie.sources.web.download import Download
+from sosie.sources.web.links import LinkSource, uri_of_link
 from sosie.types import ImageRef, LabelValue
 
 __all__ = ["SqliteDatasetSource"]

@@ -12,10 +12,10 @@ from typing import Any, TextIO
 
 from sosie.errors import DamagedError, MissingExtra, SourceUnreachable, UsageError
 from sosie.sources.columns import SAMPLE, Row, Table, guess_kinds, guess_place, labels_of
-from sosie.sources.download import Download
-from sosie.sources.links import LinkSource, uri_of_link
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import uri_of_path
+from sosie.sources.web.download import Download
+from sosie.sources.web.links import LinkSource, uri_of_link
 from sosie.types import ImageRef
 
 __all__ = ["UrlListSource", "read_rows"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from sosie.analysis.fingerprints import MIN_QUALITY, hamming
 from sosie.errors import UnknownName, UsageError
 from sosie.evaluation.relevance import LabelSets, choose_keys, label_sets
-from sosie.fingerprints import MIN_QUALITY, hamming
 from sosie.library import Library
 from sosie.registry import nearest
 from sosie.training.settings import Settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from sosie.analysis import analysis_params
+from sosie.analysis.worker import analysis_params
 from sosie.decode import DecodePool
 from sosie.errors import BadPicture, NotFound
 from sosie.library import Library
@@ -19,7 +19,7 @@ _IN_FLIGHT = 256
 def inputs_of(library: Library, ids: Ids, preprocessing: Preprocessing) -> Iterator[tuple[int, Pixels | str]]:
     """Yield each picture's row and the pixels that the network takes, in order, or why it cannot be used."""
     with DecodePool(
-        os.cpu_count() or 1, analyse="sosie.analysis:analyse", params=analysis_params(preprocessing)
+        os.cpu_count() or 1, analyse="sosie.analysis.worker:analyse", params=analysis_params(preprocessing)
     ) as pool:
         away: dict[int, str] = {}
 

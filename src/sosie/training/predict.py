@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sosie.embedders.onnx import Classes, OnnxEmbedder, read_description
-from sosie.embedders.shelf import DESCRIPTION
+from sosie.embedders.store import DESCRIPTION
 from sosie.library import Library
 from sosie.training.pictures import inputs_of
 from sosie.types import FloatMatrix, Ids, LabelValue, Picture

@@ -1,0 +1,103 @@
+"""What is made of pictures on their way into a library: decoded ones become rows and vectors.
+
+`ingest` does this beside its decode workers, and a worker of a cluster does it beside its own: there is one such code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sosie.analysis.regions import Stage
+from sosie.catalogue.records import AddRegions, ContentRow
+from sosie.embedders.onnx import OnnxEmbedder
+from sosie.errors import BadPicture
+from sosie.types import Embedder, FloatMatrix, Picture
+
+__all__ = ["Decoding", "Embedded", "Pool", "Recognised", "embed"]
+
+
+class Pool(Protocol):
+    """What is needed of a decode pool."""
+
+    def submit(self, data: bytes) -> Future[Mapping[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """A picture that is being decoded: the digest and the size of its bytes, and the analysis to come."""
+
+    sha256: bytes
+    size: int
+    analysed: Future[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """All that the catalogue needs of a picture: its row, its vector (dim,) of all heads side by side, its regions."""
+
+    row: ContentRow
+    vector: FloatMatrix
+    regions: Mapping[int, AddRegions] = field(default_factory=dict)  # by the id of their space
+
+    @property
+    def sha256(self) -> bytes:
+        return self.row.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A picture that need not be decoded: the library was said to hold its bytes."""
+
+    sha256: bytes
+
+
+def embed(
+    pictures: Sequence[Decoding], embedder: Embedder, stages: Sequence[Stage] = ()
+) -> dict[bytes, Embedded | BadPicture]:
+    """Wait for the decoders, run the network once, and return what became of each picture, by its digest.
+
+    ``stages`` find regions, which are embedded beside the whole pictures.
+    """
+    found: dict[bytes, Embedded | BadPicture] = {}
+    decoded: list[tuple[Decoding, Mapping[str, Any]]] = []
+    for each in pictures:
+        try:
+            decoded.append((each, each.analysed.result()))
+        except BadPicture as error:
+            found[each.sha256] = error
+    if decoded:
+        vectors, regions = _vectors([analysed for _, analysed in decoded], embedder, stages)
+        for (each, analysed), vector, parts in zip(decoded, vectors, regions, strict=True):
+            found[each.sha256] = Embedded(_row(each, analysed), vector, parts)
+    return found
+
+
+def _vectors(
+    analysed: Sequence[Mapping[str, Any]], embedder: Embedder, stages: Sequence[Stage]
+) -> tuple[FloatMatrix, list[dict[int, AddRegions]]]:
+    """Return the vectors of whole pictures (n, dim), and the regions of each by the id of their space."""
+    inputs = [Picture(a["input"], a["width"], a["height"], a["format"]) for a in analysed]
+    if any(stage.wants_maps for stage in stages):
+        assert isinstance(embedder, OnnxEmbedder)  # or the stage could not have been made
+        vectors, maps = embedder.embed_with_maps(inputs)
+        found = [(stage.space.id, stage.find(analysed, maps)) for stage in stages]
+    else:
+        vectors = embedder.embed(inputs)
+        found = [(stage.space.id, stage.find(analysed, None)) for stage in stages]
+    return vectors, [{space: each[row] for space, each in found} for row in range(len(analysed))]
+
+
+def _row(picture: Decoding, analysed: Mapping[str, Any]) -> ContentRow:
+    return ContentRow(
+        sha256=picture.sha256,
+        size=picture.size,
+        format=analysed["format"],
+        width=analysed["width"],
+        height=analysed["height"],
+        pixels=analysed["pixels"],
+        pdq=analysed["pdq"],
+        pdq_quality=analysed["pdq_quality"],
+    )

@@ -1,0 +1,77 @@
+"""What is made of one picture in a decode worker, for the library and for queries alike.
+
+Everything here runs beside the decoder, so that only small results travel, and imports no more than it needs, so that a
+worker starts quickly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from sosie.analysis.fingerprints import fingerprint
+from sosie.embedders.preprocessing import prepare
+from sosie.types import Picture, Pixels, Preprocessing
+
+__all__ = ["NO_EXTRAS", "ONLY_WORKING", "analyse", "analyse_query", "analysis_params", "pixel_digest"]
+
+WORKING_SIDE = 360  # the decoder keeps at least so many pixels on the shorter side: an eighth of a 12 MP photo
+MAX_WORKING_SIDE = 1024  # the longer side of what is kept of a query
+
+# What a pool is told of one picture: a search by a whole picture needs neither fingerprint nor pixels, which cost a
+# quarter of its analysis.
+NO_EXTRAS: Mapping[str, Any] = {"without": ["fingerprint", "working"]}
+ONLY_WORKING: Mapping[str, Any] = {"without": ["fingerprint"]}
+
+
+def analysis_params(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return the parameters that make ``analyse`` prepare pictures for a network."""
+    return {"side": max(WORKING_SIDE, preprocessing.side), "preprocessing": asdict(preprocessing)}
+
+
+def analyse(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Reduce a decoded picture to what the catalogue and the network need of it.
+
+    ``params["without"]`` lists what is left out: ``fingerprint``, and ``working`` of a query.
+    """
+    how: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in params["preprocessing"].items()}
+    found: dict[str, Any] = {
+        "format": picture.format,
+        "width": picture.width,
+        "height": picture.height,
+        "pixels": pixel_digest(picture),
+        "input": prepare(picture, Preprocessing(**how)).pixels,
+    }
+    if "fingerprint" not in params.get("without", ()):
+        hashed = fingerprint(picture)
+        found |= {"pdq": hashed.bits, "pdq_quality": hashed.quality}
+    return found
+
+
+def analyse_query(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Do the same for a query, and keep its pixels for boxes, thumbnails and verification."""
+    found = analyse(picture, params)
+    if "working" not in params.get("without", ()):
+        found["working"] = _working(picture.pixels)
+    return found
+
+
+def _working(pixels: Pixels) -> Pixels:
+    if max(pixels.shape[:2]) <= MAX_WORKING_SIDE:
+        return pixels
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((MAX_WORKING_SIDE, MAX_WORKING_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    return np.asarray(image)
+
+
+def pixel_digest(picture: Picture) -> bytes:
+    """Digest the picture's own size and its decoded pixels: equal for files that differ only in how they are stored."""
+    digest = hashlib.sha256(f"{picture.width},{picture.height};{picture.pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(picture.pixels).data)
+    return digest.digest()[:16]

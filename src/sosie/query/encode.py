@@ -1,0 +1,305 @@
+"""What people ask, made into vectors: files, bytes, pictures of the library, parts, sums and differences."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from sosie.analysis.regions import Parts, RegionExtractor
+from sosie.analysis.worker import NO_EXTRAS, ONLY_WORKING
+from sosie.catalogue import Space, Store, View
+from sosie.embedders.onnx import OnnxEmbedder, unit
+from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
+from sosie.networks.published import WITH_WORDS
+from sosie.present.text import visible
+from sosie.query.crop import Crops, crop
+from sosie.query.query import Query
+from sosie.regions.pooled import pooled_regions
+from sosie.sources.reading import read_uri
+from sosie.types import Embedder, FloatMatrix, Picture, Pixels, Text
+
+__all__ = ["Asked", "Decoding", "QueryEncoder", "bytes_of", "terms_of", "with_words"]
+
+_WHOLE = Parts()
+_WORDS = "text:"
+_TERM = re.compile(r"\s+([+-])\s+")
+
+
+class _Pool(Protocol):
+    def submit(self, data: bytes, params: Mapping[str, Any] | None = None) -> Future[Mapping[str, Any]]: ...
+
+
+class Decoding:
+    """A picture at the workers. ``whole`` asks for no more than a search by all of it needs.
+
+    ``future`` is done when the workers are.
+    """
+
+    def __init__(self, asked: Asked, data: bytes, pool: _Pool, *, whole: bool) -> None:
+        self._asked, self._data, self._pool, self._whole = asked, data, pool, whole
+        self.sha256 = hashlib.sha256(data).digest()
+        self.future = pool.submit(data, NO_EXTRAS if whole else ONLY_WORKING)
+
+    def at(self, pool: _Pool, *, whole: bool) -> Decoding:
+        """Return this, or what begins anew because other workers are asked for, or more than has been."""
+        enough = self._pool is pool and (whole or not self._whole)
+        return self if enough else Decoding(self._asked, self._data, pool, whole=whole)
+
+    def result(self) -> Mapping[str, Any]:
+        """Wait for what the workers found; raise BadPicture with the picture's name."""
+        try:
+            return self.future.result()
+        except BadPicture as error:
+            raise error if isinstance(self._asked, bytes) else error.named(visible(_name(self._asked))) from error
+
+    def picture(self) -> Picture:
+        """Wait for what the network, or whoever takes parts, is to see; raise BadPicture."""
+        found = self.result()
+        seen = found["input" if self._whole else "working"]
+        return Picture(seen, found["width"], found["height"], found["format"])
+
+    def shown(self) -> Pixels:
+        """Return the picture itself, decoded once more where a search did without: few answers are verified."""
+        pixels: Pixels = self.at(self._pool, whole=False).result()["working"]
+        return pixels
+
+
+Asked: TypeAlias = str | os.PathLike[str] | bytes | int | Picture | Text | tuple[tuple[float, Any], ...] | Decoding
+"""A query: a path, ``"a.jpg + b.jpg - text:at night"``, a picture's bytes, the id of a picture of the library, a
+Picture, a Text, a picture that is being decoded (`Library.decode_ahead`), or a sum of those: pairs of a sign (1 or -1)
+and a summand."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One summand of a query: its vector (dim,), those by which it is searched in spaces of regions, and its facts."""
+
+    vector: FloatMatrix
+    by_space: Mapping[int, FloatMatrix] = field(default_factory=dict)
+    crop: Crops | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def in_space(self, space: int) -> FloatMatrix:
+        """Return what it adds to the vectors of another summand in a space."""
+        return self.by_space[space][0] if space in self.by_space else self.vector
+
+
+class QueryEncoder:
+    """Turns what people ask of one space into vectors, with one run of the decoders and the network for all of it."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: Store,
+        view: View,
+        embedder: Embedder,
+        sight: RegionExtractor,
+        pool: Callable[[], _Pool],
+        read: Callable[[int], bytes],
+    ) -> None:
+        self._catalogue, self._view, self._embedder, self._sight = catalogue, view, embedder, sight
+        self._pool, self._read = pool, read
+
+    def encode(
+        self, asked: Sequence[Asked], parts: Parts = _WHOLE, spaces: Mapping[str, Space] | None = None
+    ) -> list[Query]:
+        """Return one query for each of ``asked``; ``parts`` takes a part of each, and the objects of its first picture.
+
+        ``spaces`` are those of regions that will be searched, by their kind: the query gets vectors for each.
+        """
+        terms = [terms_of(each) for each in asked]
+        others = replace(parts, objects=False)  # only the first picture of a sum is searched object by object
+        flat = [(term, others if at else parts) for each in terms for at, (_, term) in enumerate(each)]
+        seen = self._see(flat, spaces or {})
+        queries, at = [], 0
+        for each, group in zip(asked, terms, strict=True):
+            queries.append(
+                _sum(
+                    _name(each),
+                    group,
+                    seen[at : at + len(group)],
+                    whole=parts.whole,
+                )
+            )
+            at += len(group)
+        return queries
+
+    def _see(self, asked: Sequence[tuple[Asked, Parts]], spaces: Mapping[str, Space]) -> list[_Seen]:
+        """Decode what has to be decoded, take its parts, and embed everything in one run of the network."""
+        facts: list[dict[str, Any]] = [{} for _ in asked]
+        decoded = bool(set(spaces) - {"objects"})  # what masks and squares are made of is not stored
+        masked = any(kind.startswith("mask:") for kind in spaces)  # squares are of what the network sees anyway
+        stored = {
+            at: each for at, (each, parts) in enumerate(asked) if isinstance(each, int) and not (parts.given or decoded)
+        }
+        pictures = {at: each for at, (each, _) in enumerate(asked) if isinstance(each, Picture)}
+        words = {at: self._embed_words(each) for at, (each, _) in enumerate(asked) if isinstance(each, Text)}
+        decoding = {}
+        for at, (each, taken) in enumerate(asked):
+            if isinstance(each, int):
+                facts[at] = {"exclude": each}
+            elif isinstance(each, Picture):
+                facts[at] = {"shown": partial(getattr, each, "pixels")}
+            if at not in stored and not isinstance(each, Picture | Text | tuple):
+                decoding[at] = self._decode(each, whole=not (taken.given or masked))
+                facts[at] |= {"sha256": decoding[at].sha256, "shown": decoding[at].shown}
+        if decoding:  # the network and the vectors are loaded while the workers decode
+            if isinstance(self._embedder, OnnxEmbedder):
+                self._embedder.warm_up()
+            self._view.warm_up()
+        for at, wanted in decoding.items():
+            pictures[at] = wanted.picture()
+            facts[at] |= {"pixels": wanted.result()["pixels"]}
+        looks = {at: self._look(each, *asked[at]) for at, each in pictures.items()}
+        found = self._embed(looks, spaces)
+        for at, content_id in stored.items():
+            found[at] = _Seen(self._stored_vector(content_id))
+        for at, vector in words.items():
+            found[at] = _Seen(vector)
+        return [replace(found[at], facts=facts[at]) for at in range(len(asked))]
+
+    def decode_ahead(self, data: bytes, *, whole: bool = True) -> Decoding:
+        """Begin to decode a picture, without waiting for it."""
+        return Decoding(data, data, self._pool(), whole=whole)
+
+    def _decode(self, asked: str | os.PathLike[str] | bytes | int | Decoding, *, whole: bool) -> Decoding:
+        if isinstance(asked, Decoding):
+            return asked.at(self._pool(), whole=whole)
+        data = self._read(asked) if isinstance(asked, int) else bytes_of(asked)
+        return Decoding(asked, data, self._pool(), whole=whole)
+
+    def _look(self, picture: Picture, asked: Asked, parts: Parts) -> Crops:
+        """Take the parts of a picture; its name, which costs a digest, is for what is said of them."""
+        return crop(picture, parts, self._sight, name=_name(asked)) if parts.given else Crops(picture)
+
+    def _embed(self, looks: Mapping[int, Crops], spaces: Mapping[str, Space]) -> dict[int, _Seen]:
+        """Embed what is looked at, its objects, and what each kind of regions sees in it, in one run."""
+        masks = {kind: kind.removeprefix("mask:") for kind in spaces if kind.startswith("mask:")}
+        pictures: list[Picture] = []
+        for each in looks.values():
+            pictures += [each.picture, *each.crops]
+            pictures += [self._masked(each, wanted) for wanted in masks.values()]
+        if not pictures:
+            return {}
+        pooled = spaces.get("pooled")
+        maps = None
+        if pooled and isinstance(self._embedder, OnnxEmbedder):
+            vectors, maps = self._embedder.embed_with_maps(pictures)
+        else:
+            vectors = self._embedder.embed(pictures)
+        vectors = vectors[:, : self._view.space.dim]
+        found, row = {}, 0
+        for at, each in looks.items():
+            crops = vectors[row + 1 : row + 1 + len(each.crops)]
+            by_space = {}
+            if crops.size:
+                by_space[spaces["objects"].id if "objects" in spaces else self._view.space.id] = crops
+            for nth, kind in enumerate(masks):
+                by_space[spaces[kind].id] = vectors[row + 1 + len(crops) + nth][None]
+            if pooled and maps is not None:
+                by_space[pooled.id] = pooled_regions(maps[row : row + 1])[1][0]
+            found[at] = _Seen(vectors[row], by_space, each)
+            row += 1 + len(crops) + len(masks)
+        return found
+
+    def _masked(self, seen: Crops, wanted: str) -> Picture:
+        """Return a picture with the mask by which the library's were embedded; one that was masked already stays."""
+        return seen.picture if "mask" in seen.about else crop(seen.picture, Parts(mask=wanted), self._sight).picture
+
+    def _embed_words(self, text: Text) -> FloatMatrix:
+        embed_text = getattr(self._embedder, "embed_text", None)
+        if embed_text is None:
+            raise UsageError(f"{self._embedder.spec.name} knows no words: {WITH_WORDS}")
+        vector: FloatMatrix = embed_text([text.words])[0]
+        return vector
+
+    def _stored_vector(self, content_id: int) -> FloatMatrix:
+        vector = self._catalogue.vector(self._view.space, content_id)
+        if vector is None:
+            raise UnknownName(f"the library has no picture {content_id}; `sosie labels` and a search show ids")
+        return vector
+
+
+def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen], *, whole: bool) -> Query:
+    """Add up the summands of a query, in every space; only the first may have several vectors in one."""
+    signs = np.array([sign for sign, _ in group], np.float32)
+    by_space = {
+        space: unit(vectors + sum(s * each.in_space(space) for s, each in zip(signs[1:], seen[1:], strict=True)))
+        for space, vectors in seen[0].by_space.items()
+    }
+    alone = len(group) == 1 and group[0][0] > 0
+    names = [name] if alone else [("- " if sign < 0 else "") + _name(term) for sign, term in group]
+    facts = dict(seen[0].facts) if len(seen) == 1 else {}
+    return Query(
+        name,
+        unit((signs[:, None] * np.stack([each.vector for each in seen])).sum(axis=0, keepdims=True))[0],
+        terms=tuple(zip(names, (each.vector for each in seen), strict=True)),
+        parts=seen[0].crop.objects if seen[0].crop else (),
+        vectors=by_space,
+        about=seen[0].crop.about if seen[0].crop else {},
+        # a part of a picture is not the picture: it is no answer to itself only where it is searched whole
+        **(facts if whole else {}),
+    )
+
+
+def bytes_of(asked: str | os.PathLike[str] | bytes) -> bytes:
+    """Return the bytes of a picture given by path, URI or as they are; raise NotFound, BadPicture."""
+    if isinstance(asked, bytes):
+        return asked
+    text = os.fspath(asked)
+    try:
+        return read_uri(text if "://" in text else Path(text).absolute().as_uri())
+    except BadPicture as error:
+        if error.reason == "missing":
+            raise NotFound(f"there is no picture at {text}: check the path") from error
+        raise error.named(visible(text)) from error
+
+
+def terms_of(asked: Asked) -> list[tuple[float, Asked]]:
+    """Split ``a.jpg + b.jpg - text:at night``, pictures that are added first; a file of that very name is one picture.
+
+    What is added first may be searched by its parts, and words have none.
+    """
+    if isinstance(asked, tuple):
+        terms = list(asked)
+    elif not isinstance(asked, str) or Path(asked).exists():
+        return [(1.0, asked)]
+    else:
+        first, *rest = _TERM.split(asked.strip())
+        pairs = zip(rest[::2], rest[1::2], strict=True)
+        split = [(1.0, first), *((1.0 if sign == "+" else -1.0, term) for sign, term in pairs)]
+        terms = [(sign, Text(term[len(_WORDS) :]) if term.startswith(_WORDS) else term) for sign, term in split]
+    return sorted(terms, key=lambda term: term[0] < 0 or isinstance(term[1], Text))
+
+
+def with_words(asked: Asked | None, text: str | None) -> Asked:
+    """Return a query with words added to it; raise UsageError where there is neither."""
+    if asked is None:
+        if text is None:
+            raise UsageError("search with a picture, with words, or with both")
+        return Text(text)
+    return asked if text is None else (*terms_of(asked), (1.0, Text(text)))
+
+
+def _name(asked: Asked) -> str:
+    if isinstance(asked, bytes | Decoding):
+        sha256 = hashlib.sha256(asked).digest() if isinstance(asked, bytes) else asked.sha256
+        return f"bytes:{sha256.hex()[:16]}"
+    if isinstance(asked, int):
+        return f"id:{asked}"
+    if isinstance(asked, Picture):
+        return "picture"
+    if isinstance(asked, Text):
+        return _WORDS + asked.words
+    if isinstance(asked, tuple):
+        return " ".join(("+ " if sign > 0 else "- ") + _name(each) for sign, each in asked).removeprefix("+ ")
+    return os.fspath(asked)

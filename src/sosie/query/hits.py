@@ -1,0 +1,49 @@
+"""Hits made of pictures that were found: what each is to the query where bytes or pixels say so, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sosie.catalogue import PictureRecord, RegionRow, Store
+from sosie.query.query import Query
+from sosie.types import Hit, Verdict
+
+__all__ = ["make_hit", "same_pictures"]
+
+
+def make_hit(
+    position: int,
+    record: PictureRecord,
+    score: float,
+    same: Verdict | None,
+    *,
+    evidence: Mapping[str, Any] | None = None,
+    region: RegionRow | None = None,
+) -> Hit:
+    """Return the answer at one position: what the picture is to the query, and why."""
+    return Hit(
+        rank=position,
+        id=record.id,
+        uri=record.uris[0],
+        score=min(float(score), 1.0),  # stored vectors are rounded, and so not quite of unit length
+        verdict=same or Verdict.SIMILAR,
+        labels=record.labels,
+        region=region.region.box if region else None,
+        evidence={**_evidence(same or Verdict.SIMILAR, record.uris), **(evidence or {})},
+    )
+
+
+def same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
+    """Return the pictures that need no likeness: the same bytes, the same pixels."""
+    if query.sha256 is None and query.pixels is None:
+        return {}
+    return catalogue.same(query.sha256, query.pixels)
+
+
+def _evidence(verdict: Verdict, uris: Sequence[str]) -> dict[str, Any]:
+    why = {
+        Verdict.IDENTICAL: {"bytes": "equal SHA-256"},
+        Verdict.SAME_PIXELS: {"pixels": "equal when decoded"},
+    }.get(verdict, {})
+    return {**why, **({"other_locations": list(uris[1:])} if len(uris) > 1 else {})}

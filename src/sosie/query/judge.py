@@ -1,0 +1,81 @@
+"""What a picture is to another, said from the evidence: the typed verdict of a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sosie.query.candidates import Candidate
+from sosie.types import Box, Verdict
+from sosie.verify.evidence import PairEvidence
+
+__all__ = ["CERTAIN", "Decided", "Judged", "judge"]
+
+CERTAIN = 60.0  # log-odds of what needs no evidence
+_WHOLE = 0.5  # a copy that shows less of the reference, or is less of the query, is said to be contained
+_MOST = 0.9999  # a probability that a finite calibration may state
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person said of a pair, or nothing."""
+
+    decision: str = ""
+
+    @classmethod
+    def of(cls, a: str, b: str, decisions: Mapping[tuple[str, str], str]) -> Decided:
+        """Look a pair up by the hex SHA-256 of both."""
+        return cls(decisions.get((min(a, b), max(a, b)), ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict on one candidate; ``odds`` are log-odds, so that sure answers still have an order."""
+
+    id: int
+    verdict: Verdict
+    odds: float
+    evidence: Mapping[str, Any]
+    region: Box | None = None
+    decided: bool = False
+
+    @property
+    def probability(self) -> float:
+        """How sure it is that the pair is a copy; 1 only for what needs no evidence or a person said."""
+        if self.odds >= CERTAIN:
+            return 1.0
+        value = float(1 / (1 + np.exp(-self.odds)))
+        return 0.0 if self.decided else min(_MOST, value)
+
+    @classmethod
+    def same(cls, content_id: int, verdict: Verdict) -> Judged:
+        """Return the verdict on the same bytes or the same pixels."""
+        identical = verdict is Verdict.IDENTICAL
+        why = {"bytes": "equal SHA-256"} if identical else {"pixels": "equal when decoded"}
+        return cls(content_id, verdict, CERTAIN + (1 if identical else 0), why)
+
+
+def judge(
+    candidate: Candidate, evidence: PairEvidence, odds: float, *, cut_off: float, decided: Decided = Decided()
+) -> Judged:
+    """Say what a candidate is to the query; a person's decision outweighs the evidence."""
+    facts = {**evidence.to_json(), "stages": list(candidate.stages)}
+    if decided.decision:
+        facts["decision"] = decided.decision
+    if decided.decision == "not_a_copy":
+        return Judged(candidate.id, Verdict.SIMILAR, -CERTAIN, facts, decided=True)
+    if decided.decision in ("same_picture", "keep_both"):
+        odds = CERTAIN if decided.decision == "same_picture" else odds
+    verdict = _typed(evidence) if 1 / (1 + np.exp(-odds)) >= cut_off else Verdict.SIMILAR
+    region = evidence.matched_reference if verdict is Verdict.CONTAINS else None
+    return Judged(candidate.id, verdict, odds, facts, region)
+
+
+def _typed(evidence: PairEvidence) -> Verdict:
+    if evidence.matrix is None:
+        return Verdict.ALTERED_COPY
+    whole = min(evidence.query_overlap, evidence.reference_overlap)
+    return Verdict.ALTERED_COPY if whole >= _WHOLE else Verdict.CONTAINS

@@ -1,0 +1,34 @@
+"""What a worker tells of one picture, as the bytes that travel: the frames of the decode workers, never pickles."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from io import BufferedReader, BytesIO
+
+from sosie.analysis.embedding import Embedded, Recognised
+from sosie.catalogue.records import ContentRow
+from sosie.decode.wire import pack_answer, pack_refusal, read_answer
+from sosie.errors import BadPicture
+
+__all__ = ["Made", "pack", "unpack"]
+
+Made = Embedded | Recognised | BadPicture
+
+
+def pack(made: Made) -> bytes:
+    """Return the bytes of an outcome."""
+    if isinstance(made, BadPicture):
+        return b"".join(pack_refusal("bad", made.reason, made.detail))
+    if isinstance(made, Recognised):
+        return b"".join(pack_answer({"sha256": made.sha256}))
+    return b"".join(pack_answer({**asdict(made.row), "vector": made.vector}))
+
+
+def unpack(frame: bytes) -> Made:
+    """Return the outcome that `pack` wrote; raise ProtocolError for anything else."""
+    answer = read_answer(BufferedReader(BytesIO(frame)), max_bytes=len(frame))
+    if "bad" in answer:
+        return BadPicture(*answer["bad"])
+    values = dict(answer["ok"])
+    vector = values.pop("vector", None)
+    return Recognised(values["sha256"]) if vector is None else Embedded(ContentRow(**values), vector)
