@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from importlib import import_module
 from pathlib import Path
 
@@ -59,3 +60,10 @@ def test_a_library_is_used_only_at_home(library: str, homes: set[str]) -> None:
     pattern = re.compile(rf"^\s*(?:import|from)\s+{library}\b", re.MULTILINE)
     users = [str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*.py") if pattern.search(p.read_text(encoding="utf-8"))]
     assert [user for user in users if not any(user.startswith(home) for home in homes)] == []
+
+
+def test_the_page_shows_the_rows_that_are_checked() -> None:
+    root = Path(__file__).parents[2]
+    tools = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    rows = "".join(f"    {row}\n" for row in tools["importlinter"]["contracts"][0]["layers"])
+    assert rows in (root / "docs/explanation/architecture.md").read_text(encoding="utf-8")
