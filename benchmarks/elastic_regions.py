@@ -29,9 +29,9 @@ from tests.services import elastic  # noqa: E402
 from sosie.catalogue import AddContent, AddRegions, ContentRow, Space  # noqa: E402
 from sosie.catalogue.elastic import ElasticCatalogue  # noqa: E402
 from sosie.elastic import read_url  # noqa: E402
+from sosie.query.query import Query  # noqa: E402
 from sosie.query.regions import KindView, answer_by_regions  # noqa: E402
 from sosie.regions.fusion import Weights  # noqa: E402
-from sosie.search import Query  # noqa: E402
 from sosie.types import EmbedderSpec, Head, ImageRef, Preprocessing, Region  # noqa: E402
 
 DIM, K, PARTS, QUERIES, BATCH = 256, 10, 3, 50, 100
