@@ -36,7 +36,8 @@ def answer(
     started = time.perf_counter()
     # one more than asked for, since a picture of the library is not an answer to itself
     found = view.find(np.stack([query.vector for query in queries]), k + 1, condition)
-    asked = _Asked(catalogue, condition, found.records, k)
+    same = 1.0 if found.index.get("metric", "dot") == "dot" else 0.0
+    asked = _Asked(catalogue, condition, found.records, k, same)
     hits = [
         _hits(query, ids[ids >= 0], scores[ids >= 0], asked)
         for query, ids, scores in zip(queries, found.ids, found.scores, strict=True)
@@ -56,6 +57,7 @@ class _Asked:
     condition: Condition | None
     records: Mapping[int, PictureRecord]  # those that came along with the neighbours
     k: int
+    same: float  # the score of a picture with itself
 
     def records_of(self, ids: Sequence[int]) -> dict[int, PictureRecord]:
         lacking = [i for i in ids if i not in self.records]
@@ -72,7 +74,7 @@ def _hits(query: Query, ids: Ids, scores: FloatMatrix, asked: _Asked) -> tuple[H
     same = same_pictures(query, asked.catalogue)
     first = asked.met_by([i for i in same if i != query.exclude])
     pairs = [(i, s) for i, s in zip(ids.tolist(), scores.tolist(), strict=True) if i != query.exclude]
-    ranked = rank.put_first([i for i, _ in pairs], [s for _, s in pairs], first, asked.k)
+    ranked = rank.put_first([i for i, _ in pairs], [s for _, s in pairs], first, asked.k, same=asked.same)
     records = asked.records_of([i for i, _ in ranked])
     kept = [(i, score) for i, score in ranked if i in records]
     return tuple(make_hit(position, records[i], score, same.get(i)) for position, (i, score) in enumerate(kept, 1))

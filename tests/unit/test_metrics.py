@@ -216,8 +216,12 @@ def naive_index_recall(ids: np.ndarray, scores: np.ndarray, exact: np.ndarray, k
     right = wanted = 0
     for row, value, best in zip(ids, scores, exact, strict=True):
         there = [v for v in best[:k] if v > -np.inf]
-        good = {i for i, v in zip(row[:k], value[:k], strict=True) if i >= 0 and there and v >= there[-1] - 1e-6}
-        right, wanted = right + min(len(good), len(there)), wanted + len(there)
+        last = there[-1] if there else np.inf
+        mine = {int(i): v for i, v in zip(row[:k], value[:k], strict=True) if i >= 0}
+        sure = sum(v > last + 1e-6 for v in mine.values())
+        tied = sum(abs(v - last) <= 1e-6 for v in mine.values())
+        places = len(there) - sum(v > last + 1e-6 for v in there)
+        right, wanted = right + sure + min(tied, places), wanted + len(there)
     return right / wanted if wanted else float("nan")
 
 

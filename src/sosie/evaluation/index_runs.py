@@ -6,7 +6,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sosie.errors import SosieError, UsageError
 from sosie.evaluation.collection import Collection
 from sosie.evaluation.metrics import index_recall
 from sosie.evaluation.runs import Run, open_run, write_csv, write_run
+from sosie.indexes.flat import Metric, score_rows, top_k
 from sosie.registry import local_indexes, resolve
 from sosie.types import FloatMatrix, Index
 
@@ -27,12 +28,19 @@ _SETTINGS = 16  # search settings tried for each kind, spread over what there is
 
 @dataclass(frozen=True, slots=True)
 class _Bench:
-    """Vectors to index, queries that are not among them, and the exact answers."""
+    """Vectors to index, queries that are not among them, and the exact answers by one metric."""
 
     vectors: FloatMatrix
     queries: FloatMatrix
     exact_scores: FloatMatrix
     k: int
+    metric: Metric = "dot"
+
+    def by(self, metric: Metric) -> _Bench:
+        """Return the same queries with the exact answers of another metric."""
+        if metric == self.metric:
+            return self
+        return replace(self, metric=metric, exact_scores=top_k(self.vectors, self.queries, self.k, metric)[1])
 
 
 def measure_indexes(
@@ -74,8 +82,7 @@ def _bench(vectors: FloatMatrix, *, k: int, queries: int, seed: int) -> _Bench:
     order = np.random.default_rng(seed).permutation(len(vectors))
     held = max(1, min(queries, len(vectors) // 10))
     asked, kept = vectors[np.sort(order[:held])], vectors[np.sort(order[held:])]
-    exact = np.sort(asked @ kept.T, axis=1)[:, ::-1][:, :k]
-    return _Bench(np.ascontiguousarray(kept), np.ascontiguousarray(asked), np.ascontiguousarray(exact), k)
+    return _Bench(kept, asked, top_k(kept, asked, k)[1], k)
 
 
 def _measure(kind: str, bench: _Bench, note: Callable[[str], None]) -> Iterator[dict[str, Any]]:
@@ -109,9 +116,10 @@ def _settings(index: Index) -> list[Mapping[str, Any]]:
 
 
 def _search(index: Index, bench: _Bench) -> dict[str, Any]:
+    bench = bench.by(getattr(index, "metric", "dot"))
     ids, _ = index.search(bench.queries, bench.k)
-    true = np.einsum("qd,qkd->qk", bench.queries, bench.vectors[np.maximum(ids, 0)])
-    recall = index_recall(ids, np.where(ids >= 0, true, -np.inf), bench.exact_scores, k=bench.k)
+    true = score_rows(bench.vectors, bench.queries, ids, bench.metric)  # ids are rows here
+    recall = index_recall(ids, true, bench.exact_scores, k=bench.k)
     return {"recall": recall, **_rates(index, bench)}
 
 

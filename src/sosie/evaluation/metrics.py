@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sosie.indexes.recall import count_found, count_true
+
 __all__ = [
     "Ranks",
     "average_precision",
@@ -232,22 +234,21 @@ def index_recall(
     """Return the share of the ``k`` nearest that an index found, ties allowed (as faiss contrib/evaluation does).
 
     ``found_scores`` (q, ≥k) are the true scores of ``found_ids``, not the index's own; ``exact_scores`` (q, ≥k)
-    those of exact search, -inf where there are fewer than k. An answer counts where it is as near as the k-th
-    nearest; -1 and repeated ids never do.
+    those of exact search, best first, -inf where there are fewer than k. What is nearer than the k-th nearest has to
+    be found itself, what ties with it stands for one another; -1 and repeated ids never count.
     """
     ids, scores, exact = found_ids[:, :k], found_scores[:, :k], exact_scores[:, :k]
-    wanted = (exact > -np.inf).sum(axis=1)
+    wanted = count_true(exact)
     if wanted.sum() == 0:
         return float("nan")
-    last = np.where(exact > -np.inf, exact, np.inf).min(axis=1)
     ordered = np.sort(ids, axis=1)
     order = np.argsort(ids, axis=1, kind="stable")
     repeated = np.zeros(ids.shape, dtype=bool)
     again = np.zeros(ids.shape, dtype=bool)
     again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     np.put_along_axis(repeated, order, again, axis=1)
-    good = (ids >= 0) & ~repeated & (scores >= last[:, None] - tolerance)
-    return float(np.minimum(good.sum(axis=1), wanted).sum() / wanted.sum())
+    good = np.where((ids >= 0) & ~repeated, scores, -np.inf)
+    return float(count_found(good, exact, np.full(len(ids), tolerance)).sum() / wanted.sum())
 
 
 def mean(values: Floats) -> float:

@@ -18,7 +18,7 @@ from sosie.arrays import load_array
 from sosie.errors import UsageError
 from sosie.indexes.allowed import Allowed
 from sosie.indexes.checks import check_allow, check_build, check_k, check_queries
-from sosie.indexes.flat import Metric, Rows, Vectors, pad, top_k, top_k_of
+from sosie.indexes.flat import Metric, Rows, Vectors, pad, score_rows, top_k, top_k_of
 from sosie.types import FloatMatrix, Ids
 
 __all__ = ["RowIndex", "threads"]
@@ -130,6 +130,16 @@ class RowIndex(ABC):
         if allow is None:
             return self._answer(*top_k(self._vectors, queries, k, self.metric), k)
         return self._answer(*top_k_of(self._vectors, queries, k, self._allowed(allow).rows, self.metric), k)
+
+    def score(self, queries: FloatMatrix, ids: Ids) -> FloatMatrix:
+        """Return the exact scores (q, m) of some ids (q, m) that this index holds or -1, which scores -inf.
+
+        What two indexes answer can be merged by these: they are one arithmetic, whatever found the ids.
+        """
+        if len(self) == 0:
+            return np.full(ids.shape, -np.inf, np.float32)
+        rows = np.where(ids >= 0, np.searchsorted(self._ids, ids), -1)
+        return score_rows(self._vectors, queries, rows, self.metric)
 
     def save(self, folder: str) -> None:
         """Write ids.npy, vectors.npy and the kind's own files into an existing folder."""

@@ -7,19 +7,33 @@ coordinates whose signs differ.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sosie.types import FloatMatrix
 
-__all__ = ["Metric", "Rows", "Vectors", "best_of", "pad", "rerank", "scores_of", "top_k", "top_k_of"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Rows",
+    "Vectors",
+    "best_of",
+    "pad",
+    "rerank",
+    "score_rows",
+    "scores_of",
+    "tolerance",
+    "top_k",
+    "top_k_of",
+]
 
 Rows: TypeAlias = npt.NDArray[np.int64]
 Row: TypeAlias = npt.NDArray[np.float32]
 Vectors: TypeAlias = npt.NDArray[Any]  # (n, dim) float32, perhaps mapped from a file
 Metric: TypeAlias = Literal["dot", "manhattan", "hamming"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 
 _SLACK = 8  # candidates beyond k that are scored again, so that rounding cannot drop a tie
 _EPSILON = 2e-6  # more than two float32 sums of one inner product can differ, for unit vectors
@@ -39,12 +53,21 @@ def top_k(vectors: Vectors, queries: FloatMatrix, k: int, metric: Metric = "dot"
     k = min(k, len(vectors))
     if k == 0 or len(queries) == 0:
         return np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32)
-    if metric != "dot":
-        everyone = np.arange(len(vectors))
-        return _stack([best_of(vectors, query, everyone, k, metric) for query in queries])
-    if len(queries) < _FEW_QUERIES or len(vectors) < _FEW_ROWS:
+    if metric == "hamming":
+        return _top_k_hamming(vectors, queries, k)
+    many = len(queries) >= _FEW_QUERIES or metric != "dot"
+    if many and len(vectors) >= _FEW_ROWS:
+        return _top_k_faiss(vectors, queries, k, metric)
+    if metric == "dot":
         return _top_k_blas(vectors, queries, k)
-    return _top_k_faiss(vectors, queries, k)
+    everyone = np.arange(len(vectors))
+    return _stack([best_of(vectors, query, everyone, k, metric) for query in queries])
+
+
+def tolerance(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return how far apart two float32 sums of one score may lie: nearer than that, scores tie."""
+    slack: npt.NDArray[Any] = _EPSILON * np.maximum(1.0, np.abs(scores))
+    return slack
 
 
 def top_k_of(
@@ -84,6 +107,10 @@ def best_of(vectors: Vectors, query: Row, rows: Rows, k: int, metric: Metric = "
         [scores_of(vectors[rows[at : at + _BLOCK]], query, metric) for at in range(0, len(rows), _BLOCK)]
         or [np.empty(0, np.float32)]
     )
+    return _sorted(rows, scores, k)
+
+
+def _sorted(rows: Rows, scores: Row, k: int) -> tuple[Rows, Row]:
     if len(rows) > 4 * k:
         kth = np.partition(scores, len(rows) - k)[len(rows) - k]
         near = scores >= kth
@@ -108,6 +135,15 @@ def rerank(
     vectors: Vectors, queries: FloatMatrix, near: Rows, k: int, metric: Metric = "dot"
 ) -> tuple[Rows, FloatMatrix]:
     """Score candidates ``near`` (q, m) exactly and return the k best of each; row -1 means no candidate."""
+    scores = score_rows(vectors, queries, near, metric)
+    order = np.lexsort((near, -scores))[:, :k]
+    if len(order) == 1:
+        return near[:, order[0]], scores[:, order[0]]
+    return np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def score_rows(vectors: Vectors, queries: FloatMatrix, near: Rows, metric: Metric = "dot") -> FloatMatrix:
+    """Return the exact scores (q, m) of rows ``near`` (q, m), -inf for row -1."""
     if metric == "dot":
         starts = range(0, len(queries), _TOGETHER)
         parts = [_dots(vectors, queries[at : at + _TOGETHER], near[at : at + _TOGETHER]) for at in starts]
@@ -119,10 +155,7 @@ def rerank(
     missing = near < 0
     if missing.any():
         scores[missing] = -np.inf
-    order = np.lexsort((near, -scores))[:, :k]
-    if len(order) == 1:
-        return near[:, order[0]], scores[:, order[0]]
-    return np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
+    return scores
 
 
 def pad(ids: npt.NDArray[np.int64], scores: FloatMatrix, k: int) -> tuple[npt.NDArray[np.int64], FloatMatrix]:
@@ -157,20 +190,38 @@ def _top_k_blas(vectors: Vectors, queries: FloatMatrix, k: int) -> tuple[Rows, F
 
 def _best(vectors: Vectors, query: Row, products: Row, k: int) -> tuple[Rows, Row]:
     """Pick the k best of all rows; everything that ties with the k-th is looked at."""
-    kth = float(np.partition(products, len(products) - k)[len(products) - k])
-    near = np.flatnonzero(products >= kth - _EPSILON * max(1.0, abs(kth)))
+    kth = np.partition(products, len(products) - k)[len(products) - k]
+    near = np.flatnonzero(products >= kth - tolerance(kth))
     return best_of(vectors, query, near, k)
 
 
-def _top_k_faiss(vectors: Vectors, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
+def _top_k_faiss(vectors: Vectors, queries: FloatMatrix, k: int, metric: Metric) -> tuple[Rows, FloatMatrix]:
     import faiss
 
     wide = min(len(vectors), k + _SLACK)
-    fast, near = faiss.knn(queries, vectors, wide, metric=faiss.METRIC_INNER_PRODUCT)
-    rows, scores = rerank(vectors, queries, near, k)
-    margin = _EPSILON * np.maximum(1.0, np.abs(fast[:, k - 1]))
+    by_product = metric == "dot"
+    fast, near = faiss.knn(queries, vectors, wide, metric=faiss.METRIC_INNER_PRODUCT if by_product else faiss.METRIC_L1)
+    if not by_product:
+        fast = -fast
+    rows, scores = rerank(vectors, queries, near, k, metric)
     # More ties than the slack holds: only a look at all rows can order them.
-    crowded = np.flatnonzero(fast[:, -1] >= fast[:, k - 1] - margin) if wide < len(vectors) else ()
-    for at in crowded:
-        rows[at], scores[at] = _best(vectors, queries[at], vectors @ queries[at], k)
+    tied = fast[:, -1] >= fast[:, k - 1] - tolerance(fast[:, k - 1])
+    for at in np.flatnonzero(tied) if wide < len(vectors) else ():
+        if by_product:
+            rows[at], scores[at] = _best(vectors, queries[at], vectors @ queries[at], k)
+        else:
+            rows[at], scores[at] = best_of(vectors, queries[at], np.arange(len(vectors)), k, metric)
     return rows, scores
+
+
+def _top_k_hamming(vectors: Vectors, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
+    codes, everyone = _signs(vectors), np.arange(len(vectors))
+    differing = (np.bitwise_count(codes ^ one).sum(axis=1, dtype=np.int32) for one in _signs(queries))
+    return _stack([_sorted(everyone, -each.astype(np.float32), k) for each in differing])
+
+
+def _signs(vectors: Vectors) -> npt.NDArray[np.uint64]:
+    """Return one bit a number (n, words), gathered in blocks to bound memory."""
+    blocks = [np.packbits(vectors[at : at + _BLOCK] > 0, axis=1) for at in range(0, len(vectors), _BLOCK)]
+    packed = np.concatenate(blocks)
+    return np.ascontiguousarray(np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))).view(np.uint64)

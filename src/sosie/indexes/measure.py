@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sosie.indexes.flat import Row, top_k
+from sosie.indexes.flat import Metric, Row, Vectors, score_rows, tolerance, top_k
+from sosie.indexes.recall import count_found
 from sosie.types import FloatMatrix, Ids, Index
 
 __all__ = ["Bench", "Measured", "hold_out", "measure", "measure_as_it_is", "meets"]
 
-_TIE = 2e-6  # scores this near are one score, so that ties count as found
 _Z = 1.96  # 95 % confidence
 _SINGLE = 200  # queries asked one by one
 _PATIENCE = 0.3  # seconds spent on the latency of one setting
@@ -22,11 +22,23 @@ _PATIENCE = 0.3  # seconds spent on the latency of one setting
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Queries (q, dim), the score of each one's k-th true neighbour (q,)."""
+    """Queries (q, dim) that are not among the ``vectors`` (n, dim) of ``ids`` (n,), and the true scores.
+
+    ``truth`` (q, k) are the scores of each query's true neighbours by ``metric``, best first.
+    """
 
     queries: FloatMatrix
-    kth: Row
+    ids: Ids
+    vectors: Vectors
     k: int
+    metric: Metric
+    truth: FloatMatrix
+
+    def by(self, metric: Metric) -> Bench:
+        """Return the same queries with the truth of another metric."""
+        if metric == self.metric:
+            return self
+        return replace(self, metric=metric, truth=top_k(self.vectors, self.queries, self.k, metric)[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +67,30 @@ class Measured:
         }
 
 
-def hold_out(vectors: FloatMatrix, ids: Ids, *, queries: int, k: int, seed: int) -> tuple[Bench, FloatMatrix, Ids]:
-    """Take ``queries`` vectors out; return the bench and the vectors and ids that remain."""
+def hold_out(
+    vectors: FloatMatrix, ids: Ids, *, queries: int, k: int, seed: int, metric: Metric = "dot"
+) -> tuple[Bench, FloatMatrix, Ids]:
+    """Take ``queries`` vectors out of those of ascending ``ids``; return the bench and what remains of both."""
     chosen = np.sort(np.random.default_rng(seed).choice(len(vectors), queries, replace=False))
     remain = np.ones(len(vectors), bool)
     remain[chosen] = False
     rest, asked = vectors[remain], vectors[chosen]
-    scores = top_k(rest, asked, k)[1]
-    return Bench(queries=asked, kth=scores[:, -1], k=scores.shape[1]), rest, ids[remain]
+    scores = top_k(rest, asked, k, metric)[1]
+    bench = Bench(asked, ids[remain], rest, k=scores.shape[1], metric=metric, truth=scores)
+    return bench, rest, bench.ids
 
 
 def measure(index: Index, bench: Bench) -> Measured:
-    """Search ``bench`` with ``index``: all at once for recall and throughput, then one by one for latency."""
+    """Search ``bench`` with ``index``: all at once for recall and throughput, then one by one for latency.
+
+    Recall is measured by the index's own metric, and by exact scores of the ids that it returns, not by its own.
+    """
+    bench = bench.by(getattr(index, "metric", "dot"))
     index.search(bench.queries[:8], bench.k)  # the first search reads pages and starts threads
     started = time.perf_counter()
-    found, scores = index.search(bench.queries, bench.k)
+    found, _ = index.search(bench.queries, bench.k)
     took = time.perf_counter() - started
-    share = _recalls(found, scores, bench)
+    share = _recalls(found, bench)
     mean = float(share.mean())
     half = _Z * float(share.std()) / len(share) ** 0.5
     times = _latencies(index, bench.queries, bench.k)
@@ -87,9 +106,11 @@ def measure(index: Index, bench: Bench) -> Measured:
     )
 
 
-def _recalls(found: Ids, scores: FloatMatrix, bench: Bench) -> Row:
-    hit = (found >= 0) & (scores >= bench.kth[:, None] - _TIE)
-    recalls: Row = np.minimum(hit.sum(axis=1), bench.k).astype(np.float32) / bench.k
+def _recalls(found: Ids, bench: Bench) -> Row:
+    """Return the share of true neighbours among ``found`` (q, k)."""
+    rows = np.where(found >= 0, np.searchsorted(bench.ids, found), -1)
+    scores = score_rows(bench.vectors, bench.queries, rows, bench.metric)
+    recalls: Row = (count_found(scores, bench.truth) / bench.k).astype(np.float32)
     return recalls
 
 
@@ -129,7 +150,7 @@ def measure_as_it_is(
     k = min(k, len(ids))
     least = np.sort(asked @ vectors.T, axis=1)[:, -k]  # the score of the last that exact search would give
     _, scores = search(asked, k)
-    recall = float((scores >= least[:, None] - _TIE).mean())
+    recall = float((scores >= (least - tolerance(least))[:, None]).mean())
     return {"recall": recall, "k": k, "queries": len(asked)}
 
 

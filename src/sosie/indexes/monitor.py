@@ -14,13 +14,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sosie.errors import UsageError
+from sosie.indexes.recall import count_found, count_true
 from sosie.types import FloatMatrix, Ids
 
 __all__ = ["RecallMonitor", "Running"]
 
 Search: TypeAlias = Callable[[FloatMatrix, int, Ids | None], tuple[Ids, FloatMatrix]]
 
-_TIE = 2e-6  # scores this near are one score
 _WAITING = 64  # samples that may wait; more are let go, so that the service never waits for its monitor
 
 
@@ -127,9 +127,6 @@ class RecallMonitor:
 
 
 def _recalls(sample: _Sample, truth: FloatMatrix) -> list[float]:
-    there = np.isfinite(truth).sum(axis=1)
-    shares = []
-    for mine, true, count in zip(sample.scores, truth, there, strict=True):
-        if count:
-            shares.append(min(1.0, float((mine >= true[count - 1] - _TIE).sum()) / float(count)))
+    there = count_true(truth)
+    shares: list[float] = (count_found(sample.scores, truth)[there > 0] / there[there > 0]).tolist()
     return shares

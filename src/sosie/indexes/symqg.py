@@ -70,7 +70,7 @@ class SymqgIndex(RowIndex):
             return rerank(self._vectors, queries, near.astype(np.int64), k)
         distances *= -0.5
         distances += offsets if self._unit else offsets + 0.5 * self._norms[near]
-        return near, distances
+        return _in_order(near, distances)
 
     def _search_singly(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
         if len(queries) == 1:
@@ -91,6 +91,14 @@ class SymqgIndex(RowIndex):
     def _take_norms(self, norms: Row) -> None:
         self._norms = norms
         self._unit = bool(np.abs(norms - 1).max() < _UNIT)
+
+
+def _in_order(near: Rows, scores: FloatMatrix) -> tuple[Rows, FloatMatrix]:
+    """Sort what came out of order: a wide search ends with candidates that the graph has not sorted."""
+    if not (scores[:, 1:] > scores[:, :-1]).any():
+        return near, scores
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return np.take_along_axis(near, order, 1), np.take_along_axis(scores, order, 1)
 
 
 def _widen(vectors: FloatMatrix) -> FloatMatrix:

@@ -160,7 +160,8 @@ def calibrate(
     straight to its neighbours, and recall at a narrow search came out eight points too high. Where no setting
     reaches the target, the most thorough one is returned.
     """
-    bench, rest, rest_ids = hold_out(vectors, ids, queries=max(1, min(queries, len(ids) // 10)), k=k, seed=seed)
+    held = max(1, min(queries, len(ids) // 10))
+    bench, rest, rest_ids = hold_out(vectors, ids, queries=held, k=k, seed=seed, metric=index.metric)
     twin: RowIndex = type(index)(**index.params)
     twin.build(rest_ids, rest)
     settings = list(_ascend(twin, bench, recall))
@@ -218,7 +219,7 @@ def _try(index: RowIndex, data: tuple[Ids, FloatMatrix], bench: Bench, goal: _Go
     took = time.perf_counter() - started
     memory = index.structure_size()
     trials = []
-    for tuned, found in _ascend(index, bench, goal.recall):
+    for tuned, found in _ascend(index, bench.by(index.metric), goal.recall):
         expected = memory * goal.n / len(index)
         fits = meets(found, recall=goal.recall, size=expected, limits=goal.limits)
         trials.append(Trial(index.kind, tuned.params, len(index), found, memory, took, fits))

@@ -28,8 +28,13 @@ def merge(parts: Sequence[tuple[Ids, FloatMatrix]], k: int) -> tuple[Ids, FloatM
     return ids, scores
 
 
-def put_first(ids: Sequence[int], scores: Sequence[float], first: Sequence[int], k: int) -> list[tuple[int, float]]:
-    """Put the pictures of ``first`` (known to be the same) before the others, each once, k in all."""
+def put_first(
+    ids: Sequence[int], scores: Sequence[float], first: Sequence[int], k: int, *, same: float = 1.0
+) -> list[tuple[int, float]]:
+    """Put the pictures of ``first`` (known to be the same) before the others, each once, k in all.
+
+    ``same`` is the score of a picture with itself: 1 for a cosine, 0 for minus a distance.
+    """
     known = dict(zip(ids, scores, strict=True))
     ordered = [*first, *(i for i in ids if i not in set(first))]
-    return [(i, known.get(i, 1.0)) for i in ordered[:k]]
+    return [(i, known.get(i, same)) for i in ordered[:k]]

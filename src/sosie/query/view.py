@@ -48,6 +48,7 @@ class _Snapshot:
         about = self.manifest
         return {
             "kind": about.kind if about else "exact",
+            "metric": self.tail.metric,
             "recall": about.recall if about else 1.0,
             "generation": about.generation if about else None,
             "tail": len(self.tail),
@@ -68,6 +69,8 @@ class _Snapshot:
             ask = self.main.search_exactly if exactly and isinstance(self.main, RowIndex) else self.main.search
             parts.append(ask(queries, k, main_allow))
         if len(self.tail):
+            if isinstance(self.main, RowIndex):  # what is merged is scored by one arithmetic
+                parts[0] = parts[0][0], self.main.score(queries, parts[0][0])
             parts.append(self.tail.search(queries, k, allow))
         if not parts:
             return np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), -np.inf, np.float32)
@@ -232,7 +235,7 @@ class SpaceView:
         live = self._catalogue.live_ids()
         live = live if regions is None else regions.below(live)
         alive = np.isin(ids, live, assume_unique=True)
-        tail = ExactIndex()
+        tail = ExactIndex(metric=getattr(main, "metric", "dot"))
         # what is all alive is not copied: it is most of what a library takes in memory
         tail.build(*((ids, vectors) if alive.all() else (ids[alive], vectors[alive])))
         unembedded = int((~np.isin(live, ids if main is None else np.concatenate([ids, main.ids]))).sum())

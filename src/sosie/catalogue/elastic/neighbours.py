@@ -88,7 +88,7 @@ class ClusterView:
         """Say of what type the vectors' index is, and what recall it was measured to have."""
         meta = self._meta()
         measured = meta.get("recall", {}).get(str(self.space.id))
-        return {"kind": meta.get("kind"), "recall": measured, "generation": meta["index"], "tail": 0}
+        return {"kind": meta.get("kind"), "metric": "dot", "recall": measured, "generation": meta["index"], "tail": 0}
 
     @property
     def tuned(self) -> Mapping[str, Any]:

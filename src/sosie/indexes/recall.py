@@ -1,0 +1,40 @@
+"""How many of the true neighbours an answer holds, by exact scores, ties allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sosie.indexes.flat import tolerance
+from sosie.types import FloatMatrix
+
+__all__ = ["count_found", "count_true"]
+
+Counts = npt.NDArray[np.int64]
+
+
+def count_found(scores: FloatMatrix, truth: FloatMatrix, slack: npt.NDArray[Any] | None = None) -> Counts:
+    """Return how many of its true neighbours each answer holds (q,).
+
+    ``scores`` (q, any) are the exact scores of what was found, each once, -inf where nothing was; ``truth`` (q, k)
+    those of exact search, best first, -inf behind the last. What is nearer than the k-th neighbour has to be found
+    itself; of those that tie with it, within ``slack`` (q,), any will do for the places that are left.
+    """
+    there = count_true(truth)
+    kth = np.take_along_axis(truth, np.maximum(there - 1, 0)[:, None], axis=1)[:, 0]
+    kth = np.where(there > 0, kth, np.inf)
+    slack = tolerance(np.where(there > 0, kth, 0.0)) if slack is None else slack
+    above, least = (kth + slack)[:, None], (kth - slack)[:, None]
+    nearer = (truth > above).sum(axis=1)
+    sure = np.minimum((scores > above).sum(axis=1), nearer)
+    tied = ((scores >= least) & (scores <= above)).sum(axis=1)
+    found: Counts = sure + np.minimum(tied, there - nearer)
+    return found
+
+
+def count_true(truth: FloatMatrix) -> Counts:
+    """Return how many neighbours each query has (q,): k, or all where there are fewer."""
+    counts: Counts = (truth > -np.inf).sum(axis=1)
+    return counts
