@@ -89,11 +89,13 @@ def test_duplicates_plan_and_delete_nothing(
 ) -> None:
     library, suspects = places
     before = sorted((library.parent / "pictures").iterdir())
-    code, out = run(capsys, "duplicates", "--library", library, "--plan", tmp_path / "plan.json", "--json")
+    code, out = run(
+        capsys, "duplicates", "--library", library, "--plan", tmp_path / "plan.json", "--action", "move", "--json"
+    )
     assert code == 0
     assert [group["best"]["uris"][0].rsplit("/", 1)[-1] for group in json.loads(out)["groups"]] == ["2.png"]
     plan = json.loads((tmp_path / "plan.json").read_text())
-    assert [(row["action"], row["uri"].rsplit("/", 1)[-1]) for row in plan] == [("link", "2%20small.jpg")]
+    assert [(row["action"], row["uri"].rsplit("/", 1)[-1]) for row in plan] == [("move", "2%20small.jpg")]
     assert sorted((library.parent / "pictures").iterdir()) == before
     code, out = run(capsys, "duplicates", "--library", library, "--against", suspects, "--json")
     assert [row["of"].rsplit("/", 1)[-1] for row in json.loads(out)["matches"]] == ["1.png"]

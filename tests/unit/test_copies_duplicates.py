@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sosie.catalogue import PictureRecord
-from sosie.copies.duplicates import DuplicateReport, Match, group_matches, plan
+from sosie.copies.duplicates import Match, group_matches
 
 
 def record(
@@ -65,9 +65,3 @@ def test_every_member_matches_the_best_and_nobody_is_in_two_groups(pairs: set[tu
         assert all(tuple(sorted((group.best.id, other.id))) in pairs for other, _ in group.others)
     inside = sum(len(group.others) for group in groups)
     assert inside + len(bridges) <= len(pairs)
-
-
-def test_a_plan_names_what_to_keep() -> None:
-    groups, bridges = group_matches({1: record(1), 2: record(2, side=200)}, [match(1, 2)])
-    rows = plan(DuplicateReport(groups, bridges, 0.9, 2), action="move")
-    assert rows == [{"action": "move", "uri": "file:///1.jpg", "keep": "file:///2.jpg", "verdict": "altered_copy"}]

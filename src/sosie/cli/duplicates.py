@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +13,17 @@ import sosie
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.cli.progress import progress_of
-from sosie.copies.duplicates import DuplicateReport, plan
+from sosie.copies.duplicates import DuplicateGroup, DuplicateReport
+from sosie.copies.identity import identity_of
+from sosie.copies.plans import ACTIONS, Plan, make_plan, write_plan
 from sosie.errors import BadPicture, UsageError
+from sosie.present.text import display_path
 from sosie.sources import open_source
 
 __all__ = ["duplicates"]
 
-_ACTIONS = ("link", "move", "delete")
+_STATES = {"there": "", "elsewhere": "", "gone": "  [gone]", "changed": "  [changed]"}
+_REASONS = 12  # files left alone that are named one by one
 
 
 def duplicates(
@@ -34,13 +37,15 @@ def duplicates(
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="Write what would be done to the copies as JSON; nothing is done.")
     ] = None,
-    action: Annotated[str, typer.Option(help="What the plan says: link, move or delete.")] = "link",
+    action: Annotated[
+        str, typer.Option(help="What the plan says: link (equal bytes alone), move, or delete (to the trash).")
+    ] = "link",
     workers: Annotated[int, typer.Option(help="Processes that decode.", min=1)] = 2,
     as_json: JsonOption = False,
 ) -> int:
     """Group the copies in the library around the best of each. Nothing is ever deleted."""
-    if action not in _ACTIONS:
-        raise UsageError(f"--action is one of {', '.join(_ACTIONS)}, not {action!r}")
+    if action not in ACTIONS:
+        raise UsageError(f"--action is one of {', '.join(ACTIONS)}, not {action!r}")
     if against is not None and plan_file is not None:
         raise UsageError("--plan is for groups inside the library; --against only compares")
     with sosie.open(library, create=False) as lib:
@@ -50,9 +55,11 @@ def duplicates(
             return _against(lib, against, max_false_rate, workers, as_json=as_json)
         with progress_of("comparing", quiet=as_json) as progress:
             report = lib.copies.duplicates(max_false_rate=max_false_rate, workers=workers, progress=progress)
+        identity = identity_of(lib.catalogue)
     if plan_file is not None:
-        plan_file.write_text(json.dumps(plan(report, action=action), indent=1) + "\n", encoding="utf-8")
-        note(f"plan: {plan_file} (nothing was done)")
+        plan = make_plan(report, action=action, library=identity)
+        write_plan(plan, plan_file)
+        _tell(plan, plan_file)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -96,16 +103,33 @@ def _read(folder: str, waiting: deque[str]) -> Iterator[tuple[str, bytes]]:
         yield ref.uri, data
 
 
+def _tell(plan: Plan, path: Path) -> None:
+    """Say what the plan holds, and what is left out of it and why."""
+    note(f"plan: {path}, {len(plan.lines)} files (nothing was done)")
+    for one in plan.refused[:_REASONS]:
+        note(f"left alone: {display_path(one.uri)}: {one.reason}")
+    if len(plan.refused) > _REASONS:
+        note(f"left alone: {len(plan.refused) - _REASONS} more")
+
+
 def _print(report: DuplicateReport) -> None:
     for number, group in enumerate(report.groups, 1):
-        best = group.best
-        print(
-            f"group {number}: keep {best.uris[0]} ({best.width} × {best.height}, {best.bytes:,} bytes, {best.format})"
-        )
-        for record, match in group.others:
-            print(f"    {match.verdict:<13} {match.probability:.4f}  {record.uris[0]}")
+        _print_group(number, group)
     for bridge in report.bridges:
-        a, b = ("no group" if number is None else f"group {number + 1}" for number in bridge.groups)
+        a, b = ("no group" if at is None else f"group {at + 1}" for at in bridge.groups)
         print(f"weak bridge, not merged: picture {bridge.match.a} ({a}) and picture {bridge.match.b} ({b})")
-    copies = sum(len(group.others) for group in report.groups)
+    copies = sum(group.copies for group in report.groups)
     print(f"{copies} copies in {len(report.groups)} groups among {report.pictures} pictures")
+
+
+def _print_group(number: int, group: DuplicateGroup) -> None:
+    best, (first, *further) = group.best, group.places[group.best.id]
+    about = f"{best.width} × {best.height}, {best.bytes:,} bytes, {best.format}"
+    print(f"group {number}: keep {display_path(first.uri)} ({about}){_STATES[first.state]}")
+    for place in further:
+        twin = " (a hard link of it: no copy)" if place.inode and place.inode == first.inode else ""
+        print(f"    {'identical':<13} 1.0000  {display_path(place.uri)}{twin}{_STATES[place.state]}")
+    for record, match in group.others:
+        for place in group.places[record.id]:
+            said = f"{match.verdict:<13} {match.probability:.4f}"
+            print(f"    {said}  {display_path(place.uri)}{_STATES[place.state]}")

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sosie.catalogue import PictureRecord, Store
+from sosie.copies.places import Place, distinct_files, places_of
 from sosie.query.finder import CopyFinder
 from sosie.types import SearchResult
 
-__all__ = ["Bridge", "DuplicateGroup", "DuplicateReport", "Match", "find_duplicates", "group_matches", "plan"]
+__all__ = ["Bridge", "DuplicateGroup", "DuplicateReport", "Match", "find_duplicates", "group_matches"]
 
 _GROUP = 50  # copies of one picture that are asked for
+_RECORDS = 1000  # read at once
 _LOSSLESS = {"TIFF": 0, "PNG": 1, "BMP": 2, "WEBP": 3, "AVIF": 4, "JPEG": 5, "GIF": 6}
 
 
@@ -34,10 +36,45 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """The best copy and the others, each with its own match to the best."""
+    """The best copy and the others, each with its own match to the best; ``others`` may be none.
+
+    ``places`` holds, for each picture by its id, its places as they are on disk: equal files of the best are copies,
+    too, and verdict ``identical``.
+    """
 
     best: PictureRecord
     others: tuple[tuple[PictureRecord, Match], ...]
+    places: Mapping[int, tuple[Place, ...]]
+
+    @property
+    def identical(self) -> tuple[Place, ...]:
+        """Return the further files with the bytes of the best; hard links of one file count once."""
+        return tuple(distinct_files(self.places[self.best.id])[1:])
+
+    @property
+    def copies(self) -> int:
+        """Return how many files are superfluous where the best is kept."""
+        return len(self.identical) + sum(len(distinct_files(self.places[record.id])) for record, _ in self.others)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types; equal files come first among the others, each by itself."""
+        equal = [
+            {**_short(self.best), "uris": [place.uri], "probability": 1.0, "verdict": "identical"}
+            for place in self.identical
+        ]
+        others = [
+            {**_short(record), "probability": round(match.probability, 6), "verdict": match.verdict}
+            for record, match in self.others
+        ]
+        return {
+            "best": _short(self.best),
+            "others": equal + others,
+            "places": [
+                {"id": picture, "uri": place.uri, "state": place.state, "hard_link_of": twin}
+                for picture, places in self.places.items()
+                for place, twin in _twins(places)
+            ],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +102,7 @@ class DuplicateReport:
         return {
             "pictures": self.pictures,
             "cut_off": round(self.cut_off, 6),
-            "groups": [
-                {
-                    "best": _short(group.best),
-                    "others": [
-                        {**_short(record), "probability": round(match.probability, 6), "verdict": match.verdict}
-                        for record, match in group.others
-                    ],
-                }
-                for group in self.groups
-            ],
+            "groups": [group.to_json() for group in self.groups],
             "bridges": [
                 {"a": b.match.a, "b": b.match.b, "probability": b.match.probability, "groups": list(b.groups)}
                 for b in self.bridges
@@ -116,7 +144,22 @@ def find_duplicates(
     decided = {i: bytes.fromhex(record.sha256).hex() for i, record in records.items()}
     free = [m for m in matches.values() if tuple(sorted((decided[m.a], decided[m.b]))) not in kept]
     groups, bridges = group_matches(records, free)
+    groups += _equal_files(catalogue, ids, {i for group in groups for i in group.places})
     return DuplicateReport(groups, bridges, cut_off, len(ids))
+
+
+def _equal_files(catalogue: Store, ids: Sequence[int], grouped: set[int]) -> tuple[DuplicateGroup, ...]:
+    """Return a group for every other picture that lies in several files."""
+    groups = []
+    for record in _in_parts(catalogue, [i for i in ids if i not in grouped]):
+        if len(record.uris) > 1 and len(distinct_files(places := places_of(record))) > 1:
+            groups.append(DuplicateGroup(record, (), {record.id: places}))
+    return tuple(groups)
+
+
+def _in_parts(catalogue: Store, ids: Sequence[int]) -> Iterator[PictureRecord]:
+    for start in range(0, len(ids), _RECORDS):
+        yield from catalogue.pictures(ids[start : start + _RECORDS])
 
 
 def _side_by_side(
@@ -155,7 +198,9 @@ def group_matches(
             continue
         for member in (best, *free):
             home[member] = len(groups)
-        groups.append(DuplicateGroup(records[best], tuple((records[i], by_picture[best][i]) for i in free)))
+        others = tuple((records[i], by_picture[best][i]) for i in free)
+        places = {i: places_of(records[i]) for i in (best, *free)}
+        groups.append(DuplicateGroup(records[best], others, places))
     bridges = [
         Bridge(match, (home.get(match.a), home.get(match.b)))
         for match in every
@@ -164,21 +209,18 @@ def group_matches(
     return tuple(groups), tuple(bridges)
 
 
-def plan(report: DuplicateReport, *, action: str) -> list[dict[str, str]]:
-    """Say what would be done to every copy that is not the best (``link``, ``move``, ``delete``); do nothing."""
-    return [
-        {"action": action, "uri": uri, "keep": group.best.uris[0], "verdict": match.verdict}
-        for group in report.groups
-        for record, match in group.others
-        for uri in record.uris
-        if group.best.uris
-    ]
-
-
 def _worth(record: PictureRecord) -> tuple[Any, ...]:
     """Order pictures, best first."""
     rank = _LOSSLESS.get(record.format.upper(), 9)
     return (-record.width * record.height, -record.bytes, rank, record.added_at, record.id)
+
+
+def _twins(places: Iterable[Place]) -> Iterator[tuple[Place, str | None]]:
+    """Yield each place with the one before it that is the same file, or None."""
+    first: dict[tuple[int, int], str] = {}
+    for place in places:
+        known = None if place.inode is None else first.setdefault(place.inode, place.uri)
+        yield place, None if known == place.uri else known
 
 
 def _short(record: PictureRecord) -> dict[str, Any]:
