@@ -16,9 +16,12 @@ import httpx
 import pytest
 
 import sosie
+from sosie.errors import DamagedError, UsageError
 from sosie.library import Library
 from sosie.query.encode import Decoding
-from sosie.server.config import Guard
+from sosie.server.config import Guard, ServerSettings
+from sosie.server.keys import KeyStore, Scope, keys_of
+from sosie.server.run import check_exposure
 from tests.pictures import folder_of
 from tests.serving import running
 
@@ -280,8 +283,6 @@ def test_a_caller_who_asks_too_often_is_told_to_wait(serve: Serve) -> None:
 
 
 def test_keys_say_who_may_do_what(serve: Serve, tmp_path: Path) -> None:
-    from sosie.server.keys import KeyStore, Scope
-
     with sosie.open(tmp_path / "library", model="histogram") as library:
         library.add(folder_of(tmp_path / "pictures", 2), workers=1)
         store = KeyStore(library.path / "keys.json")
@@ -304,9 +305,105 @@ def test_keys_say_who_may_do_what(serve: Serve, tmp_path: Path) -> None:
             assert status("DELETE", "/api/v1/pictures/1", Scope.ADMIN) == 204
 
 
-def test_a_key_opens_a_session_for_the_page(tmp_path: Path) -> None:
-    from sosie.server.keys import KeyStore, Scope
+@contextmanager
+def _once_keyed(folder: Path) -> Iterator[tuple[Library, KeyStore, httpx.Client]]:
+    """Give a served library of one picture with one key, and a client that shows none."""
+    with sosie.open(folder / "library", model="histogram") as library:
+        library.add(folder_of(folder / "pictures", 1), workers=1)
+        keys = keys_of(library)
+        keys.create("me", Scope.READ)
+        with running(library) as address, httpx.Client(base_url=address, timeout=60) as client:
+            assert client.get("/api/v1/pictures").status_code == 401
+            yield library, keys, client
 
+
+def _strangers(client: httpx.Client) -> set[int]:
+    """Return what a stranger is answered who lists, starts a job, deletes, and who shows a wrong key."""
+    wrong = {"Authorization": "Bearer sosie_00000000_x"}
+    return {
+        client.get("/api/v1/pictures").status_code,
+        client.post("/api/v1/jobs", json={"kind": "build", "index": "exact"}).status_code,
+        client.delete("/api/v1/pictures/1").status_code,
+        client.get("/api/v1/pictures", headers=wrong).status_code,
+    }
+
+
+def test_a_server_stays_closed_when_its_last_key_is_revoked(tmp_path: Path) -> None:
+    with _once_keyed(tmp_path) as (_, keys, client):
+        keys.revoke(keys.list()[0].id)
+        assert _strangers(client) == {401}
+
+
+def test_a_server_stays_closed_when_its_keys_are_lost(tmp_path: Path) -> None:
+    with _once_keyed(tmp_path) as (library, _, client):
+        (library.path / "keys.json").unlink()
+        assert _strangers(client) == {401}
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"keys": {}}', b'{"keys": [{"id": 1}]}'])
+def test_nobody_is_let_in_while_the_keys_are_damaged(damage: bytes, tmp_path: Path) -> None:
+    with _once_keyed(tmp_path) as (library, _, client):
+        (library.path / "keys.json").write_bytes(damage)
+        assert _strangers(client) <= {401, 503}
+        wrong = client.get("/api/v1/pictures", headers={"Authorization": "Bearer sosie_00000000_x"})
+        assert wrong.json()["code"] == "keys_damaged" and str(tmp_path) not in wrong.text
+
+
+def test_a_server_made_anew_without_its_keys_is_closed_and_does_not_start(tmp_path: Path) -> None:
+    with sosie.open(tmp_path / "library", model="histogram") as library:
+        keys_of(library).create("me", Scope.READ)
+        (library.path / "keys.json").unlink()
+    with sosie.open(tmp_path / "library") as library:
+        with running(library) as address:
+            assert httpx.get(f"{address}/api/v1/pictures").status_code == 401
+        with pytest.raises(UsageError, match="--no-keys"):
+            check_exposure(library, ServerSettings())
+        with pytest.raises(UsageError, match="other machines"):
+            check_exposure(library, ServerSettings(host="10.0.0.1", no_keys=True))
+        check_exposure(library, ServerSettings(no_keys=True))
+        with running(library, no_keys=True) as address:
+            assert httpx.get(f"{address}/api/v1/pictures").status_code == 200
+            keys_of(library).create("you", Scope.READ)
+            assert httpx.get(f"{address}/api/v1/pictures").status_code == 401
+
+
+def test_keys_of_an_older_version_are_remembered_once_a_server_starts(tmp_path: Path) -> None:
+    with sosie.open(tmp_path / "library", model="histogram") as library:
+        KeyStore(library.path / "keys.json").create("me", Scope.READ)  # as one that tells the catalogue nothing
+        check_exposure(library, ServerSettings())
+        (library.path / "keys.json").unlink()
+        assert keys_of(library).closed
+
+
+def test_damaged_keys_keep_a_server_from_starting(tmp_path: Path) -> None:
+    with sosie.open(tmp_path / "library", model="histogram") as library:
+        keys_of(library).create("me", Scope.READ)
+        (library.path / "keys.json").write_bytes(b"")
+        for settings in (ServerSettings(), ServerSettings(no_keys=True)):
+            with pytest.raises(DamagedError, match="sosie keys create"):
+                check_exposure(library, settings)
+
+
+def test_no_keys_is_refused_beside_keys(tmp_path: Path) -> None:
+    with sosie.open(tmp_path / "library", model="histogram") as library:
+        keys_of(library).create("me", Scope.READ)
+        with pytest.raises(UsageError, match="leave out --no-keys"):
+            check_exposure(library, ServerSettings(no_keys=True))
+
+
+def test_keys_made_and_revoked_at_once_are_all_kept(tmp_path: Path) -> None:
+    place = tmp_path / "keys.json"
+    old = [KeyStore(place).create("old", Scope.ADMIN)[0].id for _ in range(12)]
+    with ThreadPoolExecutor(8) as threads:
+        made = [threads.submit(KeyStore(place).create, f"new {n}", Scope.READ) for n in range(12)]
+        gone = [threads.submit(KeyStore(place).revoke, each) for each in old]
+        tokens = [each.result()[1] for each in made]
+        assert [each.result().id for each in gone] == old
+    assert all(KeyStore(place).find(token) for token in tokens)
+    assert len(KeyStore(place).list()) == 12
+
+
+def test_a_key_opens_a_session_for_the_page(tmp_path: Path) -> None:
     with sosie.open(tmp_path / "library", model="histogram") as library:
         token = KeyStore(library.path / "keys.json").create("me", Scope.READ)[1]
         with running(library) as address, httpx.Client(base_url=address, timeout=60) as client:
@@ -324,8 +421,6 @@ def test_a_key_opens_a_session_for_the_page(tmp_path: Path) -> None:
 
 
 def test_keys_are_kept_as_hashes_only(tmp_path: Path) -> None:
-    from sosie.server.keys import KeyStore, Scope
-
     store = KeyStore(tmp_path / "keys.json")
     token = store.create("me", Scope.READ)[1]
     assert token not in (tmp_path / "keys.json").read_text()
@@ -335,10 +430,6 @@ def test_keys_are_kept_as_hashes_only(tmp_path: Path) -> None:
 
 
 def test_another_address_needs_a_key(library: Library) -> None:
-    from sosie.errors import UsageError
-    from sosie.server.config import ServerSettings
-    from sosie.server.run import check_exposure
-
     with pytest.raises(UsageError, match="sosie keys create"):
         check_exposure(library, ServerSettings(host="0.0.0.0"))
     check_exposure(library, ServerSettings(host="::1"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -257,3 +257,10 @@ class Store(Protocol):
     def record(self, key: str) -> Any: ...
 
     def put_record(self, key: str, value: Mapping[str, Any]) -> None: ...
+
+    def update_record(self, key: str, change: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Put ``change`` of a record, or of None, in its place; no change of another process between is lost.
+
+        ``change`` may be called several times, also with what it has given itself.
+        """
+        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -454,6 +454,12 @@ class Catalogue(Labels, Decisions, Regions, Database):
         """Store a JSON document."""
         with self.transaction("storing a record") as connection:
             connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (key, json.dumps(value), time.time()))
+
+    def update_record(self, key: str, change: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Put ``change`` of a record, or of None, in its place; nobody writes between."""
+        with self.transaction("changing a record") as connection:
+            row = (key, json.dumps(change(self.record(key))), time.time())
+            connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", row)
 
 
 # ------------------------------------------------------------------------------------------------ rows

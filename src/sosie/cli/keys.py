@@ -19,6 +19,9 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Make, list and revoke keys of the server.")
 
+_NEVER = "There is no key: the server is open, and keeps to this machine."
+_NONE_LEFT = "No key is left, and the server refuses everyone: make one with `sosie keys create NAME`."
+
 NameArgument = Annotated[str, typer.Argument(help="Who or what will use the key.")]
 IdArgument = Annotated[str, typer.Argument(help="The key's id, as `sosie keys list` shows it.")]
 ScopeOption = Annotated[
@@ -50,14 +53,14 @@ def create(
 def list_keys(library: LibraryOption = None, as_json: JsonOption = False) -> int:
     """List the keys, without what is secret."""
     with _store(library) as store:
-        keys = [_shown(key) for key in store.list()]
+        keys, closed = [_shown(key) for key in store.list()], store.closed
     if as_json:
         emit_json({"keys": keys})
         return 0
     for key in keys:
         print(f"{key['id']}  {key['scope']:<5}  {key['created_at'][:10]}  {key['name']}")
     if not keys:
-        typer.echo("There is no key: the server is open, and keeps to this machine.", err=True)
+        typer.echo(_NONE_LEFT if closed else _NEVER, err=True)
     return 0
 
 
@@ -65,8 +68,10 @@ def list_keys(library: LibraryOption = None, as_json: JsonOption = False) -> int
 def revoke(key_id: IdArgument, library: LibraryOption = None) -> int:
     """Make a key useless, at once."""
     with _store(library) as store:
-        gone = store.revoke(key_id)
+        gone, left = store.revoke(key_id), store.list()
     typer.echo(f"Revoked {gone.id} ({gone.name}).", err=True)
+    if not left:
+        typer.echo(_NONE_LEFT, err=True)
     return 0
 
 

@@ -46,6 +46,9 @@ RunsOption = Annotated[
     Path, typer.Option("--runs", help="The folder of `sosie evaluate` whose reports the page shows.")
 ]
 ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Serve without ever writing to the library.")]
+NoKeysOption = Annotated[
+    bool, typer.Option("--no-keys", help="Serve this machine without keys, although the library had some once.")
+]
 
 
 def serve(
@@ -62,6 +65,7 @@ def serve(
     check_recall: CheckRecallOption = 0.01,
     runs: RunsOption = Path("runs"),
     read_only: ReadOnlyOption = False,
+    no_keys: NoKeysOption = False,
 ) -> int:
     """Serve the library as a web page and a REST API, until Ctrl-C."""
     settings = server_settings(
@@ -75,6 +79,7 @@ def serve(
         paths=paths,
         urls=urls,
         runs=runs,
+        no_keys=no_keys,
     )
     gc.disable()  # looking for garbage among hundreds of modules as they come takes a tenth of the start
     try:

@@ -1,17 +1,19 @@
 """Who calls, and what they may do: an API key in a header, or a session in a cookie that a key opened.
 
-Without a key in the library everything is open, which ``sosie serve`` allows on loopback alone. As soon as there is
-one, every call needs one.
+In a library that never had a key everything is open, which ``sosie serve`` allows on loopback alone. Once there was
+one, every call needs one, even where none is left.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from sosie.errors import DamagedError
 from sosie.server.keys import Scope
 from sosie.server.problems import Problem
 from sosie.server.state import State, state_of
@@ -20,12 +22,24 @@ __all__ = ["COOKIE", "Admin", "Reader", "Writer", "scope_of"]
 
 COOKIE = "sosie_session"
 
+_LOG = logging.getLogger("sosie.server")
 _BEARER = HTTPBearer(auto_error=False, description="A key made by `sosie keys create`.")
 
 
 def scope_of(request: Request, state: State, token: str | None = None) -> Scope | None:
-    """Return what the caller may do, None where a key is needed and none was shown."""
-    if not state.keys.list():
+    """Return what the caller may do, None where a key is needed and none was shown.
+
+    Raises Problem where the keys cannot be read: then nobody may do anything.
+    """
+    try:
+        return _scope_of(request, state, token)
+    except DamagedError as error:
+        _LOG.error("nobody is let in: %s", error)
+        raise Problem(503, "keys_damaged", "the server cannot read its keys: its log says what to do") from error
+
+
+def _scope_of(request: Request, state: State, token: str | None) -> Scope | None:
+    if not state.keys.closed:
         return Scope.ADMIN
     if token is not None:
         key = state.keys.find(token)

@@ -35,7 +35,8 @@ class ServerSettings:
     that may call the API (CORS), none by default. ``rate`` is requests a second per caller, None for no limit.
     ``paths`` lets an admin add a folder of the server by its path,
     ``urls`` a reader search by a public address. ``runs`` is the folder of `sosie evaluate` whose reports are shown.
-    ``guards`` is for tests.
+    ``no_keys`` answers without keys although the library had some once; it has none now, and this machine alone can
+    reach the server. ``guards`` is for tests.
     """
 
     host: str = "127.0.0.1"
@@ -59,6 +60,7 @@ class ServerSettings:
     urls: bool = True
     kept_queries: int = 256
     runs: Path | None = None
+    no_keys: bool = False
     guards: frozenset[Guard] = frozenset(Guard)
 
     def __post_init__(self) -> None:

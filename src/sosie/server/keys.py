@@ -3,6 +3,9 @@
 A key is ``sosie_<id>_<secret>`` with 256 random bits of secret, so a plain SHA-256 of it is enough to keep: there is
 nothing to guess. The file is read again when it changes, so a revoked key stops working at once; on a cluster, where
 several servers share the keys, within five seconds.
+
+A library that ever had a key is closed for good: the catalogue remembers it, so that callers without a key are refused
+when the last one is revoked, and when the file is lost, emptied or damaged.
 """
 
 from __future__ import annotations
@@ -10,24 +13,29 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sosie.errors import DamagedError, NotFound, UsageError
+from sosie import files
+from sosie.errors import DamagedError, LibraryBusy, LibraryReadOnly, NotFound, UsageError
 
 if TYPE_CHECKING:
+    from sosie.catalogue import Store
     from sosie.library import Library
 
 __all__ = ["Key", "KeyStore", "Scope", "keys_of"]
 
 
 _RECORD = "server/keys"
+_MADE = "server/keys_made"  # a record of every store: there was a key once
+_DAMAGED = "{} is damaged: restore it, or remove it and make new keys with `sosie keys create NAME`"
+_DIGEST = 64  # hexadecimal digits of a SHA-256
 _FRESH = 5.0  # seconds for which keys that were read from a cluster count
 _NONE: Mapping[str, Any] = {"keys": []}
 
@@ -56,29 +64,59 @@ class Key:
 
 
 class _Place(Protocol):
-    """Where keys are kept: ``stamp`` changes when ``read`` might give something else."""
+    """Where keys are kept: ``stamp`` changes when ``read`` or ``closed`` might give something else."""
 
     def stamp(self) -> object: ...
 
-    def read(self) -> Mapping[str, Any]: ...
+    def closed(self) -> bool:
+        """Tell whether there ever was a key here."""
+        ...
 
-    def write(self, rows: Mapping[str, Any]) -> None: ...
+    def close(self) -> None:
+        """Remember that there was a key."""
+        ...
+
+    def read(self) -> Any: ...
+
+    def update(self, change: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Put ``change`` of what is kept in its place; it may be called again where another process was faster."""
+        ...
 
 
 class KeyStore:
-    """The keys of one library. Constructing it reads nothing."""
+    """The keys of one library. Constructing it reads nothing.
 
-    def __init__(self, place: Path | _Place) -> None:
-        self._place = _File(place) if isinstance(place, Path) else place
+    ``reopen`` forgets that there were keys once; one that is there, or is made later, closes the store all the same.
+    """
+
+    def __init__(self, place: Path | _Place, *, reopen: bool = False) -> None:
+        self._place: _Place = _File(place) if isinstance(place, Path) else place
         self._stamp: object = None
         self._keys: tuple[Key, ...] = ()
+        self._reopen = reopen
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether callers need a key; once true it stays so. Raises DamagedError where the keys cannot be read."""
+        if not self._closed:
+            self.list()
+        return self._closed
 
     def list(self) -> tuple[Key, ...]:
         """Return the keys, oldest first; raise DamagedError where they cannot be understood."""
         stamp = self._place.stamp()
         if stamp != self._stamp:
-            self._keys, self._stamp = self._read(), stamp
+            self._keys = self._read()
+            self._closed = self._closed or bool(self._keys) or (not self._reopen and self._place.closed())
+            self._stamp = stamp
         return self._keys
+
+    def remember(self) -> None:
+        """Let the library remember that it has keys, as one of an older version does not yet."""
+        if self.list():
+            with suppress(LibraryBusy, LibraryReadOnly):  # what is kept of the keys closes it meanwhile
+                self._place.close()
 
     def create(self, name: str, scope: Scope) -> tuple[Key, str]:
         """Add a key; return what is kept of it, and the key itself, which cannot be shown again."""
@@ -87,16 +125,17 @@ class KeyStore:
         key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
         token = f"sosie_{key_id}_{secret}"
         key = Key(key_id, name.strip(), scope, _digest(token), time.time())
-        self._write((*self.list(), key))
+        self._update(lambda keys: (*(one for one in keys if one.id != key.id), key))
+        self.remember()
         return key, token
 
     def revoke(self, key_id: str) -> Key:
         """Remove a key by its id; raise NotFound where there is none."""
-        keys = self.list()
-        gone = next((key for key in keys if key.id == key_id), None)
+        self.remember()
+        gone = next((key for key in self.list() if key.id == key_id), None)
         if gone is None:
             raise NotFound(f"no key has the id {key_id!r}: see `sosie keys list`")
-        self._write(key for key in keys if key.id != key_id)
+        self._update(lambda keys: (key for key in keys if key.id != key_id))
         return gone
 
     def find(self, token: str) -> Key | None:
@@ -106,22 +145,25 @@ class KeyStore:
         return matches[0] if matches else None
 
     def _read(self) -> tuple[Key, ...]:
-        try:
-            rows = self._place.read()["keys"]
-            return tuple(Key(**{**row, "scope": Scope(row["scope"])}) for row in rows)
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamagedError(f"{self._place} is damaged: remove it and create new keys") from error
+        return self._understood(self._place.read())
 
-    def _write(self, keys: Iterable[Key]) -> None:
-        self._place.write({"keys": [asdict(key) for key in keys]})
+    def _understood(self, document: Any) -> tuple[Key, ...]:
+        try:
+            return tuple(_key(row) for row in _rows(document))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedError(_DAMAGED.format(self._place)) from error
+
+    def _update(self, change: Callable[[tuple[Key, ...]], Iterable[Key]]) -> None:
+        self._place.update(lambda known: {"keys": [asdict(key) for key in change(self._understood(known))]})
         self._stamp = None
 
 
 class _File:
-    """Keys in a file that its owner alone may read."""
+    """Keys in a file that its owner alone may read; ``catalogue`` remembers that there were any."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, catalogue: Store | None = None) -> None:
         self._path = path
+        self._catalogue = catalogue
 
     def __str__(self) -> str:
         return str(self._path)
@@ -130,27 +172,38 @@ class _File:
         try:
             found = self._path.stat()
         except FileNotFoundError:
-            return ()
-        return found.st_mtime_ns, found.st_ino
+            return self._catalogue and self._catalogue.epoch()
+        return found.st_mtime_ns, found.st_ino, found.st_size
 
-    def read(self) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = json.loads(self._path.read_bytes()) if self._path.exists() else _NONE
-        return found
+    def closed(self) -> bool:
+        return self._path.exists() or _remembered(self._catalogue)
 
-    def write(self, rows: Mapping[str, Any]) -> None:
-        fresh = self._path.with_suffix(f".{os.getpid()}.tmp")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(rows, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+    def close(self) -> None:
+        if self._catalogue is not None:
+            _remember(self._catalogue)
+
+    def read(self) -> Any:
+        try:
+            return json.loads(self._path.read_bytes())
+        except FileNotFoundError:
+            return _NONE
+        except ValueError as error:
+            raise DamagedError(_DAMAGED.format(self)) from error
+        except OSError as error:
+            raise DamagedError(f"{self._path} cannot be read ({error.strerror}): check its owner") from error
+
+    def update(self, change: Callable[[Any], Mapping[str, Any]]) -> None:
+        import filelock  # only who changes keys needs it
+
+        with filelock.FileLock(self._path.with_suffix(".lock"), mode=0o600):
+            files.write_json(self._path, change(self.read()), mode=0o600)
 
 
 class _Record:
     """Keys among the records of a library on a cluster."""
 
     def __init__(self, library: Library) -> None:
-        self._library = library
+        self._catalogue = library.catalogue
 
     def __str__(self) -> str:
         return f"the record {_RECORD!r}"
@@ -158,16 +211,48 @@ class _Record:
     def stamp(self) -> object:
         return int(time.monotonic() / _FRESH)
 
-    def read(self) -> Mapping[str, Any]:
-        return self._library.catalogue.record(_RECORD) or _NONE
+    def closed(self) -> bool:
+        return self._catalogue.record(_RECORD) is not None or _remembered(self._catalogue)
 
-    def write(self, rows: Mapping[str, Any]) -> None:
-        self._library.catalogue.put_record(_RECORD, rows)
+    def close(self) -> None:
+        _remember(self._catalogue)
+
+    def read(self) -> Any:
+        rows = self._catalogue.record(_RECORD)
+        return _NONE if rows is None else rows
+
+    def update(self, change: Callable[[Any], Mapping[str, Any]]) -> None:
+        self._catalogue.update_record(_RECORD, lambda known: change(_NONE if known is None else known))
 
 
-def keys_of(library: Library) -> KeyStore:
+def keys_of(library: Library, *, reopen: bool = False) -> KeyStore:
     """Return the keys of a library, wherever it lies."""
-    return KeyStore(_Record(library) if library.on_cluster else library.path / "keys.json")
+    place = _Record(library) if library.on_cluster else _File(library.path / "keys.json", library.catalogue)
+    return KeyStore(place, reopen=reopen)
+
+
+def _remembered(catalogue: Store | None) -> bool:
+    return catalogue is not None and catalogue.record(_MADE) is not None
+
+
+def _remember(catalogue: Store) -> None:
+    if not _remembered(catalogue):
+        catalogue.put_record(_MADE, {"at": time.time()})
+
+
+def _rows(document: Any) -> list[Any]:
+    """Return the rows of a document of keys; raise TypeError, KeyError where it is none."""
+    rows = document["keys"]
+    if not isinstance(rows, list):
+        raise TypeError("no list of keys")
+    return rows
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    key = Key(**{**row, "scope": Scope(row["scope"])})
+    if not (isinstance(key.id, str) and isinstance(key.sha256, str) and len(key.sha256) == _DIGEST):
+        raise ValueError("no digest of a key")
+    return key
 
 
 def _digest(token: str) -> str:

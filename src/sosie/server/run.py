@@ -69,16 +69,32 @@ def make_server(app: FastAPI, settings: ServerSettings) -> Server:
 
 
 def check_exposure(library: Library, settings: ServerSettings) -> None:
-    """Raise UsageError where the server could be reached from elsewhere without a key, or by no name."""
-    if is_loopback(settings.host):
+    """Raise UsageError where the server could be reached from elsewhere without a key, or by no name, or by nobody.
+
+    Raises DamagedError where the keys cannot be read.
+    """
+    _check_keys(library, settings)
+    if settings.host in _WILDCARDS and not settings.hosts:
+        raise UsageError(f"{settings.host or 'every address'} needs the names that it goes by: add --allow-host NAME")
+
+
+def _check_keys(library: Library, settings: ServerSettings) -> None:
+    keys = keys_of(library)
+    if keys.list() and settings.no_keys:
+        raise UsageError("the library has keys: revoke them, or leave out --no-keys")
+    if keys.list():
+        keys.remember()
         return
-    if not keys_of(library).list():
+    if not is_loopback(settings.host):
         raise UsageError(
             f"{settings.host} can be reached from other machines, and the library has no key: "
             "make one with `sosie keys create NAME`, or serve on 127.0.0.1"
         )
-    if settings.host in _WILDCARDS and not settings.hosts:
-        raise UsageError(f"{settings.host or 'every address'} needs the names that it goes by: add --allow-host NAME")
+    if keys.closed and not settings.no_keys:
+        raise UsageError(
+            "the library had keys and none is left: make one with `sosie keys create NAME`, "
+            "or let this machine in without one by --no-keys"
+        )
 
 
 def serve(

@@ -69,7 +69,7 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
     return State(
         library=library,
         settings=settings,
-        keys=keys_of(library),
+        keys=keys_of(library, reopen=settings.no_keys),
         work=WorkQueue(threads=settings.workers, waiting=waiting, name="work"),
         light=WorkQueue(threads=4, waiting=None, name="light"),
         kept=KeptQueries(settings.kept_queries, board),

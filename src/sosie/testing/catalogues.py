@@ -8,6 +8,7 @@ def test_contract(check):
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -298,6 +299,15 @@ def check_records_are_kept(store: Store) -> None:
     assert store.record("tuned/1") is None
     store.put_record("tuned/1", {"kind": "hnsw", "odd": [1, 2.5, None, {"a b": True}]})
     assert store.record("tuned/1") == {"kind": "hnsw", "odd": [1, 2.5, None, {"a b": True}]}
+
+
+def check_records_that_change_at_once_lose_nothing(store: Store) -> None:
+    def count(n: int) -> None:
+        store.update_record("counted", lambda known: {**(known or {}), str(n): True})
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(count, range(40)))
+    assert store.record("counted") == {str(n): True for n in range(40)}
 
 
 def check_ten_thousand_values_of_one_label(store: Store) -> None:

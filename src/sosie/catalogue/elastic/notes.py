@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Any
 
 from sosie.catalogue.decisions import DECISIONS, ordered_pair
-from sosie.catalogue.elastic.base import Base
+from sosie.catalogue.elastic.base import Base, Hit
 from sosie.catalogue.elastic.mapping import space_field
 from sosie.catalogue.records import Decision, QuarantineRow, Space
 from sosie.catalogue.specs import read_spec, spec_hash
-from sosie.errors import UnknownName, UsageError
+from sosie.errors import LibraryBusy, UnknownName, UsageError
 from sosie.types import EmbedderSpec, Head, ImageRef
 
 __all__ = ["Notes"]
+
+_TRIES = 100  # of changing a record that others change, too
 
 
 class Notes(Base):
@@ -34,6 +38,25 @@ class Notes(Base):
         """Store a JSON document."""
         with self.commit("storing a record", self.names.notes):
             self._put_note("record", key, {"json": json.dumps(value)})
+
+    def update_record(self, key: str, change: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Put ``change`` of a record, or of None, in its place; it is read again where another writer was faster."""
+        with self.commit("changing a record", self.names.notes):
+            for tries in range(_TRIES):
+                found = self.get(self.names.notes, f"record:{key}")
+                known = json.loads(found["_source"]["value"]["json"]) if found else None
+                if self._replace_record(key, found, change(known)):
+                    return
+                time.sleep(0.01 * (tries + 1) * random.random())  # noqa: S311 - so that writers do not march in step
+        raise LibraryBusy(f"others change {key!r} at {self.cluster} all the time: try again later")
+
+    def _replace_record(self, key: str, found: Hit | None, value: Mapping[str, Any]) -> bool:
+        """Write a record only where it is as it was found, or still not there; tell whether it was."""
+        where = {"_index": self.names.notes, "_id": f"record:{key}"}
+        seen = found and {"if_seq_no": found["_seq_no"], "if_primary_term": found["_primary_term"]}
+        note = {"what": "record", "name": key, "value": {"json": json.dumps(value)}, "at": time.time()}
+        result = self.connection.bulk([{"index": {**where, **seen}} if seen else {"create": where}], [note])[0]
+        return int(result["status"]) != HTTPStatus.CONFLICT
 
     def records(self) -> dict[str, Any]:
         """Return every stored JSON document by its key."""
