@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sosie.decode.headers import count_scans, sniff, webp_size
+from sosie.decode import decode
+from sosie.decode.headers import count_fill, count_scans, sniff, webp_size
+from sosie.errors import BadPicture
 
 
 def encoded(kind: str, size: tuple[int, int] = (40, 30), mode: str = "RGB", **options: Any) -> bytes:
@@ -93,3 +95,13 @@ def test_what_follows_the_end_is_not_counted() -> None:
 def test_fewer_than_asked_are_not_counted_exactly() -> None:
     data = encoded("JPEG", progressive=True)
     assert scans(data + b"\xff\xda", at_most=1000) == scans(data) + 1  # an upper bound is enough
+
+
+def test_fill_before_the_first_scan_is_counted_and_much_of_it_refused() -> None:
+    whole = encoded("JPEG")
+    padded = whole[:2] + b"\xff" * 1000 + whole[2:]
+    assert (count_fill(whole), count_fill(padded)) == (0, 1000)
+    assert decode(padded).width == 40
+    for data in (whole[:2] + b"\xff" * 5_000 + whole[2:], whole[:2] + b"\xff" * 5_000 + b"\0"):
+        with pytest.raises(BadPicture, match="no segment"):
+            decode(data)

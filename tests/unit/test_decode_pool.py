@@ -11,6 +11,7 @@ from PIL import Image
 
 from sosie.analysis.worker import NO_EXTRAS, ONLY_WORKING, analysis_params
 from sosie.decode import DecodePool, Limits, decode
+from sosie.decode.pool import CALLER
 from sosie.decode.process import Job, start_worker
 from sosie.errors import BadPicture
 from sosie.types import Preprocessing
@@ -82,3 +83,15 @@ def test_a_picture_is_not_blamed_for_the_time_of_the_one_before_it() -> None:
     assert blamed is not None
     assert blamed[1].reason == "timeout"
     assert innocent is None
+
+
+def test_one_caller_never_takes_all_workers() -> None:
+    slow = "tests.faults.decode_slow:half_a_second"
+    with DecodePool(1, analyse=slow, most=2) as pool:
+        token = CALLER.set("greedy")
+        greedy = [pool.submit(jpeg()) for _ in range(8)]
+        greedy[0].result(timeout=60)
+        CALLER.set("other")
+        pool.submit(jpeg()).result(timeout=60)
+        CALLER.reset(token)
+        assert sum(future.done() for future in greedy) < 8

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from sosie.decode.pool import CALLER
 from sosie.server.problems import Problem
 from sosie.server.work import WorkQueue
 
@@ -131,5 +132,43 @@ def test_nothing_is_kept_of_keys_that_nobody_asks_with(queue: WorkQueue) -> None
         for number in range(50):
             await queue.run_alike(number, number, maker)
         assert not queue._alike and not queue._making
+
+    asyncio.run(ask())
+
+
+def test_one_caller_leaves_a_thread_to_others(queue: WorkQueue) -> None:
+    async def ask() -> None:
+        gate, order = threading.Event(), list[str]()
+
+        def call() -> None:
+            order.append(CALLER.get())
+            assert CALLER.get() == "other" or gate.wait(PATIENCE)
+
+        async def as_caller(name: str) -> None:
+            CALLER.set(name)
+            await queue.run(call)
+
+        greedy = [asyncio.create_task(as_caller("greedy")) for _ in range(4)]
+        await until(lambda: queue.depth == 4)
+        await asyncio.wait_for(as_caller("other"), PATIENCE)
+        assert order == ["greedy", "other"]
+        gate.set()
+        await asyncio.gather(*greedy)
+        assert order.count("greedy") == 4
+
+    asyncio.run(ask())
+
+
+def test_one_caller_leaves_room_to_others(queue: WorkQueue) -> None:
+    async def ask() -> None:
+        gate = threading.Event()
+        CALLER.set("greedy")
+        held = [asyncio.create_task(queue.run(lambda: gate.wait(PATIENCE))) for _ in range(8)]
+        await until(lambda: queue.depth == 8)
+        with pytest.raises(Problem):
+            await queue.run(gate.set)
+        CALLER.set("other")
+        await queue.run(gate.set)
+        await asyncio.gather(*held)
 
     asyncio.run(ask())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["count_scans", "looks_truncated", "sniff", "webp_size"]
+__all__ = ["count_fill", "count_scans", "looks_truncated", "sniff", "webp_size"]
 
 _ISO_BRANDS = {
     b"avif": "AVIF",
@@ -90,7 +90,9 @@ def webp_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not a stuffed zero, not a restart marker
+# Not a stuffed zero, not a restart marker. Of a run of fill bytes only the last is matched: with `\xff+` a run that
+# ends in no marker would be read anew from each of its bytes.
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _SOF_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SOS, _EOI = 0xDA, 0xD9
@@ -114,6 +116,17 @@ def count_scans(data: bytes, at_most: int) -> int:
             break
     bound = data.count(b"\xff\xda")
     return bound if bound <= at_most else sum(marker == _SOS for marker, _ in _segments(data))
+
+
+def count_fill(data: bytes) -> int:
+    """Count the bytes before the first scan of a JPEG that belong to no segment: encoders write none, or a few."""
+    at, fill = 2, 0
+    for marker, start in _segments(data):
+        fill += start - 2 - at
+        if marker == _SOS:
+            return fill
+        at = start + int.from_bytes(data[start : start + 2], "big")
+    return fill + max(0, len(data) - at)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

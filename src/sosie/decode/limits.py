@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["REASONS", "Limits"]
+__all__ = ["INTERACTIVE", "REASONS", "Limits"]
 
 _MIB = 1 << 20
 
@@ -34,6 +34,9 @@ class Limits:
     cpu_seconds: int = 20
     deadline: float = 20.0
 
+
+INTERACTIVE = Limits(cpu_seconds=10, deadline=10.0)
+"""What a picture may cost that somebody waits for: 50 megapixels of any format take a third of it."""
 
 REASONS: dict[str, str] = {
     # what the file is

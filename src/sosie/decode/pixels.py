@@ -42,6 +42,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_MOST_FILL = 1 << 12  # the decoder reads them byte by byte
 _DEFAULT = Limits()
 
 
@@ -75,6 +76,8 @@ def _admit(data: bytes, limits: Limits) -> str:
         raise BadPicture("not_a_picture", f"begins with {bytes(data[:8])!r}")
     if not allowed:
         raise BadPicture("unsupported_format", f"{name} files are not opened")
+    if name == "JPEG" and (fill := headers.count_fill(data)) > _MOST_FILL:
+        raise BadPicture("corrupt", f"{fill:,} bytes before the picture belong to no segment")
     if name == "JPEG" and (scans := headers.count_scans(data, limits.max_scans)) > limits.max_scans:
         raise BadPicture("too_many_scans", f"{scans:,} scans, at most {limits.max_scans} are decoded")
     if name == "WEBP" and (size := headers.webp_size(data)):

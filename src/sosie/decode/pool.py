@@ -6,16 +6,22 @@
 
 A worker is given the next picture while it still works on one, so that it never waits for the pool. When it dies, the
 picture that it worked on is blamed (`fate`), the others go to the worker that takes its place.
+
+A pool may start with fewer workers than it may have: the others are started when a caller's picture finds none idle.
+Pictures of a named caller (`CALLER`) never occupy the last worker of several, nor wait in a pipe behind another's.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from sosie.decode.limits import Limits
@@ -23,7 +29,7 @@ from sosie.decode.process import Job, Worker, start_worker
 from sosie.decode.wire import ProtocolError, read_answer
 from sosie.errors import BadPicture, SosieError, UsageError
 
-__all__ = ["DecodePool"]
+__all__ = ["CALLER", "DecodePool", "query_workers"]
 
 T = TypeVar("T")
 _DEPTH = 2  # pictures that a worker holds: one in work, one in the pipe
@@ -31,6 +37,9 @@ _STARTS = 3  # workers in a row that may die before they are ready
 _START_DEADLINE = 120.0  # a machine that swaps needs long to import numpy
 _TICK = 0.25
 _DEFAULT = Limits()
+
+CALLER: ContextVar[str] = ContextVar("CALLER", default="")
+"""Whose picture is submitted: a server sets it for each request; elsewhere there is one caller, without a name."""
 
 
 class DecodePool:
@@ -40,7 +49,8 @@ class DecodePool:
     decoding; it returns a mapping of JSON values, bytes and numpy arrays, which is what comes back. ``params``
     (JSON values) is all that it is told: the environment is not passed on. ``params["side"]`` is `decode`'s ``side``.
 
-    The processes are started by the constructor, which does not wait for them. Thread-safe. Close the pool, or use
+    The processes are started by the constructor, which does not wait for them; more, up to ``most``, when a
+    picture of a named caller is submitted while all have work. Thread-safe. Close the pool, or use
     it as a context manager; closing kills the workers and drops what is not done.
     """
 
@@ -51,6 +61,7 @@ class DecodePool:
         analyse: str = "sosie.decode:only_pixels",
         params: Mapping[str, Any] | None = None,
         limits: Limits = _DEFAULT,
+        most: int | None = None,
     ) -> None:
         if workers < 1:
             raise UsageError(f"a decode pool needs at least one worker, not {workers}")
@@ -68,6 +79,7 @@ class DecodePool:
         lock = threading.Lock()
         self._work = threading.Condition(lock)  # a feeder may have something to do
         self._watch = threading.Condition(lock)  # the watchdog has something to watch
+        self._most = max(workers, most or 0)
         self._workers: list[Worker] = []
         self._finalizer = weakref.finalize(self, _shut, self._closed, self._workers)
         for _ in range(workers):
@@ -75,6 +87,20 @@ class DecodePool:
         self._threads = [threading.Thread(target=self._tend, args=(at,), daemon=True) for at in range(workers)]
         self._threads.append(threading.Thread(target=self._guard, daemon=True))
         for thread in self._threads:
+            thread.start()
+
+    def _grow_for(self, job: Job) -> None:
+        """Start one more worker where a picture of a named caller finds none idle and may use another.
+
+        Call it with the lock. Where the system refuses, the workers that there are go on.
+        """
+        full = len(self._workers) >= self._most or any(not worker.jobs for worker in self._workers)
+        if full or not job.caller or self._has_its_share(job.caller):
+            return
+        with suppress(OSError):
+            self._workers.append(self._start())
+            thread = threading.Thread(target=self._tend, args=(len(self._workers) - 1,), daemon=True)
+            self._threads.append(thread)
             thread.start()
 
     def __enter__(self) -> DecodePool:
@@ -90,7 +116,7 @@ class DecodePool:
 
         ``params`` (JSON values) are told to the analysis of this picture besides the pool's own.
         """
-        job = Job(data, params)
+        job = Job(data, params, caller=CALLER.get())
         if len(data) > self._limits.max_bytes:
             job.future.set_exception(BadPicture("too_many_bytes", f"{len(data):,} bytes"))
             return job.future
@@ -98,6 +124,7 @@ class DecodePool:
             if self._broken or self._closed.is_set():
                 raise self._broken or UsageError("the decode pool is closed")
             self._queue.append(job)
+            self._grow_for(job)
             self._work.notify_all()
         return job.future
 
@@ -262,10 +289,11 @@ class DecodePool:
             while True:
                 if worker.dead or self._closed.is_set() or self._broken:
                     return None
-                if not self._may_take(worker):
+                job = self._next_for(worker)
+                if job is None:
                     self._work.wait()
                     continue
-                job = self._queue.popleft()
+                self._queue.remove(job)
                 if not job.start():
                     continue  # cancelled while it waited
                 worker.jobs.append(job)
@@ -273,12 +301,24 @@ class DecodePool:
                     self._set_deadline(worker)
                 return job
 
-    def _may_take(self, worker: Worker) -> bool:
-        """A second picture is taken only where no idle worker could have it."""
+    def _next_for(self, worker: Worker) -> Job | None:
+        """Return the first waiting picture that a worker may take.
+
+        A second one is taken only where no idle worker could have it, and behind one of the same caller.
+        """
         if not self._queue or len(worker.jobs) >= _DEPTH:
-            return False
-        idle = sum(not other.jobs for other in self._workers)
-        return not worker.jobs or len(self._queue) > idle
+            return None
+        if worker.jobs:
+            mine = worker.jobs[0].caller
+            idle = 0 if self._has_its_share(mine) else sum(not other.jobs for other in self._workers)
+            found = next((job for job in self._queue if job.caller == mine), None)
+            return found if len(self._queue) > idle else None
+        return next((job for job in self._queue if not self._has_its_share(job.caller)), None)
+
+    def _has_its_share(self, caller: str) -> bool:
+        """Say whether a named caller's pictures are in work in all workers but the one that is left to others."""
+        busy = sum(worker.jobs[0].caller == caller for worker in self._workers if worker.jobs)
+        return bool(caller) and busy >= max(1, self._most - 1)
 
     # ------------------------------------------------------------------------------------------------ watchdog
 
@@ -295,6 +335,11 @@ class DecodePool:
                     worker.forgive(stopped)
                     if worker.deadline and now > worker.deadline:
                         worker.kill_for_time()
+
+
+def query_workers() -> int:
+    """Return how many workers a pool may have whose pictures somebody waits for: two at least, so that one is free."""
+    return min(8, max(2, (os.cpu_count() or 1) // 2))
 
 
 def _outcome(key: T, future: Future[Mapping[str, Any]]) -> tuple[T, Mapping[str, Any] | BadPicture]:

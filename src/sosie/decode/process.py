@@ -41,8 +41,8 @@ _ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(96 << 20), "MALLOC_MMAP_THRESHOLD_":
 class Job:
     """One picture on its way."""
 
-    def __init__(self, data: bytes, params: Mapping[str, Any] | None = None) -> None:
-        self.data = data
+    def __init__(self, data: bytes, params: Mapping[str, Any] | None = None, *, caller: str = "") -> None:
+        self.data, self.caller = data, caller
         self.params = json.dumps(params).encode() if params else b""
         self.future: Future[Mapping[str, Any]] = Future()
         self.deaths = 0  # of workers that worked on it

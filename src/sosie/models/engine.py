@@ -12,6 +12,8 @@ from sosie.analysis.regions import RegionExtractor
 from sosie.analysis.worker import analysis_params
 from sosie.catalogue import Space, Store, View
 from sosie.decode import DecodePool
+from sosie.decode.limits import INTERACTIVE
+from sosie.decode.pool import query_workers
 from sosie.query.encode import QueryEncoder
 from sosie.types import Embedder, FloatMatrix, Picture
 
@@ -66,7 +68,13 @@ class Engine:
         """The decode workers that serve queries. They start at once; asking early hides their start."""
         with self._lock:
             if self._pool is None:
-                self._pool = self.start_pool("sosie.analysis.worker:analyse_query", 1)
+                self._pool = DecodePool(
+                    1,
+                    analyse="sosie.analysis.worker:analyse_query",
+                    params=self.params,
+                    limits=INTERACTIVE,
+                    most=query_workers(),
+                )
             return self._pool
 
     def start_pool(self, analyse: str, workers: int) -> DecodePool:

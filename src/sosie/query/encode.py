@@ -31,7 +31,7 @@ __all__ = ["Asked", "Decoding", "QueryEncoder", "bytes_of", "terms_of", "with_wo
 
 _WHOLE = Parts()
 _WORDS = "text:"
-_TERM = re.compile(r"\s+([+-])\s+")
+_TERM = re.compile(r"(?<!\s)\s+([+-])\s+")  # a run of spaces is tried from its first alone
 
 
 class _Pool(Protocol):
@@ -271,7 +271,7 @@ def terms_of(asked: Asked) -> list[tuple[float, Asked]]:
     """
     if isinstance(asked, tuple):
         terms = list(asked)
-    elif not isinstance(asked, str) or Path(asked).exists():
+    elif not isinstance(asked, str) or os.path.exists(asked):  # noqa: PTH110 - False for what is too long for a path
         return [(1.0, asked)]
     else:
         first, *rest = _TERM.split(asked.strip())

@@ -13,7 +13,7 @@ import sosie
 from sosie.server import problems
 from sosie.server.config import Guard, ServerSettings
 from sosie.server.guards import HostGuard, OriginGuard, SecureHeaders
-from sosie.server.limits import HeaderLimits, Intake, RateLimit
+from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
 from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
 from sosie.server.routes import copies, health, jobs, maps, pages, pictures, quarantine, reports, search
@@ -81,6 +81,7 @@ def _protect(app: FastAPI, state: State) -> None:
     settings = state.settings
     guards = settings.guards
     deadline = Guard.DEADLINE in guards
+    app.add_middleware(NameCaller)
     app.add_middleware(
         Intake,
         most=settings.max_body if Guard.BODY in guards else None,

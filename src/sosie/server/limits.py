@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sosie.decode.pool import CALLER
 from sosie.server.problems import MEDIA_TYPE, document
 
-__all__ = ["HeaderLimits", "Intake", "RateLimit", "refuse"]
+__all__ = ["HeaderLimits", "Intake", "NameCaller", "RateLimit", "caller_of", "refuse"]
 
 
 async def refuse(send: Send, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -134,6 +135,23 @@ class HeaderLimits:
         return len(headers) > self._most or size > self._total
 
 
+class NameCaller:
+    """Note in the context of a request from which address it came: decoders and threads are shared out by it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            CALLER.set(caller_of(scope))
+        await self._app(scope, receive, send)
+
+
+def caller_of(scope: Scope) -> str:
+    """Return the address that a request came from."""
+    return str((scope.get("client") or ("",))[0])
+
+
 class RateLimit:
     """Let each caller make ``rate`` requests a second, ``burst`` at once (a token bucket for each)."""
 
@@ -145,7 +163,7 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            missing = self.take(str((scope.get("client") or ("",))[0]))
+            missing = self.take(caller_of(scope))
             if missing > 0:
                 wait = {"Retry-After": str(int(missing / self._rate) + 1)}
                 await refuse(send, 429, "too_many_requests", "too many requests: wait, then try again", wait)

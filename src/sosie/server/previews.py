@@ -81,11 +81,16 @@ class Previews:
                 self._pool = None
 
     def _workers(self) -> DecodePool:
-        from sosie.decode import DecodePool
+        from sosie.decode.limits import INTERACTIVE
+        from sosie.decode.pool import DecodePool, query_workers
 
         with self._lock:
             if self._pool is None:
                 self._pool = DecodePool(
-                    workers=1, analyse="sosie.server.previews:render", params={"side": SIDE, "longest": SIDE}
+                    workers=1,
+                    analyse="sosie.server.previews:render",
+                    params={"side": SIDE, "longest": SIDE},
+                    limits=INTERACTIVE,
+                    most=query_workers(),
                 )
             return self._pool

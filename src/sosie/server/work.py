@@ -7,16 +7,28 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from sosie.decode.pool import CALLER
 from sosie.server.problems import Problem
 
 __all__ = ["WorkQueue"]
 
 T = TypeVar("T")
 _MOST = 4  # of what is made together: who comes first waits for the last, and memory is for all of them
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Something to run for a caller, in the context of its request, and who waits for it."""
+
+    caller: str
+    context: Context
+    call: Callable[[], Any]
+    future: asyncio.Future[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +47,11 @@ class WorkQueue:
 
     def __init__(self, *, threads: int, waiting: int | None, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=f"sosie-{name}")
+        self._share = max(1, threads - 1)  # threads that the calls of one caller may occupy
+        self._running: Counter[str] = Counter()
+        self._postponed: deque[_Call] = deque()
         self._room = None if waiting is None else threads + waiting
-        self._held = 0
+        self._held, self._held_for = 0, Counter[str]()
         # More threads than cores would only take Python's lock from each other.
         self._at_once = min(threads, max(2, os.cpu_count() or 1))
         self._alike: dict[Hashable, deque[_Item]] = {}
@@ -48,9 +63,33 @@ class WorkQueue:
         return self._held
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Return what ``call`` returns; raise Problem 503 at once when the queue is full."""
+        """Return what ``call`` returns; raise Problem 503 at once when the queue is full.
+
+        The calls of one caller (`CALLER`) leave a thread to others: those beyond its share wait for its own.
+        """
         self.check_room()
-        return await self._held_by(asyncio.get_running_loop().run_in_executor(self._pool, call))
+        mine = _Call(CALLER.get(), copy_context(), call, asyncio.get_running_loop().create_future())
+        if mine.caller and self._running[mine.caller] >= self._share:
+            self._postponed.append(mine)
+        else:
+            self._begin(mine)
+        result: T = await self._held_by(mine.future)
+        return result
+
+    def _begin(self, call: _Call) -> None:
+        self._running[call.caller] += 1
+        job = asyncio.get_running_loop().run_in_executor(self._pool, call.context.run, call.call)
+        job.add_done_callback(partial(self._ended, call))
+
+    def _ended(self, call: _Call, job: asyncio.Future[Any]) -> None:
+        self._running[call.caller] -= 1
+        if not self._running[call.caller]:
+            del self._running[call.caller]
+        _settle(call.future, asyncio.CancelledError() if job.cancelled() else job.exception() or job.result())
+        following = next((other for other in self._postponed if other.caller == call.caller), None)
+        if following is not None:
+            self._postponed.remove(following)
+            self._begin(following)
 
     async def run_alike(
         self,
@@ -77,19 +116,28 @@ class WorkQueue:
 
     def check_room(self) -> None:
         """Raise Problem 503 when the queue is full; for what begins elsewhere before it comes here."""
-        if self._room is not None and self._held >= self._room:
+        if self._room is None:
+            return
+        caller = CALLER.get()
+        # A quarter is left to others, where there are any.
+        if self._held >= self._room or (caller and self._held_for[caller] >= self._room - self._room // 4):
             raise Problem(
                 503, "busy", "the server has all the work it can hold: try again", headers={"Retry-After": "1"}
             )
 
     async def _held_by(self, job: asyncio.Future[T]) -> T:
+        caller = CALLER.get()
         self._held += 1
+        self._held_for[caller] += 1
         # Counted down when the call ends, not when its caller goes away: a thread cannot be interrupted.
-        job.add_done_callback(self._done)
+        job.add_done_callback(partial(self._done, caller))
         return await asyncio.shield(job)
 
-    def _done(self, job: asyncio.Future[Any]) -> None:
+    def _done(self, caller: str, job: asyncio.Future[Any]) -> None:
         self._held -= 1
+        self._held_for[caller] -= 1
+        if not self._held_for[caller]:
+            del self._held_for[caller]
         if not job.cancelled():
             job.exception()  # a caller that went away would leave it unread
 
@@ -131,6 +179,9 @@ class WorkQueue:
 
     def close(self) -> None:
         """Refuse new calls and wait for those that run; what waits to be made together is dropped."""
+        for call in self._postponed:
+            call.future.cancel()
+        self._postponed.clear()
         for waiting in self._alike.values():
             while waiting:
                 waiting.popleft().future.cancel()

@@ -30,7 +30,7 @@ _PLACES = (
 # Facts of the file rather than labels: the catalogue has its own.
 _FACTS = frozenset({"sha256", "sha1", "md5", "width", "height", "size", "bytes"})
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_PICTURE_NAME = re.compile(r"(?i).*\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif|heic)(?:\?.*)?")
+_PICTURE_NAME = re.compile(r"\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif|heic)(?:\?|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +121,4 @@ def _is_url(value: str) -> bool:
 
 
 def _is_picture_name(value: str) -> bool:
-    return _PICTURE_NAME.fullmatch(value.strip()) is not None
+    return _PICTURE_NAME.search(value.strip()) is not None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sosie.errors import BadPicture
 from sosie.sources.web.client import SafeClient
 
-__all__ = ["AGENT", "Robots", "fetch_robots"]
+__all__ = ["AGENT", "Robots", "fetch_robots", "parse_robots"]
 
 AGENT = "sosie"
 MAX_ROBOTS = 512 * 1024  # RFC 9309 § 2.5: at least 500 KiB are read, the rest may be left
+_AGENT_LINE = re.compile(r"^[ \t]*user[ -]?agent[ \t]*[: \t][ \t]*([^#\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _MAX_DELAY = 60.0  # a longer Crawl-delay is a way of saying no
 
 
@@ -44,7 +46,6 @@ async def fetch_robots(client: SafeClient, origin: str) -> Robots:
     429 is such trouble, too.
     """
     import httpx
-    from protego import Protego
 
     try:
         response = await client.get(f"{origin}/robots.txt", keep=MAX_ROBOTS)
@@ -53,7 +54,29 @@ async def fetch_robots(client: SafeClient, origin: str) -> Robots:
     except httpx.TransportError as error:
         return Robots(unreachable=type(error).__name__)
     if response.status == 200:
-        return Robots(Protego.parse(response.data.decode("utf-8-sig", "replace")))
+        return parse_robots(response.data.decode("utf-8-sig", "replace"))
     if 400 <= response.status < 500 and response.status != 429:
         return Robots()
     return Robots(unreachable=f"http_{response.status}")
+
+
+def parse_robots(text: str) -> Robots:
+    """Return the rules of a file."""
+    from protego import Protego
+
+    return Robots(Protego.parse(_only_ours(text)))
+
+
+def _only_ours(text: str) -> str:
+    """Give one name to all the agents whose rules cannot be for us.
+
+    The parser copies each rule to every agent of its group: thousands of agents before thousands of rules, in a file
+    of 512 KiB, would cost minutes and gigabytes.
+    """
+    return _AGENT_LINE.sub(_renamed, text)
+
+
+def _renamed(line: re.Match[str]) -> str:
+    name = line[1].strip().lower()
+    ours = name == "*" or name.replace("*", "") in AGENT
+    return f"User-agent: {name if ours else 'another'}"
