@@ -26,7 +26,8 @@ from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
 from sosie.errors import BadPicture, SosieError, UsageError
-from sosie.sources.uris import MEMBER
+from sosie.sources.uris import MEMBER, former_place
+from sosie.sources.web.links import is_web
 from sosie.types import Embedder, FloatMatrix, ImageRef, LabelValue, Source
 
 __all__ = ["AddReport", "Arrival", "Progress", "ingest"]
@@ -40,6 +41,25 @@ LOOK_UP = 64  # files whose places are looked up at once
 COMMIT = 512  # changes per transaction where nothing has to be embedded
 MANY_GONE, NEARLY_ALL = 50, 0.9  # places and share of the known ones: gone at once, they look like a drive that is away
 
+
+# Why a file or a picture of the web was not read this time, which says nothing of the next: a plain run tries again.
+_PASSING = frozenset(
+    {
+        "broken_connection",
+        "changed",
+        "host_down",
+        "no_such_host",
+        "outside",
+        "private_address",
+        "robots_unreachable",
+        "source_failed",
+        "timeout",
+        "too_slow",
+        "unreachable",
+        "unreadable",
+    }
+    | {f"http_{status}" for status in (408, 425, 429, 500, 502, 503, 504)}
+)
 
 _FATAL = (MemoryError, SosieError)  # what ends a run: it would meet every other file, too
 _OF_ONE_FILE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -65,7 +85,9 @@ class AddReport:
     """What became of every file: each is counted once, in exactly one of the outcomes.
 
     ``unchanged`` files were not even read; ``known`` ones hold bytes that the library has; ``moved`` ones too,
-    and have left another place. ``dropped`` counts places that ``--sync`` forgot; they are not among ``seen``.
+    and have left another place. ``kept`` ones are in the library and could not be read now, by reason: a server that
+    does not answer deletes nothing. ``dropped`` counts places that ``--sync`` forgot; they are not among ``seen``.
+    ``replaced`` counts those of the other outcomes where another picture lies now than before.
     """
 
     seen: int = 0
@@ -75,6 +97,8 @@ class AddReport:
     moved: int = 0
     missing: int = 0
     quarantined: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+    replaced: int = 0
     dropped: int = 0
     interrupted: bool = False
     seconds: float = 0.0
@@ -83,18 +107,20 @@ class AddReport:
     def settled(self) -> int:
         """How many files have their outcome: fewer than ``seen`` while a run goes on."""
         told = (self.indexed, self.unchanged, self.known, self.moved, self.missing)
-        return sum(told) + self.quarantined.total()
+        return sum(told) + self.quarantined.total() + self.kept.total()
 
     def __iadd__(self, other: AddReport) -> Self:
-        for name in ("seen", "indexed", "unchanged", "known", "moved", "missing", "dropped", "seconds"):
+        for name in ("seen", "indexed", "unchanged", "known", "moved", "missing", "replaced", "dropped", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.quarantined.update(other.quarantined)
+        self.kept.update(other.kept)
         self.interrupted |= other.interrupted
         return self
 
     def to_json(self) -> dict[str, Any]:
         """Return the report with plain JSON types."""
-        return {**asdict(self), "quarantined": dict(sorted(self.quarantined.items()))}
+        reasons = {name: dict(sorted(getattr(self, name).items())) for name in ("quarantined", "kept")}
+        return {**asdict(self), **reasons}
 
 
 def ingest(
@@ -159,6 +185,7 @@ class _New:
 
     ref: ImageRef
     picture: Decoding | Embedded
+    before: bytes | None = None  # the digest of what the place held until now
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +194,7 @@ class _Repeat:
 
     ref: ImageRef
     sha256: bytes
+    before: bytes | None = None
 
 
 _Found: TypeAlias = AddLocation | AddQuarantine | _New | _Repeat
@@ -204,6 +232,7 @@ class _Run:
         self._known: dict[str, KnownPlace] = {}  # what was looked up ahead
         self._settled: dict[str, AddLocation | None] = {}  # what needs no reading, until the source hands it over
         self._failed: dict[str, BadPicture] = {}  # what could not even be looked up, until the source hands it over
+        self._before: dict[str, bytes] = {}  # digests of what places held until now, while they are read
         self._unstored: list[Change] = []
         self.failure: BaseException | None = None  # what ended the source
 
@@ -347,10 +376,12 @@ class _Run:
             self._settled[ref.uri] = self._relabel(self._labelled(ref), located, known.labels)
             self.report.unchanged += 1
             return False
-        if refused and refused[0] == stamp and not self._again:
+        if refused and refused[0] == stamp and refused[1] not in _PASSING and not self._again:
             self._settled[ref.uri] = None
             self.report.quarantined[refused[1]] += 1
             return False
+        if located:
+            self._before[ref.uri] = located.sha256
         return True
 
     def _meet(self, ref: ImageRef, outcome: Arrival) -> _Found | None:
@@ -366,12 +397,17 @@ class _Run:
         if outcome is None:
             if ref.uri in self._settled:
                 return self._settled.pop(ref.uri)
+            self._before.pop(ref.uri, None)
             self.report.unchanged += 1  # its server says that nothing has changed
             return None
+        before = self._before.pop(ref.uri, None)
         if isinstance(outcome, bytes | Embedded | Recognised):
-            return self._recognise(ref, outcome)
+            return self._recognise(ref, outcome, before)
         if outcome.reason == "missing":
             self.report.missing += 1
+            return None
+        if before is not None and _stays(ref, outcome):
+            self.report.kept[outcome.reason] += 1
             return None
         return self._quarantine(ref, outcome)
 
@@ -380,21 +416,28 @@ class _Run:
         have = labels or (self.catalogue.labels_of(located.content_id) if ref.labels and labels is None else {})
         return None if ref.labels.items() <= have.items() else AddLocation(located.sha256, ref)
 
-    def _recognise(self, ref: ImageRef, arrived: bytes | Embedded | Recognised) -> _Found | None:
+    def _recognise(self, ref: ImageRef, arrived: bytes | Embedded | Recognised, before: bytes | None) -> _Found | None:
         sha256 = hashlib.sha256(arrived).digest() if isinstance(arrived, bytes) else arrived.sha256
         labelled = self._labelled(ref)
         if sha256 in self._in_flight:
-            return _Repeat(labelled, sha256)
+            return _Repeat(labelled, sha256, before)
         content_id = self.catalogue.content_id(sha256)
         if content_id is not None and not self._lacks_vectors(content_id):
             gone = self._places_left(content_id, ref)
             self.report.moved += bool(gone)
             self.report.known += not gone
+            for change in self._displaced(ref, before, sha256):
+                self._found.put(change)
+            if before is not None and before != sha256 and is_web(ref.uri):  # it may have been there before
+                gone = (*gone, former_place(ref.uri, sha256))
             return AddLocation(sha256, labelled, gone)
         if isinstance(arrived, Recognised):  # who said so was wrong: the work is done here
-            return self._judge(ref, self._read(ref))
+            read = self._read(ref)
+            if before is not None:
+                self._before[ref.uri] = before
+            return self._judge(ref, read)
         self._in_flight.add(sha256)
-        return _New(labelled, self._decoding(arrived, sha256) if isinstance(arrived, bytes) else arrived)
+        return _New(labelled, self._decoding(arrived, sha256) if isinstance(arrived, bytes) else arrived, before)
 
     def _decoding(self, data: bytes, sha256: bytes) -> Decoding:
         if self._pool is None:
@@ -429,21 +472,36 @@ class _Run:
         made: dict[bytes, Embedded | BadPicture] = {each.sha256: each for each in new if isinstance(each, Embedded)}
         made |= embed([each for each in new if isinstance(each, Decoding)], self.embedder, self._stages)
         self._refused |= {sha256: each for sha256, each in made.items() if isinstance(each, BadPicture)}
-        return [self._change(found, made) for found in batch]
+        return [change for found in batch for change in self._changes_of(found, made)]
 
-    def _change(self, found: _Found, made: Mapping[bytes, Embedded | BadPicture]) -> Change:
+    def _changes_of(self, found: _Found, made: Mapping[bytes, Embedded | BadPicture]) -> list[Change]:
         if isinstance(found, AddLocation | AddQuarantine):
-            return found
+            return [found]
         sha256 = found.sha256 if isinstance(found, _Repeat) else found.picture.sha256
-        if sha256 in self._refused:
-            return self._quarantine(found.ref, self._refused[sha256])
+        if refused := self._refused.get(sha256):
+            if found.before is None or not is_web(found.ref.uri):
+                return [self._quarantine(found.ref, refused)]
+            self.report.kept[refused.reason] += 1  # a server in trouble sends pages, parts and placeholders
+            return []
+        displaced = self._displaced(found.ref, found.before, sha256)
         if isinstance(found, _Repeat):
             self.report.known += 1
-            return AddLocation(sha256, found.ref)
+            return [*displaced, AddLocation(sha256, found.ref)]
         self.report.indexed += 1
         embedded = made[sha256]
         assert isinstance(embedded, Embedded)  # or it would be among the refused
-        return AddContent(embedded.row, found.ref, self._by_space(embedded.vector), embedded.regions)
+        content = AddContent(embedded.row, found.ref, self._by_space(embedded.vector), embedded.regions)
+        return [*displaced, content]
+
+    def _displaced(self, ref: ImageRef, before: bytes | None, now: bytes) -> list[AddLocation]:
+        """Return the place that a picture keeps, where a server sends another one in its stead."""
+        if before is None or before == now:
+            return []
+        self.report.replaced += 1
+        if not is_web(ref.uri):  # a file that its owner has changed
+            return []
+        kept: Callable[[bytes], ImageRef | None] = getattr(self.source, "original", lambda _: None)
+        return [AddLocation(before, kept(before) or ImageRef(former_place(ref.uri, before)))]
 
     def _by_space(self, vector: FloatMatrix) -> dict[int, FloatMatrix]:
         edges = np.cumsum([space.dim for space in self._spaces])[:-1]
@@ -467,6 +525,11 @@ class _Run:
                 " Nothing was forgotten; if they are to be, add --forget-all"
             )
         return self.catalogue.drop_locations(gone) if gone else 0
+
+
+def _stays(ref: ImageRef, why: BadPicture) -> bool:
+    """Tell whether a known picture stays although it could not be read: a file that was read and refused does not."""
+    return is_web(ref.uri) or why.reason in _PASSING
 
 
 def _in_blocks(refs: Iterable[ImageRef]) -> Iterator[list[ImageRef]]:

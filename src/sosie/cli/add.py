@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
+_HINTS = {
+    "private_address": "an address of your own network is reached with --allow-private: add the source again with it",
+    "outside": "files outside the list's folder are read with --allow-private: add the list again with it",
+}
+
 
 def add(
     sources: Annotated[
@@ -215,6 +220,13 @@ def _tell(report: AddReport, total: int) -> None:
     if report.quarantined:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.quarantined.most_common())
         print(f"refused: {reasons} (see `sosie quarantine`)")
+        if hints := [hint for reason, hint in _HINTS.items() if report.quarantined[reason]]:
+            print("\n".join(hints))
+    if report.kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report.kept.most_common())
+        print(f"kept: {report.kept.total()} pictures of the library could not be read this time ({reasons})")
+    if report.replaced:
+        print(f"{report.replaced} places hold another picture than before")
     if report.seen == 0:
         print("no pictures were found there: is it the right folder?")
     if report.interrupted:

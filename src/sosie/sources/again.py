@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sosie.errors import BadPicture, NotFound, SosieError
 from sosie.sources.reading import read_uri
-from sosie.sources.uris import MEMBER, path_of_uri
+from sosie.sources.stamps import stamped
 from sosie.types import ImageRef
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class KnownPlaces:
         return self._root
 
     def __iter__(self) -> Iterator[ImageRef]:
-        return map(_stamped, self._uris)
+        return map(stamped, self._uris)
 
     def read(self, ref: ImageRef) -> bytes:
         return read_uri(ref.uri)
@@ -76,13 +75,3 @@ def _read(ref: ImageRef) -> Outcome:
         return error
     except SosieError as error:  # an archive that is away, a scheme that nothing reads
         return BadPicture("unreadable", str(error))
-
-
-def _stamped(uri: str) -> ImageRef:
-    if uri.startswith("file://") and MEMBER not in uri:
-        try:
-            found = os.stat(path_of_uri(uri))  # noqa: PTH116 - a path of bytes
-        except OSError:
-            return ImageRef(uri)
-        return ImageRef(uri, {}, found.st_size, found.st_mtime_ns, found.st_ino)
-    return ImageRef(uri)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sosie.sources.stamps import stamped
 from sosie.sources.web.links import is_web
 from sosie.types import ImageRef, Source
 
@@ -53,6 +54,11 @@ class KeepingOriginals:
             if isinstance(outcome, bytes):
                 self._keep(ref, outcome)
             yield ref, outcome
+
+    def original(self, sha256: bytes) -> ImageRef | None:
+        """Return where the bytes of a picture lie that was downloaded once; None where they were not kept."""
+        path = original_of(self._folder, sha256.hex()).absolute()
+        return stamped(path.as_uri()) if path.exists() else None
 
     def _keep(self, ref: ImageRef, data: bytes) -> None:
         path = original_of(self._folder, hashlib.sha256(data).hexdigest())

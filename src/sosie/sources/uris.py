@@ -7,7 +7,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sosie.errors import UsageError
 
-__all__ = ["MEMBER", "path_of_uri", "uri_of_path"]
+__all__ = ["MEMBER", "former_place", "path_of_uri", "uri_of_path"]
 
 MEMBER = "!/"  # between an archive and its member; ``!`` in a path is percent-encoded, so the mark is unmistakable
 
@@ -28,3 +28,8 @@ def path_of_uri(uri: str) -> bytes:
     if os.sep == "\\" and raw[2:3] == b":":
         raw = raw[1:]
     return raw
+
+
+def former_place(url: str, sha256: bytes) -> str:
+    """Return the place of a picture that a URL gave once, and that it gives no more."""
+    return f"{url}#was={sha256.hex()[:16]}"
