@@ -74,7 +74,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
     def decoded(some: list[bytes]) -> Iterator[dict[str, Any]]:
         for data in some:
-            yield analyse(decode(data, side=params["side"]), params)
+            yield analyse(decode(data, side=params["side"], identify="quick"), params)
 
     inputs = [Picture(each["input"], 1, 1) for each in decoded(datas[:512])]
     embedder.embed(inputs[:32])

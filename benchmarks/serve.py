@@ -241,7 +241,8 @@ def floor_of(library: Library, uploads: list[bytes], *, seconds: float, callers:
     with sosie.open(library.path, threads=1) as sharing:
         _, network_cpu = repeated(lambda at: sharing.embed([pictures[at % several]]), seconds=seconds)
     _, decode_cpu = repeated(
-        lambda at: analyse_query(decode(uploads[at % several], side=params["side"]), params), seconds=seconds
+        lambda at: analyse_query(decode(uploads[at % several], side=params["side"], identify="quick"), params),
+        seconds=seconds,
     )
     requests = [upload(data) for data in uploads]
     with served_bare() as (port, process):

@@ -112,16 +112,19 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture: upright, sRGB, alpha laid over white.
+    """A decoded picture: upright, sRGB, alpha laid over white (over black where white leaves nothing to be seen).
 
     ``pixels`` may be smaller than ``width`` × ``height`` (the picture's own upright size): JPEGs are decoded at a
-    reduced scale where a caller said how much it needs.
+    reduced scale where a caller said how much it needs. ``exact`` is the digest of all decoded pixels of all
+    ``frames`` (`sosie.decode.identity`), None where nobody asked for it.
     """
 
     pixels: Pixels
     width: int
     height: int
     format: str = ""
+    exact: bytes | None = None
+    frames: int = 1
 
 
 # ------------------------------------------------------------------------------------------------ regions

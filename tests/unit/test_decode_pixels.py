@@ -144,6 +144,43 @@ def test_a_transparent_colour_lies_over_white() -> None:
     assert colour(encoded(Image.new("RGB", (4, 4), RED), "PNG", transparency=RED)) == WHITE
 
 
+@pytest.mark.parametrize("level", [255, 246])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "AVIF"])
+def test_what_would_be_flat_over_white_lies_over_black(kind: str, level: int) -> None:
+    image = Image.new("RGBA", (32, 32), (level, level, level, 0))
+    image.paste((level, level, level, 255), (8, 8, 24, 24))
+    pixels = decode(encoded(image, kind)).pixels
+    assert pixels[0, 0].max() <= 3
+    assert pixels[16, 16].min() >= level - 3
+
+
+def test_what_is_flat_over_any_ground_lies_over_white() -> None:
+    assert colour(encoded(Image.new("RGBA", (8, 8), (0, 0, 0, 0)), "PNG")) == WHITE
+
+
+def bmp(pixels: Pixels) -> bytes:
+    """A BMP with a mask for alpha (BITMAPV5HEADER) of pixels (height, width, 4)."""
+    height, width, _ = pixels.shape
+    body = pixels[::-1, :, [2, 1, 0, 3]].tobytes()
+    head = struct.pack("<IiiHHIIiiII", 124, width, height, 1, 32, 3, len(body), 2835, 2835, 0, 0)
+    head = (head + struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs").ljust(124, b"\0")
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body
+
+
+@pytest.mark.parametrize("alpha", [0, 255])
+def test_a_bmp_whose_alpha_is_zero_everywhere_is_opaque(alpha: int) -> None:
+    pixels = np.dstack([np.asarray(scene()), np.full((32, 48), alpha, np.uint8)])
+    picture = decode(bmp(pixels), identify="quick")
+    assert np.array_equal(picture.pixels, np.asarray(scene()))
+    assert picture.exact == decode(encoded(scene(), "PNG"), identify="quick").exact
+
+
+def test_the_alpha_of_a_bmp_counts_where_some_of_it_is_set() -> None:
+    pixels = np.dstack([np.asarray(scene()), np.zeros((32, 48), np.uint8)])
+    pixels[:16, :, 3] = 255
+    assert decode(bmp(pixels)).pixels[31, 0].tolist() == list(WHITE)
+
+
 def test_one_bit_is_black_and_white() -> None:
     image = Image.new("1", (4, 4), 0)
     image.putpixel((0, 0), 1)
@@ -156,6 +193,28 @@ def test_one_bit_is_black_and_white() -> None:
 def test_sixteen_bits_of_grey_keep_their_upper_eight(kind: str) -> None:
     image = Image.fromarray(np.full((4, 4), 0x8123, np.uint16))
     assert colour(encoded(image, kind)) == (0x81,) * 3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("bits", [9, 10, 12, 14, 16])
+def test_sixteen_bits_of_grey_are_shown_by_the_bits_that_are_used(bits: int, kind: str) -> None:
+    grey = np.asarray(scene().convert("L"))
+    pixels = decode(encoded(Image.fromarray(grey.astype(np.uint16) << (bits - 8)), kind)).pixels
+    assert np.array_equal(pixels[..., 0], grey)
+
+
+@pytest.mark.parametrize("lowest", [0, 1, 1000, 40_000])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_a_mask_of_small_numbers_or_of_close_ones_shows(kind: str, lowest: int) -> None:
+    mask = np.full((16, 16), lowest, np.uint16)
+    mask[4:12, 4:12] += 40
+    pixels = decode(encoded(Image.fromarray(mask), kind)).pixels
+    assert int(np.ptp(pixels)) >= 100
+
+
+def test_floats_that_fill_little_of_their_range_show() -> None:
+    values = np.array([[0.001, 0.002, 0.003]], np.float32)
+    assert decode(encoded(Image.fromarray(values), "TIFF")).pixels[0, :, 0].tolist() == [0, 128, 255]
 
 
 def test_sixteen_bits_of_colour_keep_their_upper_eight() -> None:

@@ -6,7 +6,6 @@ worker starts quickly.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from sosie.analysis.fingerprints import fingerprint
+from sosie.decode.identity import VERSION, array_digest
 from sosie.embedders.preprocessing import prepare
 from sosie.types import Picture, Pixels, Preprocessing
 
@@ -30,7 +30,8 @@ ONLY_WORKING: Mapping[str, Any] = {"without": ["fingerprint"]}
 
 def analysis_params(preprocessing: Preprocessing) -> dict[str, Any]:
     """Return the parameters that make ``analyse`` prepare pictures for a network."""
-    return {"side": max(WORKING_SIDE, preprocessing.side), "preprocessing": asdict(preprocessing)}
+    side = max(WORKING_SIDE, preprocessing.side)
+    return {"side": side, "identify": "quick", "preprocessing": asdict(preprocessing)}
 
 
 def analyse(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,6 +45,8 @@ def analyse(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "pixels": pixel_digest(picture),
+        "pixels_version": VERSION,
+        "frames": picture.frames,
         "input": prepare(picture, Preprocessing(**how)).pixels,
     }
     if "fingerprint" not in params.get("without", ()):
@@ -71,7 +74,9 @@ def _working(pixels: Pixels) -> Pixels:
 
 
 def pixel_digest(picture: Picture) -> bytes:
-    """Digest the picture's own size and its decoded pixels: equal for files that differ only in how they are stored."""
-    digest = hashlib.sha256(f"{picture.width},{picture.height};{picture.pixels.shape}".encode())
-    digest.update(np.ascontiguousarray(picture.pixels).data)
-    return digest.digest()[:16]
+    """Return the digest that is equal only where all decoded pixels of all frames are; see `sosie.decode.identity`."""
+    if picture.exact is not None:
+        return picture.exact
+    if picture.pixels.shape[:2] != (picture.height, picture.width):
+        raise ValueError("a reduced picture has no exact digest: decode it with identify='quick'")
+    return array_digest(picture.pixels)

@@ -26,7 +26,7 @@ from sosie.verify.features import Features, from_bytes, to_bytes
 __all__ = ["ANALYSE", "PARAMS", "Comparison", "Side", "analyse_side", "compare", "side_of"]
 
 ANALYSE = "sosie.copies.compare:analyse_side"
-PARAMS: Mapping[str, Any] = {"side": 720}
+PARAMS: Mapping[str, Any] = {"side": 720, "identify": "full"}
 _LEAST_QUALITY = 20
 _SIDE = 1024
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["count_fill", "count_scans", "looks_truncated", "sniff", "webp_size"]
+__all__ = [
+    "coded_jpeg",
+    "coded_png",
+    "count_fill",
+    "count_scans",
+    "is_deep_avif",
+    "looks_truncated",
+    "png_chunks",
+    "sniff",
+    "webp_size",
+]
 
 _ISO_BRANDS = {
     b"avif": "AVIF",
@@ -139,6 +149,60 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
         if marker not in (0x01, 0xD8):  # these two have no length
             yield marker, at
             at += int.from_bytes(data[at : at + 2], "big")
+
+
+def coded_jpeg(data: bytes) -> Iterator[memoryview] | None:
+    """Return all that the pixels of a JPEG depend on: its tables and frame headers, and from its first scan to its end.
+
+    Metadata before the first scan is left out, but for what tells the colour space: Adobe's segment, and whether there
+    is one of JFIF. None where there is no scan or no end.
+    """
+    parts: list[memoryview] = []
+    view, jfif = memoryview(data), False
+    for marker, at in _segments(data):
+        segment = view[at : at + int.from_bytes(data[at : at + 2], "big")]
+        if marker == _SOS:
+            end = data.rfind(b"\xff\xd9", at)
+            return iter([*parts, memoryview(bytes([jfif])), view[at:end]]) if end > 0 else None
+        jfif = jfif or (marker == 0xE0 and data.startswith(b"JFIF", at + 2))
+        if not (0xE0 <= marker <= 0xEF or marker == 0xFE) or (marker == 0xEE and data.startswith(b"Adobe", at + 2)):
+            parts += [memoryview(bytes([marker])), segment]
+    return None
+
+
+def coded_png(data: bytes) -> Iterator[memoryview] | None:
+    """Return all that the pixels of a PNG depend on: its critical chunks and tRNS; None where it does not end."""
+    parts: list[memoryview] = []
+    view = memoryview(data)
+    for kind, at, size in png_chunks(data):
+        if kind == b"IEND":
+            return iter(parts)
+        if kind == b"tRNS" or not kind[0] & 0x20:  # an upper-case letter: the chunk is critical
+            parts += [memoryview(kind), view[at : at + size]]
+    return None
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the type, the offset and the length of the data of every whole chunk of a PNG."""
+    at = 8
+    while at + 12 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if at + 12 + size > len(data):
+            return
+        yield data[at + 4 : at + 8], at + 8, size
+        at += 12 + size
+
+
+def is_deep_avif(data: bytes) -> bool:
+    """Tell whether some picture in an AVIF file has more than 8 bits a channel (AV1 in ISO media, 2.3.3)."""
+    at = data.find(b"av1C")
+    if at < 0:
+        return True
+    while at >= 0:
+        if data[at + 6 : at + 7] and data[at + 6] & 0x40:
+            return True
+        at = data.find(b"av1C", at + 4, 1 << 20)
+    return False
 
 
 def looks_truncated(data: bytes, name: str) -> bool:

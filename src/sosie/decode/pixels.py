@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from sosie.decode import headers
-from sosie.decode.colour import opaque, to_srgb
+from sosie.decode.colour import opaque, profile_digest, to_srgb, without_empty_alpha
+from sosie.decode.identity import Effort, Exact, Identity, is_whole
 from sosie.decode.limits import Limits
 from sosie.errors import BadPicture
 from sosie.types import Picture
@@ -43,19 +44,21 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _MOST_FILL = 1 << 12  # the decoder reads them byte by byte
+_KEEP_SIDES = frozenset(_UPRIGHT[orientation] for orientation in (2, 3, 4))
 _DEFAULT = Limits()
 
 
-def decode(data: bytes, *, side: int | None = None, limits: Limits = _DEFAULT) -> Picture:
-    """Decode one picture: the first frame, upright, 8-bit sRGB over white.
+def decode(data: bytes, *, side: int | None = None, limits: Limits = _DEFAULT, identify: str | None = None) -> Picture:
+    """Decode one picture: the first frame, upright, 8-bit sRGB over white (over black where it would be flat).
 
     ``side`` says how many pixels the caller needs along the *shorter* side: JPEGs are then decoded at the smallest
-    of the scales 1, 1/2, 1/4, 1/8 that has them, other formats reduced to not less than twice as many. The
+    of the scales 1, 1/2, 1/4, 1/8 that has them, other formats reduced to not less than twice as many. ``identify``
+    (an `Effort`) fills in the picture's exact digest and its number of frames. The
     pixels are C-contiguous and read-only. Raise BadPicture, whose ``reason`` is a key of `REASONS`, and nothing else.
     """
     name = _admit(data, limits)
     try:
-        return _decode(data, name, side, limits)
+        return _decode(data, name, side, limits, Effort(identify) if identify else None)
     except BadPicture:
         raise
     except MemoryError as error:
@@ -95,7 +98,7 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
         raise BadPicture("too_many_pixels", f"{width}×{height} pixels, at most {limits.max_pixels:,} in all")
 
 
-def _decode(data: bytes, name: str, side: int | None, limits: Limits) -> Picture:
+def _decode(data: bytes, name: str, side: int | None, limits: Limits, effort: Effort | None) -> Picture:
     with _open(data, name) as file:
         size = file.size
         _check_size(size, limits)
@@ -105,15 +108,30 @@ def _decode(data: bytes, name: str, side: int | None, limits: Limits) -> Picture
         file.load()
         if name != "JPEG":
             size = file.size  # Pillow turns a TIFF as it loads it, and a HEIF may correct what its header says
-        profile, orientation = file.info.get("icc_profile"), _orientation(file)
-        image = opaque(file)
+        profile, upright = file.info.get("icc_profile"), _UPRIGHT.get(_orientation(file))
+        exact = _exact(data, name, file, size=size, upright=upright, effort=effort) if effort else None
+        image = opaque(without_empty_alpha(file, name))
+        colour = profile_digest(profile, image.mode) if exact else b""
         if side and name != "JPEG" and (factor := min(size) // (2 * side)) > 1:
             image = image.reduce(factor)
         image = to_srgb(image, profile)
-        if orientation in _UPRIGHT:
-            image = image.transpose(_UPRIGHT[orientation])
-            size = size if orientation < 5 else (size[1], size[0])
-        return Picture(pixels=np.asarray(image), width=size[0], height=size[1], format=name)
+        if upright is not None:
+            image = image.transpose(upright)
+            size = size if upright in _KEEP_SIDES else (size[1], size[0])
+        pixels = np.asarray(image)  # a copy: the file may go on to its next frame
+        identity = exact.finish(file, colour=colour) if exact else Identity(None, 1)
+        return Picture(pixels, size[0], size[1], name, identity.digest, identity.frames)
+
+
+def _exact(
+    data: bytes, name: str, file: ImageFile, *, size: tuple[int, int], upright: Image.Transpose | None, effort: Effort
+) -> Exact:
+    """Begin the digest of a file with its first frame, which is decoded again where it was decoded at reduced scale."""
+    if file.size == size or not is_whole(size, effort):
+        return Exact(data, name, file, size=size, upright=upright, effort=effort)
+    with _open(data, name) as whole:
+        whole.load()
+        return Exact(data, name, whole, size=size, upright=upright, effort=effort)
 
 
 def _open(data: bytes, name: str) -> ImageFile:

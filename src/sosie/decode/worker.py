@@ -105,7 +105,7 @@ def _prepare(config: _Config) -> Callable[..., Mapping[str, Any]]:
 
 def _answer(data: bytes, analyse: Callable[..., Mapping[str, Any]], params: Mapping[str, Any], limits: Limits) -> Parts:
     try:
-        picture = decode(data, side=params.get("side"), limits=limits)
+        picture = decode(data, side=params.get("side"), limits=limits, identify=params.get("identify"))
         return pack_answer(analyse(picture, params))
     except BadPicture as error:
         return pack_refusal("bad", error.reason, error.detail)
