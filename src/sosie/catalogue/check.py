@@ -7,7 +7,7 @@ from typing import Any
 
 from sosie.catalogue.records import ContentRow, Space, digest_of
 from sosie.catalogue.regions import count_rewrites
-from sosie.catalogue.sqlite import Catalogue, _row_digest
+from sosie.catalogue.sqlite import CONTENT_COLUMNS, Catalogue, row_digest
 
 __all__ = [
     "damaged_features",
@@ -27,7 +27,7 @@ __all__ = [
 
 _PAGE = 2_000
 # Tables whose rows belong to a picture.
-_CHILDREN = ("locations", "vectors", "regions", "features", "labels")
+_CHILDREN = ("locations", "vectors", "regions", "features", "labels", "facts")
 
 
 def integrity(catalogue: Catalogue) -> list[str]:
@@ -56,9 +56,9 @@ def drop_orphans(catalogue: Catalogue, table: str) -> None:
 
 def damaged_rows(catalogue: Catalogue) -> Iterator[int]:
     """Yield the ids of pictures whose row does not fit its digest."""
-    columns = "id, sha256, bytes, format, width, height, pixels, pdq, pdq_quality, digest"
+    columns = f"id, {CONTENT_COLUMNS}, digest"
     for row in _paged(catalogue, f"SELECT {columns} FROM contents WHERE id > ? ORDER BY id LIMIT ?"):
-        if _row_digest(ContentRow(*row[1:9])) != row[9]:
+        if row_digest(ContentRow(*row[1:-1])) != row[-1]:
             yield int(row[0])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,15 +13,22 @@ import numpy.typing as npt
 from sosie.catalogue.records import (
     AddRegions,
     Change,
+    ContentChange,
     ContentRow,
     Decision,
+    FactValues,
     Held,
+    Job,
     KnownPlace,
     Located,
+    LogEntry,
+    PairVerdict,
     PictureRecord,
+    Place,
     QuarantineRow,
     RegionRow,
     Space,
+    Vouched,
 )
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, LabelValue, Verdict
 
@@ -98,7 +105,7 @@ class Store(Protocol):
         ...
 
     def epoch(self) -> int:
-        """Return a number that grows with every commit."""
+        """Return a number that grows with every commit that an answer may depend on: not of the log, jobs, pairs."""
         ...
 
     def steady(self) -> AbstractContextManager[None]:
@@ -176,6 +183,18 @@ class Store(Protocol):
 
     def remove(self, ids: Sequence[int]) -> int: ...
 
+    def places_of(self, content_id: int) -> list[Place]:
+        """Return every place of a picture, those where it is not gone first, as `uris` and records do."""
+        ...
+
+    def mark_seen(self, uris: Sequence[str], *, at: float | None = None) -> None:
+        """Note that files were found where they were; ``at`` is in seconds since 1970 (None: now)."""
+        ...
+
+    def mark_gone(self, uris: Sequence[str], *, at: float | None = None) -> None:
+        """Note that files are not there any more; their pictures stay, which `drop_locations` would forget."""
+        ...
+
     # -------------------------------------------------------------------------------------------- reading
 
     def live_ids(self, condition: Condition | None = None) -> Ids: ...
@@ -239,6 +258,52 @@ class Store(Protocol):
     def set_labels(self, content_id: int, labels: Mapping[str, LabelValue | None]) -> None: ...
 
     def set_labels_of_each(self, labels: Mapping[int, Mapping[str, LabelValue]]) -> None: ...
+
+    # -------------------------------------------------------------------------------------------- facts, pairs
+
+    def facts_of(self, ids: Sequence[int]) -> dict[int, dict[str, FactValues]]:
+        """Return the facts of some pictures, of those that have any."""
+        ...
+
+    def put_facts(self, facts: Mapping[int, Mapping[str, FactValues]]) -> None:
+        """Store facts of pictures; those of the same name are replaced, by none where there is no value."""
+        ...
+
+    def pairs(self, keys: Iterable[tuple[bytes, bytes]], *, judge: str) -> dict[tuple[bytes, bytes], PairVerdict]:
+        """Return those of some pairs, each in the order of its digests, that this judge has judged."""
+        ...
+
+    def put_pairs(self, pairs: Sequence[PairVerdict]) -> None:
+        """Store verdicts, in the place of what the same judge said of the same pairs; raise UsageError for a >= b."""
+        ...
+
+    # -------------------------------------------------------------------------------------------- what happened
+
+    def changes(self, since: int) -> list[ContentChange] | None:
+        """Return what commits after an epoch did to pictures, in order; None where all has to be read anew."""
+        ...
+
+    def append_log(self, actor: str, deed: str, detail: Mapping[str, Any] | None = None) -> LogEntry: ...
+
+    def log(self, *, limit: int = 100, before: int | None = None) -> list[LogEntry]:
+        """Return the last entries, or the last ones with an id below ``before``, newest first."""
+        ...
+
+    def put_job(self, job: Job) -> None: ...
+
+    def job(self, job_id: str) -> Job | None: ...
+
+    def jobs(self, *, states: Collection[str] | None = None) -> list[Job]: ...
+
+    def drop_jobs(self, ids: Sequence[str]) -> None: ...
+
+    def vouch(self, files: Sequence[Vouched], *, withdraw: Sequence[str] = ()) -> None:
+        """Record derived files that go with this catalogue, and, by name, that others do no more."""
+        ...
+
+    def vouched(self, *, below: str = "") -> dict[str, Vouched]:
+        """Return the derived files that go with this catalogue; those whose name begins with ``below``."""
+        ...
 
     # -------------------------------------------------------------------------------------------- the rest
 

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from sosie.catalogue import schema
+from sosie.catalogue.changes import move_epoch
 from sosie.errors import DamagedError, DiskFull, LibraryBusy, LibraryReadOnly, NotFound, SosieError
 
 __all__ = ["Database"]
 
 _BUSY_MS = 10_000
+_VARIABLES = 500  # of one statement; SQLite allows more
 
 
 class Database:
@@ -38,7 +40,7 @@ class Database:
             raise NotFound(f"there is no library at {path.parent}: `sosie add FOLDER` makes one")
         with self.translated():
             if self.read_only:
-                schema.check_version(self.connection(), str(path))
+                self.connection()
             else:
                 schema.migrate(self.connection(), str(path))
 
@@ -91,12 +93,23 @@ class Database:
         log = self.path.with_name(self.path.name + "-wal")
         still = not os.access(self.path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
         uri = f"{self.path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        if schema.check_version(connection, str(self.path)) < schema.VERSION:
+            schema.read_older(connection)
+        return connection
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one reading statement."""
         with self.translated():
             return self.connection().execute(sql, parameters).fetchall()
+
+    def among(self, sql: str, before: tuple[Any, ...], ids: Sequence[int]) -> list[Any]:
+        """Run a query over ``ids``, as many at a time as SQLite takes; ``{marks}`` stands for them."""
+        found: list[Any] = []
+        for at in range(0, len(ids), _VARIABLES):
+            some = [int(i) for i in ids[at : at + _VARIABLES]]
+            found += self.query(sql.replace("{marks}", ", ".join("?" * len(some))), (*before, *some))
+        return found
 
     @contextlib.contextmanager
     def writing(self, what: str, *, wait: float = 10.0) -> Iterator[None]:
@@ -116,14 +129,15 @@ class Database:
             ) from error
 
     @contextlib.contextmanager
-    def transaction(self, what: str = "sosie") -> Iterator[sqlite3.Connection]:
-        """Commit what the block does, or nothing of it; every commit moves the epoch on."""
+    def transaction(self, what: str = "sosie", *, epoch: bool = True) -> Iterator[sqlite3.Connection]:
+        """Commit what the block does, or nothing of it; ``epoch`` False where no answer depends on it."""
         with self._mutex, self.writing(what), self.translated():
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
-                connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch'")
+                if epoch:
+                    move_epoch(connection)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:

@@ -25,7 +25,7 @@ class Decisions(Database):
             raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {decision!r}")
         with self.transaction("storing a decision") as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO decisions (a, b, decision, note, at) VALUES (?, ?, ?, ?, ?)",
                 (*ordered_pair(a, b), decision, note, at or time.time()),
             )
 

@@ -15,15 +15,22 @@ __all__ = [
     "AddQuarantine",
     "AddRegions",
     "Change",
+    "ContentChange",
     "ContentRow",
     "Decision",
+    "FactValues",
     "Held",
+    "Job",
     "KnownPlace",
     "Located",
+    "LogEntry",
+    "PairVerdict",
     "PictureRecord",
+    "Place",
     "QuarantineRow",
     "RegionRow",
     "Space",
+    "Vouched",
     "digest_of",
 ]
 
@@ -45,6 +52,9 @@ class ContentRow:
     pixels: bytes  # digest of the decoded pixels
     pdq: bytes | None = None  # 32 bytes
     pdq_quality: int = 0
+    pixels_version: int = 1  # 1: of pixels that were shrunken, so that equal ones prove nothing; 2: of all of them
+    frames: int | None = None  # None: not counted
+    repaired: str | None = None  # what was wrong with a file that was decoded all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +188,79 @@ class Held:
     owners: Ids
     sure: FloatMatrix
     vectors: FloatMatrix
+
+
+FactValues: TypeAlias = tuple[str | float, ...]
+"""What was read from a picture, or recognised in it, under one name: at least one text or number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a picture lies, or lay: ``seen_at`` is when its file was last found, ``gone_at`` since when it is away."""
+
+    uri: str
+    root: str
+    seen_at: float | None = None  # seconds since 1970; None: before that was written down
+    gone_at: float | None = None  # None: it is there, as far as is known
+
+
+@dataclass(frozen=True, slots=True)
+class PairVerdict:
+    """What a judge found of two pictures, given by the SHA-256 of their bytes: read "a verdict b"."""
+
+    a: bytes  # below b
+    b: bytes
+    judge: str  # its version: another one judges anew
+    verdict: str
+    probability: float | None = None
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    at: float = 0.0  # seconds since 1970; 0: when it is stored
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """What somebody did; ``id`` ascends in time."""
+
+    id: int
+    at: float
+    actor: str
+    deed: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentChange:
+    """What a commit did to a picture: added, removed, placed, embedded, labelled."""
+
+    epoch: int
+    content_id: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A derived file, or folder, that goes with the catalogue, as long as its digest is this one."""
+
+    name: str  # path below the library's folder
+    kind: str  # index, segment, words
+    digest: str
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    at: float = 0.0  # seconds since 1970; 0: when it is stored
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Long work that somebody asked a server for."""
+
+    id: str
+    kind: str
+    state: str
+    actor: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    result: Mapping[str, Any] | None = None
+    created_at: float = 0.0  # seconds since 1970; 0: when it is stored
+    updated_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

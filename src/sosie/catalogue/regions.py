@@ -14,7 +14,6 @@ from sosie.types import FloatMatrix, Ids, Region
 
 __all__ = ["Regions", "count_rewrites", "put_regions"]
 
-_VARIABLES = 500
 _COLUMNS = "regions.id, regions.content_id, x, y, width, height, label, confidence"
 
 
@@ -75,14 +74,6 @@ class Regions(Database):
             for content_id, space, regions in found:
                 put_regions(connection, content_id, space.id, regions)
             count_rewrites(connection, {space.id for _, space, _ in found})
-
-    def among(self, sql: str, before: tuple[Any, ...], ids: Sequence[int]) -> list[Any]:
-        """Run a query over ``ids``, as many at a time as SQLite takes; ``{marks}`` stands for them."""
-        found: list[Any] = []
-        for at in range(0, len(ids), _VARIABLES):
-            some = [int(i) for i in ids[at : at + _VARIABLES]]
-            found += self.query(sql.replace("{marks}", ", ".join("?" * len(some))), (*before, *some))
-        return found
 
 
 def count_rewrites(connection: Any, spaces: Iterable[int]) -> None:

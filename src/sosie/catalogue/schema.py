@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
 
 from sosie.errors import NewerSchema
 
-__all__ = ["VERSION", "check_version", "migrate"]
+__all__ = ["VERSION", "check_version", "migrate", "read_older"]
 
 # contents.id is never used twice (AUTOINCREMENT), so that an index built earlier can never name the wrong picture.
 _INITIAL = """
@@ -116,7 +117,138 @@ CREATE TABLE decisions (
 CREATE TABLE records (key TEXT PRIMARY KEY, value TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 """
 
-_MIGRATIONS: tuple[tuple[str, str], ...] = (("initial", _INITIAL),)
+# Columns that are added have constant defaults, so that SQLite writes no row: milliseconds, whatever a library holds.
+_COLUMNS = {
+    "contents": (
+        # 1: `pixels` is a digest of pixels that were shrunken, and proves nothing; 2: of all of them
+        ("pixels_version", "INTEGER NOT NULL DEFAULT 1"),
+        ("frames", "INTEGER"),  # of an animation or a document; NULL: not counted
+        ("repaired", "TEXT"),  # what was wrong with a file that was decoded all the same; NULL: nothing
+    ),
+    "locations": (
+        ("seen_at", "REAL"),  # when the file was last found there, in seconds since 1970; NULL: by an older version
+        ("gone_at", "REAL"),  # since when it is known not to be there; NULL: it is
+        ("digest", "BLOB"),  # of the row; NULL: written by an older version
+    ),
+    "labels": (("digest", "BLOB"),),
+    "decisions": (("digest", "BLOB"),),
+}
+
+_TABLES = """
+-- What was read from a picture or recognised in it (EXIF, tags). A label is what a person said, and lies apart.
+CREATE TABLE facts (
+    content_id INTEGER NOT NULL REFERENCES contents (id) ON DELETE CASCADE,
+    name       TEXT NOT NULL,
+    text       TEXT NOT NULL,
+    number     REAL,              -- the value, where it is a number; text has it, too
+    digest     BLOB NOT NULL,
+    PRIMARY KEY (content_id, name, text)
+) WITHOUT ROWID;
+CREATE INDEX facts_by_text ON facts (name, text);
+CREATE INDEX facts_by_number ON facts (name, number);
+
+-- Verdicts of pairs, so that no pair is judged twice: by the digests of both files and the version of the judge.
+CREATE TABLE pairs (
+    a           BLOB NOT NULL,
+    b           BLOB NOT NULL,
+    judge       TEXT NOT NULL,
+    verdict     TEXT NOT NULL,    -- read "a verdict b": a contains b
+    probability REAL,
+    evidence    TEXT NOT NULL,    -- JSON
+    at          REAL NOT NULL,
+    digest      BLOB NOT NULL,
+    PRIMARY KEY (a, b, judge),
+    CHECK (a < b)
+) WITHOUT ROWID;
+CREATE INDEX pairs_by_b ON pairs (b);
+
+-- Who did what, when. Never read to answer a question.
+CREATE TABLE log (
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
+    at     REAL NOT NULL,
+    actor  TEXT NOT NULL,
+    deed   TEXT NOT NULL,
+    detail TEXT NOT NULL          -- JSON
+);
+
+-- Which pictures each commit touched, so that who knows an epoch reads what came since, not everything.
+CREATE TABLE changes (
+    epoch      INTEGER NOT NULL,
+    content_id INTEGER NOT NULL,
+    what       TEXT NOT NULL,     -- added, removed, placed, embedded, labelled; added stands for all of its own commit
+    PRIMARY KEY (epoch, content_id, what)
+) WITHOUT ROWID;
+
+-- The derived files that go with this catalogue; any other is another catalogue's, or another past's, and is not read.
+CREATE TABLE vouched (
+    name   TEXT PRIMARY KEY,      -- path below the library's folder
+    kind   TEXT NOT NULL,         -- index, segment, words
+    digest TEXT NOT NULL,
+    detail TEXT NOT NULL,         -- JSON
+    at     REAL NOT NULL
+) WITHOUT ROWID;
+
+-- Long work that people asked a server for; it outlives the server.
+CREATE TABLE jobs (
+    id         TEXT PRIMARY KEY,
+    kind       TEXT NOT NULL,
+    state      TEXT NOT NULL,
+    actor      TEXT NOT NULL,
+    params     TEXT NOT NULL,     -- JSON, as progress and result
+    progress   TEXT NOT NULL,
+    result     TEXT,
+    created_at REAL NOT NULL,
+    updated_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX jobs_by_state ON jobs (state, created_at);
+
+INSERT INTO meta VALUES ('identity', lower(hex(randomblob(16))));
+-- The branches of this catalogue's history: from which epoch on, and a random name. A restored backup begins one.
+INSERT INTO meta SELECT 'epochs', json_array(json_array(CAST(value AS INTEGER), lower(hex(randomblob(8)))))
+    FROM meta WHERE key = 'epoch';
+INSERT INTO meta SELECT 'changes_from', value FROM meta WHERE key = 'epoch';
+"""
+
+
+def _trigger(table: str, event: str, row: str, column: str, what: str) -> str:
+    """Return a trigger that lists a picture among the changes of the commit under way, which is the next epoch."""
+    epoch = "(SELECT CAST(value AS INTEGER) + 1 FROM meta WHERE key = 'epoch')"
+    # no OR IGNORE: within a trigger the conflict clause of the statement that fires it counts
+    known = f"changes WHERE epoch = {epoch} AND content_id = {row}.{column} AND what IN ('added', '{what}')"
+    name = f"{table}_{event.split(maxsplit=1)[0].lower()}"
+    return (
+        f"CREATE TRIGGER {name} AFTER {event} ON {table} BEGIN INSERT INTO changes"
+        f" SELECT {epoch}, {row}.{column}, '{what}' WHERE NOT EXISTS (SELECT 1 FROM {known}); END;\n"
+    )
+
+
+def _triggers() -> str:
+    made = [
+        _trigger("contents", "INSERT", "NEW", "id", "added"),
+        _trigger("contents", "DELETE", "OLD", "id", "removed"),
+    ]
+    for table, what in (("locations", "placed"), ("vectors", "embedded"), ("labels", "labelled")):
+        made.append(_trigger(table, "INSERT", "NEW", "content_id", what))
+        made.append(_trigger(table, "DELETE", "OLD", "content_id", what))
+    made.append(_trigger("vectors", "UPDATE", "NEW", "content_id", "embedded"))
+    # a place may come to hold another picture: both have changed
+    for row in ("OLD", "NEW"):
+        trigger = _trigger("locations", "UPDATE OF content_id", row, "content_id", "placed")
+        made.append(trigger.replace("locations_update", f"locations_update_{row.lower()}"))
+    return "".join(made)
+
+
+def _added_columns() -> str:
+    return "".join(
+        f"ALTER TABLE {table} ADD COLUMN {name} {kind};\n"
+        for table, columns in _COLUMNS.items()
+        for name, kind in columns
+    )
+
+
+_SECOND = _added_columns() + _TABLES + _triggers()
+
+_MIGRATIONS: tuple[tuple[str, str], ...] = (("initial", _INITIAL), ("history, facts, pairs, jobs", _SECOND))
 VERSION = len(_MIGRATIONS)
 
 
@@ -137,9 +269,8 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if check_version(connection, path) < number:  # another process may have been faster
-                for statement in statements.split(";"):
-                    if statement.strip():
-                        connection.execute(statement)
+                for statement in _statements(statements):
+                    connection.execute(statement)
                 connection.execute(
                     "CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY, name TEXT, at REAL)"
                 )
@@ -149,3 +280,29 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; a trigger has semicolons of its own."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    assert not statement.strip(), statement
+
+
+def read_older(connection: sqlite3.Connection) -> None:
+    """Let a connection that cannot write see an older database as if it had been migrated, through temporary views."""
+    connection.execute("PRAGMA temp_store = MEMORY")
+    for table, columns in _COLUMNS.items():
+        more = ", ".join(f"{_default(kind)} AS {name}" for name, kind in columns)
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {more} FROM main.{table}")
+    for statement in _statements(_TABLES):
+        if "CREATE TABLE" in statement:
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+
+
+def _default(kind: str) -> str:
+    return kind.rpartition("DEFAULT ")[2] if "DEFAULT" in kind else "NULL"

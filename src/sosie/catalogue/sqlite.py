@@ -15,7 +15,11 @@ import numpy.typing as npt
 
 from sosie.catalogue.database import Database
 from sosie.catalogue.decisions import Decisions
+from sosie.catalogue.facts import Facts
+from sosie.catalogue.journal import Journal
 from sosie.catalogue.labels import Labels, gather
+from sosie.catalogue.pairs import Pairs
+from sosie.catalogue.places import Places
 from sosie.catalogue.records import (
     AddContent,
     AddLocation,
@@ -34,7 +38,7 @@ from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import DamagedError, UnknownName
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Verdict
 
-__all__ = ["Catalogue"]
+__all__ = ["CONTENT_COLUMNS", "Catalogue", "row_digest"]
 
 _VARIABLES = 500  # of one statement; SQLite allows more
 _LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.id)"
@@ -47,7 +51,7 @@ SELECT json_group_array(json_array(
     id, hex(sha256), bytes, format, width, height, printf('%!.20e', added_at),
     json((
         SELECT json_group_array(uri)
-        FROM (SELECT uri FROM locations WHERE content_id = contents.id ORDER BY uri)
+        FROM (SELECT uri FROM locations WHERE content_id = contents.id ORDER BY gone_at IS NOT NULL, uri)
     )),
     json((
         SELECT json_group_array(json_array(name, kind, text, printf('%!.20e', number)))
@@ -58,7 +62,7 @@ FROM contents WHERE id IN (SELECT value FROM json_each(?))
 """
 
 
-class Catalogue(Labels, Decisions, Regions, Database):
+class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Database):
     """What is known of each picture; a commit here is the only commit point of a library."""
 
     def __init__(self, path: Path, *, create: bool = True, read_only: bool = False) -> None:
@@ -251,8 +255,10 @@ class Catalogue(Labels, Decisions, Regions, Database):
         return [(root, content_id, ImageRef(uri, {}, *stamp)) for root, content_id, uri, *stamp in rows]
 
     def uris(self, content_id: int) -> list[tuple[str, str]]:
-        """Return (uri, root) of every place of a picture."""
-        rows = self.query("SELECT uri, root FROM locations WHERE content_id = ? ORDER BY uri", (content_id,))
+        """Return (uri, root) of every place of a picture, those where it is not gone first."""
+        rows = self.query(
+            "SELECT uri, root FROM locations WHERE content_id = ? ORDER BY gone_at IS NOT NULL, uri", (content_id,)
+        )
         return [(uri, root) for uri, root in rows]
 
     def apply(self, changes: Sequence[Change], *, root: str) -> None:
@@ -345,13 +351,13 @@ class Catalogue(Labels, Decisions, Regions, Database):
     def content(self, content_id: int) -> ContentRow:
         """Return one picture's row; raise UnknownName, or DamagedError where its digest does not fit."""
         rows = self.query(
-            "SELECT sha256, bytes, format, width, height, pixels, pdq, pdq_quality, digest FROM contents WHERE id = ?",
+            f"SELECT {CONTENT_COLUMNS}, digest FROM contents WHERE id = ?",
             (content_id,),
         )
         if not rows:
             raise UnknownName(f"the library has no picture {content_id}")
-        row = ContentRow(*rows[0][:8])
-        if _row_digest(row) != rows[0][8]:
+        row = ContentRow(*rows[0][:-1])
+        if row_digest(row) != rows[0][-1]:
             raise DamagedError(f"the row of picture {content_id} in {self.path} is damaged: restore a backup")
         return row
 
@@ -468,9 +474,9 @@ class Catalogue(Labels, Decisions, Regions, Database):
 def _put_content(connection: Any, change: AddContent) -> int:
     row = change.row
     cursor = connection.execute(
-        "INSERT INTO contents (sha256, bytes, format, width, height, pixels, pdq, pdq_quality, added_at, digest)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
-        (*_fields(row), change.added_at or time.time(), _row_digest(row)),
+        f"INSERT INTO contents ({CONTENT_COLUMNS}, added_at, digest)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
+        (*_fields(row), change.added_at or time.time(), row_digest(row)),
     )
     if not cursor.rowcount:  # a known picture gets the vectors that it lacks
         count_rewrites(connection, (*change.vectors, *change.regions))
@@ -492,8 +498,10 @@ def _content_id(connection: Any, sha256: bytes) -> int:
 
 def _put_location(connection: Any, content_id: int, ref: ImageRef, root: str) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO locations (uri, content_id, root, size, mtime_ns, inode) VALUES (?, ?, ?, ?, ?, ?)",
-        (ref.uri, content_id, root, ref.size, ref.mtime_ns, ref.inode),
+        "INSERT INTO locations (uri, content_id, root, size, mtime_ns, inode, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (uri) DO UPDATE SET content_id = excluded.content_id, root = excluded.root, size = excluded.size,"
+        " mtime_ns = excluded.mtime_ns, inode = excluded.inode, seen_at = excluded.seen_at, gone_at = NULL",
+        (ref.uri, content_id, root, ref.size, ref.mtime_ns, ref.inode, time.time()),
     )
     connection.execute("DELETE FROM quarantine WHERE uri = ?", (ref.uri,))
 
@@ -511,11 +519,17 @@ def _put_quarantine(connection: Any, change: AddQuarantine, root: str) -> None:
     connection.execute("DELETE FROM locations WHERE uri = ?", (ref.uri,))
 
 
+CONTENT_COLUMNS = "sha256, bytes, format, width, height, pixels, pdq, pdq_quality, pixels_version, frames, repaired"
+
+
 def _fields(row: ContentRow) -> tuple[Any, ...]:
     return (
         row.sha256, row.size, row.format, row.width, row.height, row.pixels, row.pdq, row.pdq_quality,
+        row.pixels_version, row.frames, row.repaired,
     )  # fmt: skip
 
 
-def _row_digest(row: ContentRow) -> bytes:
-    return digest_of(repr(_fields(row)).encode())
+def row_digest(row: ContentRow) -> bytes:
+    """Return the digest that lies in a picture's row; of one that schema 1 could hold it is that of schema 1."""
+    fields = _fields(row)
+    return digest_of(repr(fields[:8] if fields[8:] == (1, None, None) else fields).encode())

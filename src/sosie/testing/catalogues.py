@@ -9,10 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
-from sosie.catalogue import AddContent, AddLocation, AddQuarantine, AddRegions, ContentRow, KnownPlace, Space, Store
+from sosie.catalogue import (
+    AddContent,
+    AddLocation,
+    AddQuarantine,
+    AddRegions,
+    ContentRow,
+    Job,
+    KnownPlace,
+    PairVerdict,
+    Space,
+    Store,
+    Vouched,
+)
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import FilterError, UnknownName, UsageError
 from sosie.types import FloatMatrix, ImageRef, LabelValue, Region, Verdict
@@ -293,6 +306,104 @@ def check_regions_outlive_labels_and_go_with_their_picture(store: Store) -> None
     assert {each.content_id for each in store.regions_of(parts, [first, second])[0]} == {second}
     add(store, 1)
     assert store.regions_of(parts, [_id(store, 1)])[0] == [] and not store.has_vectors(_id(store, 1), [parts.id])
+
+
+def check_places_that_are_gone_come_last_and_are_kept(store: Store) -> None:
+    add(store, 1)
+    store.apply([AddLocation(digest(1), ImageRef(f"{ROOT}later.jpg"))], root=ROOT)
+    content_id, first, later = _id(store, 1), f"{ROOT}1.jpg", f"{ROOT}later.jpg"
+    assert all(place.seen_at and place.gone_at is None for place in store.places_of(content_id))
+    store.mark_gone([first, f"{ROOT}unknown.jpg"], at=20.5)
+    store.mark_gone([first], at=30.5)  # gone since then, not since the last look
+    assert [(place.uri, place.gone_at) for place in store.places_of(content_id)] == [(later, None), (first, 20.5)]
+    assert store.pictures([content_id])[0].uris == (later, first) and store.counts()["locations"] == 2
+    store.mark_seen([first], at=40.5)
+    assert [(place.uri, place.gone_at) for place in store.places_of(content_id)] == [(first, None), (later, None)]
+    assert store.places_of(content_id)[0].seen_at == 40.5
+    store.mark_gone([first])
+    add(store, 1)  # it is back
+    assert store.pictures([content_id])[0].uris == (first, later)
+
+
+def check_what_is_known_of_pixels_comes_back(store: Store) -> None:
+    space = store.ensure_spaces(HistogramEmbedder.spec)[0]
+    known = replace(row(1), pixels_version=2, frames=12, repaired="two bytes were missing")
+    store.apply([AddContent(known, ImageRef(f"{ROOT}1.gif"), {space.id: direction(1, space.dim)})], root=ROOT)
+    assert store.content(_id(store, 1)) == known
+
+
+def check_facts_are_kept_apart_from_labels(store: Store) -> None:
+    add(store, 1, 2, labels={"tag": "mine"})
+    first, second = _id(store, 1), _id(store, 2)
+    store.put_facts({first: {"tag": ("cat", "dog"), "exif.f": (0.1,)}, second: {"tag": ("cat",)}})
+    assert store.facts_of([first]) == {first: {"tag": ("cat", "dog"), "exif.f": (0.1,)}}
+    store.put_facts({first: {"tag": ()}, second: {"tag": ("cow",)}})
+    assert store.facts_of([first, second, 12345]) == {first: {"exif.f": (0.1,)}, second: {"tag": ("cow",)}}
+    assert store.labels_of(first) == {"tag": "mine"}
+    store.remove([first])
+    assert store.facts_of([first]) == {}
+
+
+def check_verdicts_of_pairs_are_kept_by_judge(store: Store) -> None:
+    pairs = [PairVerdict(digest(1), digest(n), "j1", "contains", n / 7, {"inliers": n}, 2.5) for n in range(2, 500)]
+    store.put_pairs(pairs)
+    keys = [(pair.a, pair.b) for pair in pairs] + [(digest(2), digest(3))]
+    assert store.pairs(keys, judge="j1") == {(pair.a, pair.b): pair for pair in pairs}
+    assert store.pairs(keys, judge="j2") == store.pairs([], judge="j1") == {}
+    store.put_pairs([replace(pairs[0], verdict="similar", probability=None)])
+    assert store.pairs(keys[:1], judge="j1")[keys[0]].verdict == "similar"
+    _raises(UsageError, lambda: store.put_pairs([replace(pairs[0], a=digest(9), b=digest(3))]))
+
+
+def check_the_log_is_read_from_its_end(store: Store) -> None:
+    entries = [store.append_log("ann", f"deed {n}", {"n": n}) for n in range(3)]
+    assert [each.id for each in store.log()] == [each.id for each in reversed(entries)]
+    last = store.log(limit=1)
+    assert [(each.actor, each.deed, each.detail) for each in last] == [("ann", "deed 2", {"n": 2})]
+    assert [each.deed for each in store.log(before=last[0].id)] == ["deed 1", "deed 0"]
+
+
+def check_jobs_are_kept_with_their_state(store: Store) -> None:
+    store.put_job(Job("b", "report", "waiting", "ann", {"k": 3}, created_at=2.5, updated_at=2.5))
+    store.put_job(Job("a", "report", "waiting"))
+    kept = store.job("b")
+    assert kept == Job("b", "report", "waiting", "ann", {"k": 3}, created_at=2.5, updated_at=2.5)
+    store.put_job(replace(kept, state="done", result={"pairs": [1, 2]}, updated_at=9.5))
+    assert [job.id for job in store.jobs()] == ["b", "a"] and [j.id for j in store.jobs(states=["waiting"])] == ["a"]
+    done = store.job("b")
+    assert done is not None and (done.state, done.result, done.updated_at) == ("done", {"pairs": [1, 2]}, 9.5)
+    store.drop_jobs(["b", "never"])
+    assert store.job("b") is None and [job.id for job in store.jobs()] == ["a"]
+
+
+def check_what_is_derived_is_vouched_for_by_name(store: Store) -> None:
+    first = Vouched("indexes/1-semantic/000001", "index", "ab" * 32, {"count": 3}, at=1.5)
+    other = Vouched("indexes/copies/000001", "segment", "cd" * 32)
+    store.vouch([first, other])
+    assert store.vouched(below="indexes/1-semantic/") == {first.name: first}
+    store.vouch([replace(first, digest="ef" * 32)], withdraw=[other.name])
+    assert {name: one.digest for name, one in store.vouched().items()} == {first.name: "ef" * 32}
+
+
+def check_changes_name_the_pictures_or_nothing_is_claimed(store: Store) -> None:
+    add(store, 1, 2)
+    first, second, before = _id(store, 1), _id(store, 2), store.epoch()
+    store.append_log("ann", "looked")
+    assert store.epoch() == before  # no answer depends on it
+    store.set_labels(first, {"label": "cat"})
+    add(store, 3)
+    store.apply([AddLocation(digest(2), ImageRef(f"{ROOT}2b.jpg"), gone=(f"{ROOT}2.jpg",))], root=ROOT)
+    add(store, 2)
+    store.remove([first])
+    found = store.changes(before)
+    if found is None:  # a store may say so; then all is read anew
+        return
+    told = [(one.content_id, one.what) for one in found if one.what != "embedded"]
+    steps = [(first, "labelled"), (_id(store, 3), "added"), (second, "placed"), (second, "placed")]
+    assert told[:4] == steps and (first, "removed") in told[4:]
+    assert {one.content_id for one in found if one.what == "embedded"} <= {first, second}
+    assert [one.epoch for one in found] == sorted(one.epoch for one in found) and found[0].epoch == before + 1
+    assert store.changes(store.epoch()) == []
 
 
 def check_records_are_kept(store: Store) -> None:

@@ -147,6 +147,20 @@ class Base:
                 f"{self.cluster} was written by a newer Sosie (schema {number}, this one knows {mapping.SCHEMA}): "
                 "upgrade Sosie"
             )
+        if number < mapping.SCHEMA and not self.read_only:
+            self._migrate(number)
+
+    def _migrate(self, number: int) -> None:
+        """Give every version of an older library the fields that it lacks; no document is read or written."""
+        versions = self.connection.wait_out(lambda client: client.indices.get_mapping(index=f"{self.names.pictures}-*"))
+        for added in range(number + 1, mapping.SCHEMA + 1):
+            for name, found in versions.items():
+                known = found["mappings"]["_meta"]["sosie"]
+                self.connection.write(
+                    lambda client, name=name, meta={**known, "schema": added}, fields=mapping.ADDED[added]: (  # type: ignore[misc]
+                        client.indices.put_mapping(index=name, properties=fields, meta={"sosie": meta})
+                    )
+                )
 
     def meta(self) -> dict[str, Any]:
         """Return what the mapping of the pictures says of itself."""

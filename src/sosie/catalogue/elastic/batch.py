@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sosie.catalogue.elastic.documents import (
     document,
+    fact_fields,
+    facts_of,
     ids_of,
     label_fields,
     labels_of,
@@ -18,7 +20,7 @@ from sosie.catalogue.elastic.documents import (
 )
 from sosie.catalogue.elastic.mapping import regions_field, vector_field
 from sosie.catalogue.elastic.region_documents import regions
-from sosie.catalogue.records import AddContent, AddRegions
+from sosie.catalogue.records import AddContent, AddRegions, FactValues
 from sosie.errors import DamagedError
 from sosie.types import ImageRef, LabelValue
 
@@ -85,14 +87,25 @@ class Batch:
         """Return the document with an id."""
         return self._drafts.get(content_id)
 
-    def put_place(self, draft: Draft, ref: ImageRef, root: str) -> None:
+    def put_place(self, draft: Draft, ref: ImageRef, root: str, *, now: float) -> None:
         """Say that a picture lies at ``ref``, and no other does; its labels come along."""
         for content_id in self._at[ref.uri] - {draft.source["id"]}:
             self._leave(self._drafts[content_id], ref.uri)
         self._at[ref.uri] = {draft.source["id"]}
         others = [one for one in draft.source["places"] if one["uri"] != ref.uri]
-        draft.set(place_fields([*others, place(ref, root)]))
+        draft.set(place_fields([*others, place(ref, root, now=now)]))
         self.put_labels(draft, ref.labels)
+
+    def mark_places(self, uris: Collection[str], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        """Change what is known of places beside the picture there."""
+        for content_id in {content_id for uri in uris for content_id in self._at.get(uri, ())}:
+            draft = self._drafts[content_id]
+            places = [{**one, **change(one)} if one["uri"] in uris else one for one in draft.source["places"]]
+            draft.set(place_fields(places))
+
+    def put_facts(self, draft: Draft, facts: Mapping[str, FactValues]) -> None:
+        """Set facts; those of other names are kept."""
+        draft.set(fact_fields({**facts_of(draft.source), **facts}))
 
     def drop_place(self, uri: str) -> None:
         """Say that no picture lies at ``uri``."""

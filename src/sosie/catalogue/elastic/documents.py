@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sosie.catalogue.records import ContentRow, Located, PictureRecord
+from sosie.catalogue.records import ContentRow, FactValues, Located, PictureRecord
 from sosie.elastic.vectors import pack
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, ImageRef, LabelValue
@@ -19,6 +19,8 @@ from sosie.types import FloatMatrix, ImageRef, LabelValue
 __all__ = [
     "content_of",
     "document",
+    "fact_fields",
+    "facts_of",
     "fold",
     "ids_of",
     "label_fields",
@@ -62,6 +64,9 @@ def document(content_id: int, row: ContentRow, *, added_at: float) -> dict[str, 
         "width": row.width,
         "height": row.height,
         "pixels": row.pixels.hex(),
+        "pixels_version": row.pixels_version,
+        "frames": row.frames,
+        "repaired": row.repaired,
         "pdq": None if row.pdq is None else row.pdq.hex(),
         "pdq_quality": row.pdq_quality,
         "added_at": added_at,
@@ -74,7 +79,7 @@ def document(content_id: int, row: ContentRow, *, added_at: float) -> dict[str, 
 
 def place_fields(places: Sequence[Source]) -> dict[str, Any]:
     """Return the fields that follow from where a picture is."""
-    ordered = sorted(places, key=lambda place: str(place["uri"]))
+    ordered = sorted(places, key=lambda place: (place.get("gone_at") is not None, str(place["uri"])))
     for place in ordered:
         _check(place["uri"], "an address")
     return {
@@ -84,9 +89,10 @@ def place_fields(places: Sequence[Source]) -> dict[str, Any]:
     }
 
 
-def place(ref: ImageRef, root: str) -> dict[str, Any]:
+def place(ref: ImageRef, root: str, *, now: float) -> dict[str, Any]:
     """Return one place, as it stands in a document."""
-    return {"uri": ref.uri, "root": root, "size": ref.size, "mtime_ns": ref.mtime_ns, "inode": ref.inode}
+    stamp = {"size": ref.size, "mtime_ns": ref.mtime_ns, "inode": ref.inode}
+    return {"uri": ref.uri, "root": root, **stamp, "seen_at": now, "gone_at": None}
 
 
 def label_fields(labels: Mapping[str, LabelValue]) -> dict[str, Any]:
@@ -107,6 +113,31 @@ def label_fields(labels: Mapping[str, LabelValue]) -> dict[str, Any]:
         "texts": sorted(texts),
         "folded": sorted({_folded(text) for text in texts}),
         "numbers": sorted(numbers),
+    }
+
+
+def fact_fields(facts: Mapping[str, FactValues]) -> dict[str, Any]:
+    """Return the fields that follow from a picture's facts; raise UsageError for one that cannot be a term."""
+    kept = {name: values for name, values in sorted(facts.items()) if values}
+    texts = [(name, value) for name, values in kept.items() for value in values if isinstance(value, str)]
+    numbers = [(name, value) for name, values in kept.items() for value in values if not isinstance(value, str)]
+    for name, text in [*((name, "") for name in kept), *texts]:
+        _check(name, "a fact's name")
+        _check(text, "a fact")
+    return {
+        "facts": [{"name": name, "values": list(values)} for name, values in kept.items()],
+        "fact_names": list(kept),
+        "fact_texts": sorted(text_key(*fact) for fact in texts),
+        "fact_folded": sorted({_folded(text_key(*fact)) for fact in texts}),
+        "fact_numbers": sorted(number_key(*fact) for fact in numbers),
+    }
+
+
+def facts_of(source: Source) -> dict[str, FactValues]:
+    """Return the facts of a document."""
+    return {
+        fact["name"]: tuple(value if isinstance(value, str) else float(value) for value in fact["values"])
+        for fact in source.get("facts", ())
     }
 
 
@@ -160,6 +191,9 @@ def content_of(source: Source) -> ContentRow:
         pixels=bytes.fromhex(source["pixels"]),
         pdq=None if source["pdq"] is None else bytes.fromhex(source["pdq"]),
         pdq_quality=source["pdq_quality"],
+        pixels_version=source.get("pixels_version", 1),
+        frames=source.get("frames"),
+        repaired=source.get("repaired"),
     )
 
 

@@ -1,7 +1,7 @@
 """The indices of a library on Elasticsearch: their names, fields and settings.
 
     sosie-NAME-pictures        alias of the one version that counts, sosie-NAME-pictures-000001 …
-    sosie-NAME-notes           records, spaces, decisions, the epoch
+    sosie-NAME-notes           records, spaces, decisions, the epoch, verdicts of pairs, the log, jobs
     sosie-NAME-quarantine      files that could not become pictures
     sosie-NAME-features        local features, read by id alone
 
@@ -11,6 +11,8 @@ names and values costs no field of the mapping, and a range of terms is a range 
 
 Regions are nested in the document of their picture. So they come and go with it in one write, meet its filter inside
 the search for neighbours, and a search for k regions gives the k pictures that hold them.
+
+Documents have no digests of their own, as rows of SQLite have: Lucene keeps a checksum of each of its files.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from sosie.catalogue.records import Space
 from sosie.elastic import Cluster
 from sosie.elastic.vectors import dense_vector
 
-__all__ = ["SCHEMA", "Names", "index_body", "regions_field", "space_field", "vector_field"]
+__all__ = ["ADDED", "SCHEMA", "Names", "index_body", "regions_field", "space_field", "vector_field"]
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ _KEPT = {"type": "keyword", "index": False, "doc_values": False}  # in the sourc
 _NUMBER = {"type": "long"}
 _KEPT_NUMBER = {"type": "long", "index": False, "doc_values": False}
 
+_KEPT_MOMENT = {"type": "double", "index": False, "doc_values": False}  # seconds since 1970
+
 _PICTURES: dict[str, Any] = {
     "id": _NUMBER,
     "sha256": _KEYWORD,
@@ -107,6 +111,9 @@ _PICTURES: dict[str, Any] = {
     "width": _NUMBER,
     "height": _NUMBER,
     "pixels": _TERM,
+    "pixels_version": {"type": "byte"},  # not there: 1
+    "frames": _KEPT_NUMBER,
+    "repaired": _KEPT,
     "pdq": _KEPT,
     "pdq_quality": _KEPT_NUMBER,
     "added_at": {"type": "double"},
@@ -120,6 +127,8 @@ _PICTURES: dict[str, Any] = {
             "size": _KEPT_NUMBER,
             "mtime_ns": _KEPT_NUMBER,
             "inode": _KEPT_NUMBER,
+            "seen_at": _KEPT_MOMENT,
+            "gone_at": _KEPT_MOMENT,
         }
     },
     "uris_folded": _TERM,
@@ -128,7 +137,23 @@ _PICTURES: dict[str, Any] = {
     "texts": _KEYWORD,
     "folded": _TERM,
     "numbers": _KEYWORD,
+    "facts": {"type": "object", "enabled": False},  # as labels are kept: once as they are, and as terms
+    "fact_names": _KEYWORD,
+    "fact_texts": _KEYWORD,
+    "fact_folded": _TERM,
+    "fact_numbers": _KEYWORD,
 }
+
+ADDED: Mapping[int, dict[str, Any]] = {
+    2: {
+        name: _PICTURES[name]
+        for name in (
+            "pixels_version", "frames", "repaired", "places",
+            "facts", "fact_names", "fact_texts", "fact_folded", "fact_numbers",
+        )
+    }
+}  # fmt: skip
+"""What each schema added to the fields of a picture, so that an older library gets it, too."""
 
 _REGION: dict[str, Any] = {
     "box": {"type": "double", "index": False, "doc_values": False},  # x, y, width, height
@@ -138,7 +163,7 @@ _REGION: dict[str, Any] = {
 }
 
 NOTES: dict[str, Any] = {
-    "what": _KEYWORD,  # record, space, decision, epoch
+    "what": _KEYWORD,  # record, space, decision, epoch, pair, log, job, vouched
     "name": _KEYWORD,
     "value": {"type": "object", "enabled": False},
     "at": {"type": "double"},

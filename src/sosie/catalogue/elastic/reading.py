@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sosie.catalogue.elastic.base import Base
 from sosie.catalogue.elastic.documents import (
     content_of,
+    facts_of,
     ids_of,
     labels_of,
     place_key,
@@ -21,7 +22,7 @@ from sosie.catalogue.elastic.documents import (
 )
 from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
-from sosie.catalogue.records import ContentRow, KnownPlace, Located, PictureRecord, Space
+from sosie.catalogue.records import ContentRow, FactValues, KnownPlace, Located, PictureRecord, Place, Space
 from sosie.errors import UnknownName
 from sosie.types import FloatMatrix, Ids, ImageRef, Verdict
 
@@ -70,6 +71,11 @@ class Reading(Base):
         """Return (uri, root) of every place of a picture."""
         source = self._source(content_id) or {"places": []}
         return [(place["uri"], place["root"]) for place in source["places"]]
+
+    def places_of(self, content_id: int) -> list[Place]:
+        """Return every place of a picture, those where it is not gone first."""
+        source = self._source(content_id) or {"places": []}
+        return [Place(at["uri"], at["root"], at.get("seen_at"), at.get("gone_at")) for at in source["places"]]
 
     def locations_below(self, root: str) -> Iterable[str]:
         """Return the URIs that were found below a source's root, in order."""
@@ -122,6 +128,12 @@ class Reading(Base):
         """Return the records of these pictures, in the order asked; ids that are not there are left out."""
         found = self.get_many(self.names.pictures, map(str, dict.fromkeys(ids)))
         return [record_of(found[str(i)]["_source"]) for i in ids if str(i) in found]
+
+    def facts_of(self, ids: Sequence[int]) -> dict[int, dict[str, FactValues]]:
+        """Return the facts of some pictures, of those that have any."""
+        found = self.get_many(self.names.pictures, map(str, ids), only=["facts"])
+        facts = {int(key): facts_of(hit["_source"]) for key, hit in found.items()}
+        return {content_id: facts[content_id] for content_id in ids if facts.get(content_id)}
 
     def _source(self, content_id: int) -> Mapping[str, Any] | None:
         found = self.get(self.names.pictures, str(content_id))

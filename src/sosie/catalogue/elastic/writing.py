@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from sosie.catalogue.elastic.base import Base, Hit
 from sosie.catalogue.elastic.batch import Batch
 from sosie.catalogue.elastic.documents import ids_of
 from sosie.catalogue.elastic.refusals import Refusals
-from sosie.catalogue.records import AddContent, AddLocation, AddQuarantine, AddRegions, Change, Space
+from sosie.catalogue.records import AddContent, AddLocation, AddQuarantine, AddRegions, Change, FactValues, Space
 from sosie.errors import LibraryBusy
 from sosie.types import LabelValue
 
@@ -34,10 +35,10 @@ class Writing(Base):
             for change in changes:
                 match change:
                     case AddContent():
-                        batch.put_place(batch.put_content(change, now=now), change.ref, root)
+                        batch.put_place(batch.put_content(change, now=now), change.ref, root, now=now)
                     case AddLocation():
                         if draft := batch.known(change.sha256):  # else another writer has removed it
-                            batch.put_place(draft, change.ref, root)
+                            batch.put_place(draft, change.ref, root, now=now)
                         for uri in change.gone:
                             batch.drop_place(uri)
                     case AddQuarantine():
@@ -60,6 +61,33 @@ class Writing(Base):
         with self.commit("dropping locations", self.names.pictures, self.names.quarantine):
             self._settle(settle, uris=uris)
         return len(uris)
+
+    def mark_seen(self, uris: Sequence[str], *, at: float | None = None) -> None:
+        """Note that files were found where they were; ``at`` is in seconds since 1970 (None: now)."""
+        moment = time.time() if at is None else at
+        self._mark(uris, lambda _: {"seen_at": moment, "gone_at": None})
+
+    def mark_gone(self, uris: Sequence[str], *, at: float | None = None) -> None:
+        """Note that files are not there any more. Their pictures are not forgotten: `drop_locations` does that."""
+        moment = time.time() if at is None else at
+        self._mark(uris, lambda place: {"gone_at": moment if (gone := place.get("gone_at")) is None else gone})
+
+    def _mark(self, uris: Sequence[str], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        def settle(batch: Batch, _: Refusals) -> None:
+            batch.mark_places(set(uris), change)
+
+        with self.commit("noting which files are there", self.names.pictures):
+            self._settle(settle, uris=uris)
+
+    def put_facts(self, facts: Mapping[int, Mapping[str, FactValues]]) -> None:
+        """Store facts of many pictures; those of the same name are replaced, by none where there is no value."""
+
+        def settle(batch: Batch, _: Refusals) -> None:
+            for content_id, draft in batch:
+                batch.put_facts(draft, facts[content_id])
+
+        with self.commit("storing facts", self.names.pictures):
+            self._settle(settle, ids=map(str, facts))
 
     def remove(self, ids: Sequence[int]) -> int:
         """Forget pictures altogether, with their vectors and labels."""

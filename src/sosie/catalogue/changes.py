@@ -1,0 +1,26 @@
+"""Which pictures each commit touched: SQLite's triggers write it down (`schema`), here it is read and kept short."""
+
+from __future__ import annotations
+
+import sqlite3
+
+__all__ = ["move_epoch"]
+
+_EVERY = 64  # epochs between two looks at how many there are
+_MOST = 200_000  # rows that are kept
+
+
+def move_epoch(connection: sqlite3.Connection) -> None:
+    """End a commit that changed what is known of pictures: the next one has the next number."""
+    sql = "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch' RETURNING value"
+    epoch = int(connection.execute(sql).fetchone()[0])
+    if epoch % _EVERY == 0:
+        _forget_old(connection)
+
+
+def _forget_old(connection: sqlite3.Connection) -> None:
+    sql = "SELECT epoch FROM changes ORDER BY epoch DESC LIMIT 1 OFFSET ?"
+    found = connection.execute(sql, (_MOST,)).fetchone()
+    if found is not None:
+        connection.execute("DELETE FROM changes WHERE epoch <= ?", found)
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'changes_from'", found)

@@ -1,0 +1,51 @@
+"""Facts of pictures: what was read from them or recognised in them, apart from labels, which people give."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sosie.catalogue.database import Database
+from sosie.catalogue.records import FactValues, digest_of
+from sosie.errors import DamagedError
+
+__all__ = ["Facts"]
+
+
+class Facts(Database):
+    """Reads and writes facts."""
+
+    def facts_of(self, ids: Sequence[int]) -> dict[int, dict[str, FactValues]]:
+        """Return the facts of some pictures, of those that have any; raise DamagedError."""
+        rows = self.among(
+            "SELECT content_id, name, text, number, digest FROM facts WHERE content_id IN ({marks})"
+            " ORDER BY content_id, name, text",
+            (),
+            ids,
+        )
+        found: defaultdict[int, dict[str, FactValues]] = defaultdict(dict)
+        for content_id, name, text, number, digest in rows:
+            if _digest(content_id, name, text, number) != digest:
+                raise DamagedError(f"a fact of picture {content_id} in {self.path} is damaged: run `sosie doctor`")
+            found[content_id][name] = (*found[content_id].get(name, ()), text if number is None else number)
+        return dict(found)
+
+    def put_facts(self, facts: Mapping[int, Mapping[str, FactValues]]) -> None:
+        """Store facts of many pictures; those of the same name are replaced, by none where there is no value."""
+        with self.transaction("storing facts") as connection:
+            for content_id, each in facts.items():
+                for name, values in each.items():
+                    connection.execute("DELETE FROM facts WHERE content_id = ? AND name = ?", (content_id, name))
+                    rows = [(content_id, name, *_columns(value)) for value in dict.fromkeys(values)]
+                    connection.executemany(
+                        "INSERT INTO facts (content_id, name, text, number, digest) VALUES (?, ?, ?, ?, ?)",
+                        [(*row, _digest(*row)) for row in rows],
+                    )
+
+
+def _columns(value: str | float) -> tuple[str, float | None]:
+    return (value, None) if isinstance(value, str) else (repr(float(value)), float(value))
+
+
+def _digest(content_id: int, name: str, text: str, number: float | None) -> bytes:
+    return digest_of(repr((content_id, name, text, number)).encode("utf-8", "surrogatepass"))

@@ -1,0 +1,36 @@
+"""When the places of pictures were last seen, and since when they are known to be gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sosie.catalogue.database import Database
+from sosie.catalogue.records import Place
+
+__all__ = ["Places"]
+
+
+class Places(Database):
+    """Reads and writes what is known of places beside the picture there."""
+
+    def places_of(self, content_id: int) -> list[Place]:
+        """Return every place of a picture, those where it is not gone first."""
+        rows = self.query(
+            "SELECT uri, root, seen_at, gone_at FROM locations WHERE content_id = ? ORDER BY gone_at IS NOT NULL, uri",
+            (content_id,),
+        )
+        return [Place(*row) for row in rows]
+
+    def mark_seen(self, uris: Sequence[str], *, at: float | None = None) -> None:
+        """Note that files were found where they were; ``at`` is in seconds since 1970 (None: now)."""
+        self._mark("seen_at = ?, gone_at = NULL", uris, at)
+
+    def mark_gone(self, uris: Sequence[str], *, at: float | None = None) -> None:
+        """Note that files are not there any more. Their pictures are not forgotten: `drop_locations` does that."""
+        self._mark("gone_at = coalesce(gone_at, ?)", uris, at)
+
+    def _mark(self, change: str, uris: Sequence[str], at: float | None) -> None:
+        moment = time.time() if at is None else at
+        with self.transaction("noting which files are there") as connection:
+            connection.executemany(f"UPDATE locations SET {change} WHERE uri = ?", [(moment, uri) for uri in uris])
