@@ -76,7 +76,7 @@ def damaged_features(d: Damaged) -> None:
 
 
 def orphaned_rows(d: Damaged) -> None:
-    d.sql("PRAGMA foreign_keys = OFF", "INSERT INTO labels VALUES (999, 'a', 'single', 'b', NULL)")
+    d.sql("PRAGMA foreign_keys = OFF", "INSERT INTO labels VALUES (999, 'a', 'single', 'b', NULL, NULL)")
 
 
 def stale_quarantine(d: Damaged) -> None:
