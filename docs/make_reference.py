@@ -34,6 +34,8 @@ def reference() -> str:
         command = group.get_command(None, name)
         parts.append(f"## sosie {name}\n\n{line}\n")
         subcommands = getattr(command, "commands", None)
+        if getattr(command, "invoke_without_command", False):
+            parts.append(_body(command, name))
         if subcommands:
             parts += [f"### sosie {name} {sub}\n\n{_body(each, f'{name} {sub}')}" for sub, each in subcommands.items()]
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,20 +13,30 @@ import sosie
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.cli.progress import progress_of
+from sosie.copies.apply import Settings, apply_plan
 from sosie.copies.duplicates import DuplicateGroup, DuplicateReport
 from sosie.copies.identity import identity_of
-from sosie.copies.plans import ACTIONS, Plan, make_plan, write_plan
+from sosie.copies.plans import ACTIONS, Plan, Refusal, make_plan, read_plan, write_plan
+from sosie.copies.undo import last_journal, undo_plan
 from sosie.errors import BadPicture, UsageError
 from sosie.present.text import display_path
 from sosie.sources import open_source
 
-__all__ = ["duplicates"]
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Group the copies inside the library around the best of each; carry out a plan, and undo it.",
+    add_completion=False,
+    rich_markup_mode="rich",
+)
 
 _STATES = {"there": "", "elsewhere": "", "gone": "  [gone]", "changed": "  [changed]"}
 _REASONS = 12  # files left alone that are named one by one
 
 
+@app.callback(invoke_without_command=True)
 def duplicates(
+    context: typer.Context,
     library: LibraryOption = None,
     against: Annotated[
         str | None, typer.Option(help="Compare the library with this folder, which stays untouched.")
@@ -43,7 +53,9 @@ def duplicates(
     workers: Annotated[int, typer.Option(help="Processes that decode.", min=1)] = 2,
     as_json: JsonOption = False,
 ) -> int:
-    """Group the copies in the library around the best of each. Nothing is ever deleted."""
+    """Group the copies in the library around the best of each; nothing is done to them but by `apply`."""
+    if context.invoked_subcommand:
+        return 0
     if action not in ACTIONS:
         raise UsageError(f"--action is one of {', '.join(ACTIONS)}, not {action!r}")
     if against is not None and plan_file is not None:
@@ -65,6 +77,72 @@ def duplicates(
     else:
         _print(report)
     return 0 if report.groups else 1
+
+
+@app.command("apply")
+def apply_(
+    context: typer.Context,
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="What `sosie duplicates --plan` wrote.")],
+    library: LibraryOption = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Where files go that the plan moves.")] = None,
+    reflink: Annotated[
+        bool, typer.Option("--reflink", help="Share blocks instead of hard links, where the file system can.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every line, and do nothing.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Carry out a plan: link, move or put in the trash; each file is checked again first, and all can be undone."""
+    lines = list(read_plan(plan))
+    with (
+        sosie.open(_library(context, library), create=False) as lib,
+        progress_of("applying", quiet=as_json) as progress,
+    ):
+        found = apply_plan(
+            lines,
+            catalogue=lib.catalogue,
+            library=lib.path,
+            settings=Settings(to, reflink, dry_run),
+            progress=lambda done: progress(done, len(lines)),
+        )
+    _refuse(found.refused)
+    if as_json:
+        emit_json({**found.to_json(), "dry_run": dry_run})
+    elif dry_run:
+        print(f"{len(found.done)} of {len(lines)} files could be given up now; nothing was done")
+    else:
+        print(f"{len(found.done)} of {len(lines)} files given up; `sosie duplicates undo` brings them back")
+    return 1 if found.refused else 0
+
+
+@app.command("undo")
+def undo(
+    context: typer.Context,
+    journal: Annotated[
+        Path | None, typer.Argument(metavar="[JOURNAL]", help="A journal below LIBRARY/plans; default: the last one.")
+    ] = None,
+    library: LibraryOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Bring back what a plan linked, moved or put in the trash, also where it was interrupted."""
+    with sosie.open(_library(context, library), create=False) as lib:
+        found = undo_plan(journal or last_journal(lib.path), catalogue=lib.catalogue, library=lib.path)
+    _refuse(found.refused)
+    if as_json:
+        emit_json(found.to_json())
+    else:
+        print(f"{len(found.restored)} files are as they were before")
+    return 1 if found.refused else 0
+
+
+def _library(context: typer.Context, library: Path | None) -> Path | None:
+    """Return the library that is named after the sub-command, or before it."""
+    above = context.parent.params.get("library") if context.parent else None
+    return library or above
+
+
+def _refuse(refused: Iterable[Refusal]) -> None:
+    for one in refused:
+        note(f"left alone: {display_path(one.uri)}: {one.reason}")
 
 
 def _against(lib: sosie.Library, folder: str, rate: float, workers: int, *, as_json: bool) -> int:
