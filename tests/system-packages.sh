@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the tests need beside Python packages, by apt-get: a browser for the page's tests; Maven, and a JDK of 21 or
-# newer where the system has one, for Elasticsearch.
+# What the tests need beside Python packages, by apt-get: a browser for the page's tests; strace, which sees what programs
+# ask of the network; Maven, and a JDK of 21 or newer where the system has one, for Elasticsearch.
 set -eu
 
 has_jdk() {
@@ -14,6 +14,7 @@ has_jdk() {
 
 missing=""
 command -v chromium >/dev/null || missing="$missing chromium"
+command -v strace >/dev/null || missing="$missing strace"
 command -v mvn >/dev/null || missing="$missing maven"
 has_jdk || missing="$missing jdk"
 [ -z "$missing" ] && exit 0

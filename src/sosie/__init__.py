@@ -6,11 +6,14 @@
 >>> for hit in lib.search("a.jpg", k=10):   # doctest: +SKIP
 ...     print(hit.score, hit.verdict, hit.uri)
 
-Importing this module loads nothing but itself; names are imported when they are first used.
+Importing this module loads nothing but itself; names are imported when they are first used. It sets one variable of the
+environment, ``ORT_DISABLE_TELEMETRY``, where that is not set: ONNX Runtime reports to its maker's servers unless it
+finds it before it is imported, by whomever, in this process or in one that it starts.
 """
 
 from __future__ import annotations
 
+import os as _os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from sosie.types import Hit, ImageRef, Picture, SearchResult, Verdict
 
 __version__ = "0.1.0"
+
+_os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # later is too late: it is read at its import
 
 _HOME = {
     "BadPicture": "sosie.errors",
