@@ -479,9 +479,10 @@ class _Run:
             return [found]
         sha256 = found.sha256 if isinstance(found, _Repeat) else found.picture.sha256
         if refused := self._refused.get(sha256):
-            if found.before is None or not is_web(found.ref.uri):
+            # bytes that are in the library may be too much for another model; a server in trouble sends pages and parts
+            if found.before is None or not (found.before == sha256 or is_web(found.ref.uri)):
                 return [self._quarantine(found.ref, refused)]
-            self.report.kept[refused.reason] += 1  # a server in trouble sends pages, parts and placeholders
+            self.report.kept[refused.reason] += 1
             return []
         displaced = self._displaced(found.ref, found.before, sha256)
         if isinstance(found, _Repeat):

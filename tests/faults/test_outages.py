@@ -6,6 +6,7 @@ import os
 import random
 import socket
 import struct
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -63,11 +64,11 @@ def lib(tmp_path: Path) -> Iterator[Library]:
         yield opened
 
 
-def source(server: PictureServer, folder: Path, *, count: int = 100) -> UrlListSource:
+def source(server: PictureServer, folder: Path, *, count: int = 100, seconds: float = 60) -> UrlListSource:
     path = folder / "list.txt"
     path.write_text("".join(f"{server.url}/{n}.jpg\n" for n in range(count)))
     download = Download(
-        limits=Limits(connect=1, read=1, total=1),
+        limits=Limits(connect=seconds, read=seconds, total=seconds),
         politeness=Politeness(tries=2, backoff=0.001, give_up_after=1000),
         internet=Internet(allow_private=True),
     )
@@ -109,6 +110,17 @@ def test_a_server_that_is_down_costs_nothing_and_is_reported(
     assert dict(report.kept) == {"gone": 20}
     assert report.to_json()["kept"] == {"gone": 20}
     assert lib.stats()["pictures"] == 20
+
+
+def test_a_server_that_is_slow_costs_nothing(server: PictureServer, lib: Library, tmp_path: Path) -> None:
+    lib.add(source(server, tmp_path, count=3))
+    ended = threading.Event()
+    server.pages["/1.jpg"] = lambda _: Answer(status=503 if ended.wait(20) else 500)
+    report = lib.add(source(server, tmp_path, count=3, seconds=1), again=True)
+    ended.set()
+    assert report.kept.total() >= 1
+    assert not report.quarantined
+    assert lib.stats()["pictures"] == 3
 
 
 def test_a_new_picture_that_could_not_be_reached_is_tried_by_the_next_plain_run(

@@ -10,13 +10,18 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+
 from sosie.analysis.regions import Stage
+from sosie.arrays import usable
 from sosie.catalogue.records import AddRegions, ContentRow
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.errors import BadPicture
-from sosie.types import Embedder, FloatMatrix, Picture
+from sosie.types import Embedder, EmbedderSpec, FloatMatrix, Picture
 
 __all__ = ["Decoding", "Embedded", "Pool", "Recognised", "embed"]
+
+_FAILED = "the model gives a vector of zeros or of what is no number"
 
 
 class Pool(Protocol):
@@ -71,8 +76,16 @@ def embed(
     if decoded:
         vectors, regions = _vectors([analysed for _, analysed in decoded], embedder, stages)
         for (each, analysed), vector, parts in zip(decoded, vectors, regions, strict=True):
-            found[each.sha256] = Embedded(_row(each, analysed), vector, parts)
+            made = Embedded(_row(each, analysed), vector, parts)
+            found[each.sha256] = made if _is_usable(made, embedder.spec) else BadPicture("embedding_failed", _FAILED)
     return found
+
+
+def _is_usable(made: Embedded, spec: EmbedderSpec) -> bool:
+    """Tell whether every head and every region has a vector that can be compared, as it will be stored."""
+    edges = np.cumsum([head.dim for head in spec.heads])[:-1]
+    heads = [head[None] for head in np.split(made.vector, edges)]
+    return all(usable(each).all() for each in (*heads, *(found.vectors for found in made.regions.values())))
 
 
 def _vectors(

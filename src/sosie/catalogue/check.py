@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
+from sosie.arrays import usable
 from sosie.catalogue.records import ContentRow, Space, digest_of
 from sosie.catalogue.regions import count_rewrites
 from sosie.catalogue.sqlite import CONTENT_COLUMNS, Catalogue, row_digest
@@ -23,6 +26,7 @@ __all__ = [
     "orphans",
     "places",
     "shared_by_many",
+    "unusable_vectors",
 ]
 
 _PAGE = 2_000
@@ -70,6 +74,17 @@ def damaged_vectors(catalogue: Catalogue, space_id: int, dim: int) -> Iterator[i
     )
     for content_id, vector, digest in _paged(catalogue, sql):
         if digest_of(vector) != digest or len(vector) != 2 * dim:
+            yield int(content_id)
+
+
+def unusable_vectors(catalogue: Catalogue, space_id: int) -> Iterator[int]:
+    """Yield the ids of pictures whose vector in a space is all zeros or holds what is no number."""
+    sql = (
+        "SELECT content_id, vector FROM vectors"
+        f" WHERE space_id = {int(space_id)} AND region_id = 0 AND content_id > ? ORDER BY content_id LIMIT ?"
+    )
+    for content_id, vector in _paged(catalogue, sql):
+        if len(vector) % 2 == 0 and not usable(np.frombuffer(vector, np.float16)[None]).all():
             yield int(content_id)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import usable
 from sosie.catalogue.database import Database
 from sosie.catalogue.decisions import Decisions
 from sosie.catalogue.facts import Facts
@@ -327,7 +328,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
             self.check_vector(blob, digest, f"{what} {row_id}")
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
-        return ids, flat.reshape(len(rows), space.dim).astype(np.float32)
+        return _usable(ids, flat.reshape(len(rows), space.dim).astype(np.float32))
 
     def vectors_of(self, space: Space, ids: Sequence[int]) -> tuple[Ids, FloatMatrix]:
         """Return ids (n,) and vectors (n, dim) of those of a few whole pictures that have one, in order of id."""
@@ -339,14 +340,17 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         )
         flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
         found = np.fromiter((row[0] for row in rows), np.int64, len(rows))
-        return found, flat.reshape(len(rows), space.dim).astype(np.float32)
+        return _usable(found, flat.reshape(len(rows), space.dim).astype(np.float32))
 
     def vector(self, space: Space, content_id: int) -> FloatMatrix | None:
         """Return the vector (dim,) of one whole picture, or None."""
         rows = self.query(
             "SELECT vector FROM vectors WHERE space_id = ? AND content_id = ? AND region_id = 0", (space.id, content_id)
         )
-        return np.frombuffer(rows[0][0], np.float16).astype(np.float32) if rows else None
+        _, found = _usable(
+            np.arange(len(rows)), np.array([np.frombuffer(row[0], np.float16) for row in rows], np.float32)
+        )
+        return found[0] if len(found) else None
 
     def content(self, content_id: int) -> ContentRow:
         """Return one picture's row; raise UnknownName, or DamagedError where its digest does not fit."""
@@ -469,6 +473,12 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
 
 
 # ------------------------------------------------------------------------------------------------ rows
+
+
+def _usable(ids: Ids, vectors: FloatMatrix) -> tuple[Ids, FloatMatrix]:
+    """Leave out what an older version stored of models that failed; `sosie doctor` names it."""
+    sound = usable(vectors) if len(ids) else np.ones(0, bool)
+    return (ids, vectors) if sound.all() else (ids[sound], vectors[sound])
 
 
 def _put_content(connection: Any, change: AddContent) -> int:

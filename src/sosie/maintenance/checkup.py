@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 import sosie
-from sosie.catalogue import Space, check
+from sosie.catalogue import AddQuarantine, Space, check
 from sosie.errors import BadPicture, DamagedError, SosieError
 from sosie.indexes import store
 from sosie.sources.again import KnownPlaces
 from sosie.sources.reading import read_uri
+from sosie.sources.stamps import stamped
 from sosie.sources.uris import MEMBER, path_of_uri
 from sosie.types import ImageRef, LabelValue, Picture
 
@@ -112,6 +113,8 @@ def _rows(lib: sosie.Library) -> Iterator[Finding]:
 def _vectors(lib: sosie.Library) -> Iterator[Finding]:
     for space in lib.spaces:
         damaged = set(check.damaged_vectors(lib.files, space.id, space.dim))
+        for content_id in sorted(set(check.unusable_vectors(lib.files, space.id)) - damaged):
+            yield _unusable(lib, space, content_id)
         lacking = set(check.lacking_vectors(lib.files, space.id))
         for kind, ids in (("damaged_vector", damaged), ("lacking_vector", lacking)):
             for content_id in sorted(ids):
@@ -123,6 +126,31 @@ def _vectors(lib: sosie.Library) -> Iterator[Finding]:
                     still=lambda i=content_id, s=space: _lacks(lib, s, i),  # type: ignore[misc]
                     mend=lambda i=content_id: _embed_anew(lib, i),  # type: ignore[misc]
                 )
+
+
+def _unusable(lib: sosie.Library, space: Space, content_id: int) -> Finding:
+    places = ", ".join(uri for uri, _ in lib.catalogue.uris(content_id))
+    return Finding(
+        "unusable_vector",
+        f"picture {content_id}",
+        f"its vector in space {space.name} is zero or no number, so that no search finds it ({places})",
+        "sosie doctor --fix embeds it again, or puts it in the quarantine as embedding_failed",
+        still=lambda: content_id in set(check.unusable_vectors(lib.files, space.id)),
+        mend=lambda: _embed_or_refuse(lib, content_id),
+    )
+
+
+def _embed_or_refuse(lib: sosie.Library, content_id: int) -> None:
+    """Embed a picture again; where its model fails once more, its places go to the quarantine."""
+    places = lib.catalogue.uris(content_id)
+    check.drop_vectors(lib.files, content_id)
+    for uri, root in places:
+        if _readable(uri):
+            lib.add(KnownPlaces(root, [uri]), again=True, workers=1)
+    if not lib.files.has_vectors(content_id, [space.id for space in lib.spaces]):
+        for uri, root in places:
+            refused = AddQuarantine(stamped(uri), "embedding_failed", "its vector was zero or no number")
+            lib.catalogue.apply([refused], root=root)
 
 
 def _regions(lib: sosie.Library) -> Iterator[Finding]:

@@ -197,6 +197,8 @@ class QueryEncoder:
         else:
             vectors = self._embedder.embed(pictures)
         vectors = vectors[:, : self._view.space.dim]
+        if not np.isfinite(vectors).all():
+            raise BadPicture("embedding_failed", f"{self._embedder.spec.name} gives what is no number for this picture")
         found, row = {}, 0
         for at, each in looks.items():
             crops = vectors[row + 1 : row + 1 + len(each.crops)]
