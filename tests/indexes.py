@@ -19,7 +19,13 @@ def maker(kind: str, request: pytest.FixtureRequest) -> Make:
     if INDEXES[kind].service:
         return _at(kind, request.getfixturevalue("elasticsearch").address("contract"))
     made: Make = resolve("indexes", kind)
-    return made
+    return _filling() if kind == "lsh" else made
+
+
+@functools.cache
+def _filling() -> Make:
+    """Return what makes the hash tables that keep the whole contract: alone, they may find fewer than k."""
+    return functools.partial(resolve("indexes", "lsh"), probes=8, centre=True, fill="exact")
 
 
 @functools.cache  # one object a kind: what is built is shared by the checks that only search

@@ -414,6 +414,7 @@ class Library:
         parts: Parts | None = None,
         regions: Sequence[str] | None = None,
         verify: bool = True,
+        index_params: Mapping[str, Any] | None = None,
     ) -> SearchResult:
         """Return the ``k`` pictures most like ``query``, best first.
 
@@ -422,10 +423,19 @@ class Library:
         each 0..1) searches for a part of the query, ``parts`` for objects and what a mask keeps. ``regions`` are the
         kinds that whole pictures are searched along with; None takes what fits. ``verify`` lays the query over each hit
         and says whether it is a copy and how sure that is, where the hit's local features are stored
-        (`Copies.prepare`). Raises NotFound, BadPicture, FilterError, UsageError.
+        (`Copies.prepare`). ``index_params`` are search parameters of the main index for this question, such as
+        ``search_k``. Raises NotFound, BadPicture, FilterError, UsageError.
         """
-        asked = with_words(query, text)
-        return self.search_many([asked], k=k, where=where, box=box, parts=parts, regions=regions, verify=verify)[0]
+        return self.search_many(
+            [with_words(query, text)],
+            k=k,
+            where=where,
+            box=box,
+            parts=parts,
+            regions=regions,
+            verify=verify,
+            index_params=index_params,
+        )[0]
 
     def search_many(
         self,
@@ -437,6 +447,7 @@ class Library:
         parts: Parts | None = None,
         regions: Sequence[str] | None = None,
         verify: bool = True,
+        index_params: Mapping[str, Any] | None = None,
     ) -> list[SearchResult]:
         """Answer several queries at once, in their order."""
         if k < 1:
@@ -446,7 +457,7 @@ class Library:
         condition = self.condition(where)
         meant = replace(parts or Parts(), box=box or (parts.box if parts else None))
         with self.catalogue.steady():
-            found = self._answers(queries, k, condition, meant, regions, verify=verify)
+            found = self._answers(queries, k, condition, meant, regions, verify=verify, index_params=index_params or {})
         return [replace(result, draw=self._drawn) for result in found]
 
     def _answers(
@@ -458,9 +469,12 @@ class Library:
         regions: Sequence[str] | None,
         *,
         verify: bool,
+        index_params: Mapping[str, Any],
     ) -> list[SearchResult]:
         engine = self.engine
         view = self.view(engine.spaces[0])
+        if index_params:
+            view = view.with_params(index_params)
         if lacking := view.unembedded:
             warnings.warn(
                 f"{lacking} pictures have no vectors of {view.space.name} yet: `sosie add` their folders again",

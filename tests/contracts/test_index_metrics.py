@@ -43,7 +43,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.importorskip("annoy")
     with sosie.open(tmp_path_factory.mktemp("library"), model="histogram") as library:
         fill_with_vectors(library, VECTORS[:N])
-        library.indexes.build(kind, {"metric": metric} if metric else {})
+        filled = {"fill": "exact", "centre": True} if kind == "lsh" else {}
+        library.indexes.build(kind, {**filled, **({"metric": metric} if metric else {})})
         fill_with_vectors(library, VECTORS[: N + TAIL])
         ids = library.vectors()[0].tolist()
         library.remove([*ids[3:N:9], ids[N + 1], ids[N + 4]])

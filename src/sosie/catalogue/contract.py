@@ -72,6 +72,10 @@ class View(Protocol):
         """Look for the index anew at the next question."""
         ...
 
+    def with_params(self, params: Mapping[str, Any]) -> View:
+        """Return this view, searched with other search parameters of its index; raise UsageError."""
+        ...
+
     def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         ...

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-import yaml
 
 import sosie
 from sosie.cli.options import JsonOption, LibraryOption
@@ -16,6 +15,7 @@ from sosie.cli.output import emit_json, note
 from sosie.elastic import KINDS
 from sosie.errors import UsageError
 from sosie.indexes.manifest import Manifest
+from sosie.indexes.params import read_params
 from sosie.indexes.tune import Trial, TuneReport
 from sosie.registry import local_indexes
 
@@ -41,8 +41,10 @@ def build(
 ) -> int:
     """Build the main index and measure its recall on the library's own vectors."""
     with sosie.open(library, create=False) as lib:
-        manifest = lib.indexes.build(kind, _params(param or []), recall=recall)
+        manifest = lib.indexes.build(kind, read_params(param or []), recall=recall)
     _tell(manifest, as_json=as_json)
+    if manifest.recall is not None and manifest.recall < recall:
+        note(f"recall {manifest.recall:.3f} is below {recall:g}: give other parameters, or leave them to be tuned")
     return 0
 
 
@@ -50,11 +52,15 @@ def build(
 def list_(library: LibraryOption = None, as_json: JsonOption = False) -> int:
     """Say which index answers, what it covers and what recall it was measured to have."""
     with sosie.open(library, create=False) as lib:
-        found = lib.view().description
+        found, manifest = lib.view().description, lib.indexes.manifest
+    if manifest is not None:
+        found |= {name: _summary(manifest)[name] for name in ("params", "given", "measured")}
     if as_json:
         emit_json(found)
-    else:
-        print(f"{found['kind']}, recall {found['recall']}, {found['tail']} pictures in the exact tail")
+        return 0
+    words = "" if manifest is None else f" {_words(manifest)}"
+    by = "" if found["metric"] == "dot" else f" by {found['metric']}"
+    print(f"{found['kind']}{words}, recall {found['recall']}{by}, {found['tail']} pictures in the exact tail")
     return 0
 
 
@@ -152,16 +158,6 @@ def tune(
     return 0 if report.winner else 1
 
 
-def _params(pairs: list[str]) -> dict[str, Any]:
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not (name and equals):
-            raise UsageError(f"--param takes name=value, not {pair!r}")
-        found[name] = yaml.safe_load(value)
-    return found
-
-
 def _amount(text: str, units: dict[str, float]) -> float:
     match = re.fullmatch(r"([\d.]+)\s*([a-z]*)", text.strip().lower())
     if not match or match[2] not in units:
@@ -173,6 +169,7 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
     return {
         "kind": manifest.kind,
         "params": dict(manifest.params),
+        "given": dict(manifest.note.get("given", {})),
         "generation": manifest.generation,
         "vectors": manifest.count,
         "bytes": manifest.size,
@@ -185,9 +182,16 @@ def _tell(manifest: Manifest, *, as_json: bool) -> None:
     if as_json:
         emit_json(_summary(manifest))
         return
-    words = " ".join(f"{name}={value}" for name, value in manifest.params.items())
     recall = "unmeasured" if manifest.recall is None else f"{manifest.recall:.3f}"
-    print(f"{manifest.kind} {words}: {manifest.count} vectors, {manifest.size / 1e6:.1f} MB, recall@10 {recall}")
+    size = f"{manifest.size / 1e6:.1f} MB"
+    print(f"{manifest.kind} {_words(manifest)}: {manifest.count} vectors, {size}, recall@10 {recall}")
+
+
+def _words(manifest: Manifest) -> str:
+    """Return the parameters; those that a person set, and that nothing tuned, are marked."""
+    given = manifest.note.get("given", {})
+    marks = {name: " (given)" if name in given else "" for name in manifest.params}
+    return " ".join(f"{name}={value}{marks[name]}" for name, value in manifest.params.items())
 
 
 def _table(report: TuneReport) -> None:

@@ -22,6 +22,7 @@ from sosie.cli.options import (
 )
 from sosie.cli.output import emit_json, note
 from sosie.errors import SosieError, UsageError
+from sosie.indexes.params import read_params
 from sosie.query.encode import Asked, with_words
 from sosie.types import SearchResult
 
@@ -53,6 +54,10 @@ def search(
         list[str] | None,
         typer.Option(help="Kinds to search along with whole pictures, or none; repeatable.", show_default="what fits"),
     ] = None,
+    index_param: Annotated[
+        list[str] | None,
+        typer.Option("--index-param", "-p", help="A search parameter of the index for this once: ef=200; repeatable."),
+    ] = None,
     detector: DetectorOption = None,
     segmenter: SegmenterOption = None,
     as_json: JsonOption = False,
@@ -72,9 +77,19 @@ def search(
             raise UsageError(f"--fill is mean or blur, not {fill!r}")
         parts = Parts(parse_box(box), objects, number, mask, "blur" if fill == "blur" else "mean")
         kinds = None if regions is None else [kind for kind in regions if kind != "none"]
-        results = lib.search_many(queries, k=k, where=where, parts=parts, regions=kinds, verify=verify)
+        results = lib.search_many(
+            queries,
+            k=k,
+            where=where,
+            parts=parts,
+            regions=kinds,
+            verify=verify,
+            index_params=read_params(index_param or []),
+        )
         if lib.catalogue.counts()["pictures"] == 0:
             note("the library holds no pictures yet: `sosie add FOLDER`")
+        if any(result.index.get("complete") is False for result in results):
+            note("the index found fewer than there are: `-p probes=N` looks further, `-p fill=exact` at build fills up")
         if html is not None:
             write_sheet(results, lib, html)
         _show(results, lib, as_json=as_json, as_csv=as_csv, thumbnails=thumbnails)

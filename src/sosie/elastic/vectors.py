@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MOST", "dense_vector", "inner_product", "knn", "pack"]
+from sosie.errors import UsageError
+from sosie.registry import nearest
+
+__all__ = ["MOST", "check_search_params", "dense_vector", "inner_product", "knn", "pack"]
 
 MOST = 10_000  # answers or candidates of one question; the cluster's own bound
+_SEARCH: dict[str, Any] = {"candidates": int, "oversample": int | float}
 _QUANTIZED = ("int8_", "int4_", "bbq_")
 
 
@@ -31,6 +35,17 @@ def dense_vector(dim: int, kind: str, oversample: float) -> dict[str, Any]:
         "similarity": "max_inner_product",
         "index_options": options,
     }
+
+
+def check_search_params(params: Mapping[str, Any]) -> None:
+    """Raise UsageError for what is no search parameter of a cluster's index, or has no value that one can have."""
+    for name, value in params.items():
+        if name not in _SEARCH:
+            raise UsageError(f"an index on a cluster has no search parameter {name!r}; {nearest(name, _SEARCH)}")
+        number = value if isinstance(value, _SEARCH[name]) and not isinstance(value, bool) else 0
+        if number < 1:
+            words = "a whole number" if name == "candidates" else "a number"
+            raise UsageError(f"an index on a cluster takes {name} as {words} from 1 up, not {value!r}")
 
 
 def is_quantized(kind: str) -> bool:

@@ -46,6 +46,8 @@ class AnnoyIndex(RowIndex):
             raise UsageError(f"annoy knows {', '.join(METRICS)}, not {metric!r}")
         if n_trees < 1:
             raise UsageError(f"annoy needs at least one tree, not {n_trees}")
+        if search_k < 1 and search_k != -1:
+            raise UsageError(f"annoy takes search_k from 1 up, or -1 for n_trees × k, not {search_k}")
         super().__init__({"metric": metric, "n_trees": n_trees, "search_k": search_k, "seed": seed})
         self._forest: Any = None
         self._file = Path()

@@ -19,6 +19,7 @@ from sosie.errors import UsageError
 from sosie.indexes.allowed import Allowed
 from sosie.indexes.checks import check_allow, check_build, check_k, check_queries
 from sosie.indexes.flat import Metric, Rows, Vectors, pad, score_rows, top_k, top_k_of
+from sosie.indexes.params import check_params
 from sosie.types import FloatMatrix, Ids
 
 __all__ = ["RowIndex", "threads"]
@@ -41,7 +42,6 @@ class RowIndex(ABC):
 
     kind: ClassVar[str]
     least: ClassVar[int] = 0
-    gives_k: ClassVar[bool] = False  # whether ``_search`` always finds k rows
     few: int = 20_000  # so many allowed rows are gone through exactly: a filtered graph search takes as long
     build_space: ClassVar[Space] = {}
     search_space: ClassVar[Space] = {}
@@ -82,14 +82,19 @@ class RowIndex(ABC):
         return len(self._ids)
 
     @property
+    def fills_up(self) -> bool:
+        """Whether a query for which the structure finds fewer than k is answered exactly; else fewer are the answer."""
+        return True
+
+    @property
     def knobs(self) -> Space:
         """The search parameters that this index has, and the values that the tuner tries of each."""
         return {name: values for name, values in self.search_space.items() if name in self._params}
 
     def tuned(self, changes: Mapping[str, Any]) -> Self:
         """Return this index with other search parameters; what was built is shared."""
-        if wrong := set(changes) - set(self.search_space):
-            raise UsageError(f"{self.kind} has no search parameter {sorted(wrong)[0]!r}")
+        check_params(type(self), changes, only=self.search_space)
+        type(self)(**{**self._params, **changes})  # which refuses what is out of range
         other = copy.copy(self)
         other._params = {**self._params, **changes}
         return other
@@ -192,7 +197,7 @@ class RowIndex(ABC):
         if not self._has_structure or k > min(_WIDEST, len(self) // 4):
             return top_k(self._vectors, queries, k, self.metric)
         rows, scores = self._search(queries, k)
-        if self.gives_k:
+        if not self.fills_up:
             return rows, scores
         # Few kinds promise k answers. Where one fell short, those queries are answered exactly.
         if rows.shape[1] < k:
@@ -235,9 +240,11 @@ class RowIndex(ABC):
 
     def _answer(self, rows: npt.NDArray[Any], scores: FloatMatrix, k: int) -> tuple[Ids, FloatMatrix]:
         first, last = self._ids[0], self._ids[-1]
-        if last - first == len(self._ids) - 1:  # no gaps: adding is cheaper than looking up
-            return pad(rows + first, scores, k)
-        return pad(self._ids[rows], scores, k)
+        no_gaps = last - first == len(self._ids) - 1  # then adding is cheaper than looking up
+        ids = rows + first if no_gaps else self._ids[rows]
+        if not self.fills_up:  # the others have filled what was not found
+            ids[rows < 0] = -1
+        return pad(ids, scores, k)
 
 
 def threads() -> int:

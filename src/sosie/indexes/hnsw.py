@@ -37,6 +37,8 @@ class HnswIndex(FaissIndex):
     ) -> None:
         if links < 2 or codes not in ("flat", "sq8"):
             raise UsageError("hnsw takes at least 2 links and flat or sq8 codes")
+        if ef < 1 or ef_construction < 1:
+            raise UsageError("hnsw takes ef and ef_construction from 1 up")
         super().__init__({"links": links, "codes": codes, "ef_construction": ef_construction, "ef": ef})
 
     def _build(self, vectors: FloatMatrix) -> None:

@@ -28,15 +28,16 @@ Codes = npt.NDArray[np.uint32]
 class LshIndex(RowIndex):
     """Hash tables over random hyperplanes, the buckets re-ranked exactly.
 
-    ``tables`` tables (L) of ``bits`` bits each (K), as in Gionis, Indyk and Motwani (VLDB 1999), with the
-    hyperplanes of Charikar (STOC 2002) put through the mean of the vectors. Each table is looked up in the
-    query's own bucket and in the ``probes`` - 1 others that it most nearly fell into (Lv et al., multi-
-    probe LSH, VLDB 2007).
+    ``tables`` tables (L) of ``bits`` bits each (K), as in Gionis, Indyk and Motwani (VLDB 1999); the bits are
+    signatures of random hyperplanes (Charikar, STOC 2002), which ``centre`` puts through the mean of the vectors rather
+    than the origin. ``probes`` 1 looks into the query's own bucket of each table; more look into the others that it
+    most nearly fell into, too (Lv et al., multi-probe LSH, VLDB 2007). An answer is what lies in those buckets, and may
+    be fewer than k; ``fill`` ``exact`` answers such queries by exact search.
     """
 
     kind: ClassVar[str] = "lsh"
     least: ClassVar[int] = 64
-    build_space: ClassVar[Space] = {"bits": (10, 14), "tables": (5, 10, 20)}
+    build_space: ClassVar[Space] = {"bits": (10, 14), "tables": (5, 10, 20), "centre": (True,)}
     search_space: ClassVar[Space] = {"probes": (1, 2, 4, 8, 16, 32, 64, 128)}
 
     def __init__(
@@ -44,15 +45,20 @@ class LshIndex(RowIndex):
         *,
         bits: int = 10,
         tables: int = 5,
-        probes: int = 8,
+        probes: int = 1,
         metric: Literal["euclidean", "cosine", "hamming"] = "cosine",
+        centre: bool = False,
+        fill: Literal["none", "exact"] = "none",
         seed: int = 0,
     ) -> None:
+        if fill not in ("none", "exact"):
+            raise UsageError(f"lsh fills up by none or exact, not {fill!r}")
         if not 1 <= bits <= _MOST_BITS or tables < 1 or probes < 1:
             raise UsageError(f"lsh takes 1 to {_MOST_BITS} bits, at least one table and at least one probe")
         if metric not in ("euclidean", "cosine", "hamming"):
             raise UsageError(f"lsh knows euclidean, cosine and hamming, not {metric!r}")
-        super().__init__({"bits": bits, "tables": tables, "probes": probes, "metric": metric, "seed": seed})
+        built = {"bits": bits, "tables": tables, "metric": metric, "centre": centre, "seed": seed}
+        super().__init__({**built, "probes": probes, "fill": fill})
         self._planes: FloatMatrix = np.empty((0, 0), np.float32)  # (tables * bits, dim)
         self._centre: Row = np.empty(0, np.float32)  # (tables * bits,): where the mean falls
         self._keys: Codes = np.empty((0, 0), np.uint32)  # (tables, n), ascending
@@ -64,11 +70,17 @@ class LshIndex(RowIndex):
         """What a score is."""
         return "hamming" if self._params["metric"] == "hamming" else "dot"
 
+    @property
+    def fills_up(self) -> bool:
+        """Whether a query whose buckets hold fewer than k is answered exactly."""
+        return bool(self._params["fill"] == "exact")
+
     def _build(self, vectors: FloatMatrix) -> None:
         rng = np.random.default_rng(self._params["seed"])
         count = self._params["tables"] * self._params["bits"]
         self._planes = rng.standard_normal((count, vectors.shape[1]), dtype=np.float32)
-        self._centre = self._planes @ vectors.mean(axis=0)
+        middle = vectors.mean(axis=0) if self._params["centre"] else np.zeros(vectors.shape[1], np.float32)
+        self._centre = self._planes @ middle
         codes = self._codes(self._margins(vectors))
         self._order = np.argsort(codes, axis=1, kind="stable").astype(np.uint32)
         self._keys = np.take_along_axis(codes, self._order.astype(np.int64), axis=1)
@@ -77,11 +89,11 @@ class LshIndex(RowIndex):
         return self._probe(queries, k, self._params["probes"], None)
 
     def _search_among(self, queries: FloatMatrix, k: int, allowed: Allowed) -> tuple[Rows, FloatMatrix]:
-        # A bucket holds so much less of what is allowed, so that many more are looked at.
-        probes = round(self._params["probes"] / allowed.share)
+        # A bucket holds so much less of what is allowed: where k are to come back, that many more are looked at.
+        probes = round(self._params["probes"] / (allowed.share if self.fills_up else 1))
         found, scores = self._probe(queries, k, probes, allowed.mask)
         short = np.flatnonzero(found[:, k - 1] < 0)
-        if len(short):
+        if self.fills_up and len(short):
             found[short], scores[short] = super()._search_among(queries[short], k, allowed)
         return found, scores
 

@@ -31,17 +31,23 @@ class SymqgIndex(RowIndex):
 
     kind: ClassVar[str] = "symqg"
     least: ClassVar[int] = 256
-    gives_k: ClassVar[bool] = True
     build_space: ClassVar[Space] = {"degree": (32, 64), "bits": (0, 8), "ef_construction": (200,)}
     search_space: ClassVar[Space] = {"ef": (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)}
 
     def __init__(self, *, degree: int = 32, bits: int = 0, ef_construction: int = 200, ef: int = 64) -> None:
         if degree < 32 or degree % 32 or bits not in (0, 4, 8):
             raise UsageError("symqg takes a degree that is a multiple of 32 and 0, 4 or 8 bits")
+        if ef < 1 or ef_construction < 1:
+            raise UsageError("symqg takes ef and ef_construction from 1 up")
         super().__init__({"degree": degree, "bits": bits, "ef_construction": ef_construction, "ef": ef})
         self._graph: Any = None
         self._norms: Row = np.empty(0, np.float32)
         self._unit = True
+
+    @property
+    def fills_up(self) -> bool:
+        """Nothing to fill up: the graph always gives k."""
+        return False
 
     def _build(self, vectors: FloatMatrix) -> None:
         import rabitqlib

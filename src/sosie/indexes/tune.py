@@ -10,16 +10,17 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sosie.errors import UnknownName, UsageError
-from sosie.indexes.base import RowIndex
+from sosie.indexes.base import RowIndex, Space
 from sosie.indexes.checks import check_build, check_k
 from sosie.indexes.measure import Bench, Measured, hold_out, measure, meets
+from sosie.indexes.params import make_index
 from sosie.registry import INDEXES, local_indexes, nearest, resolve
 from sosie.types import FloatMatrix, Ids
 
@@ -153,9 +154,11 @@ def calibrate(
     k: int = 10,
     queries: int = 500,
     seed: int = 0,
+    given: Collection[str] = (),
 ) -> tuple[RowIndex, Measured]:
     """Return a built ``index`` at the cheapest search setting that surely reaches ``recall``, and what it reaches.
 
+    The parameters named in ``given`` were set by a person and stay as they are; the others are open.
     A twin is built without the queries and measured in its place: in a graph a query that is a node of its own leads
     straight to its neighbours, and recall at a narrow search came out eight points too high. Where no setting
     reaches the target, the most thorough one is returned.
@@ -164,8 +167,9 @@ def calibrate(
     bench, rest, rest_ids = hold_out(vectors, ids, queries=held, k=k, seed=seed, metric=index.metric)
     twin: RowIndex = type(index)(**index.params)
     twin.build(rest_ids, rest)
-    settings = list(_ascend(twin, bench, recall))
-    main = next(iter(index.knobs), None)
+    knobs = _open_knobs(index, given)
+    settings = list(_ascend(twin, bench, recall, given))
+    main = next(iter(knobs), None)
     cheapest = {}
     for tuned, found in settings:
         if found.low >= recall:  # bisection comes to the cheapest last
@@ -175,7 +179,7 @@ def calibrate(
         best, measured = min(cheapest.values(), key=lambda setting: setting[1].p50_ms)
     else:
         best, measured = max(settings, key=lambda setting: setting[1].recall)
-    return index.tuned({name: best.params[name] for name in index.knobs}), measured
+    return index.tuned({name: best.params[name] for name in knobs}), measured
 
 
 # ------------------------------------------------------------------------------------------------ the search
@@ -208,7 +212,8 @@ def _rungs(n: int) -> list[int]:
 
 
 def _made(kind: str, build: Mapping[str, Any]) -> RowIndex:
-    index: RowIndex = resolve("indexes", kind)(**build)
+    index = make_index(kind, build)
+    assert isinstance(index, RowIndex)
     return index
 
 
@@ -226,12 +231,18 @@ def _try(index: RowIndex, data: tuple[Ids, FloatMatrix], bench: Bench, goal: _Go
     return trials
 
 
-def _ascend(index: RowIndex, bench: Bench, recall: float) -> Iterator[tuple[RowIndex, Measured]]:
+def _open_knobs(index: RowIndex, given: Collection[str]) -> Space:
+    return {name: values for name, values in index.knobs.items() if name not in given}
+
+
+def _ascend(
+    index: RowIndex, bench: Bench, recall: float, given: Collection[str] = ()
+) -> Iterator[tuple[RowIndex, Measured]]:
     """Measure ``index`` at the settings on the way to the cheapest that reaches ``recall``.
 
-    The first search parameter is taken to trade time for recall in one direction; the others are tried in full.
+    The first open search parameter is taken to trade time for recall in one direction; the others are tried in full.
     """
-    space = index.knobs
+    space = _open_knobs(index, given)
     if not space:
         yield index, measure(index, bench)
         return

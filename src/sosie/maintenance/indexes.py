@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sosie.analysis.regions import RegionExtractor
 from sosie.catalogue import Catalogue, Space, Store, View
+from sosie.elastic.vectors import check_search_params
 from sosie.errors import DamagedIndex, UsageError
 from sosie.indexes import store
 from sosie.indexes.base import RowIndex
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.measure import measure_as_it_is
+from sosie.indexes.params import make_index
 from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
-from sosie.registry import resolve
 from sosie.types import FloatMatrix, Ids, Index
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Indexing:
         """Build the main index of a space (the library's own) anew, measure it, and make it the current one.
 
         ``auto`` takes what `tune` found best, else what suits the number of pictures. The search parameters are set to
-        reach ``recall`` at 10, measured against exact search on the library's own vectors, unless ``params`` are given.
+        reach ``recall`` at 10, measured against exact search on the library's own vectors; those that ``params`` give
+        stay as they are, and the manifest's note keeps them as ``given``.
         On a cluster a new version of its index is built, with vectors of that kind, and swapped without a gap.
         """
         library = self._library
@@ -79,18 +81,21 @@ class Indexing:
         space = space or library.space
         rewrites = library.files.rewrites(space)
         ids, vectors = library.vectors(space)
+        given = dict(params or {})
         if kind == "auto":
             kind, params = self._best_kind(len(ids), params, space)
-        index: RowIndex = resolve("indexes", kind)(**dict(params or {}))
+        index = make_index(kind, params or {})
         index.build(ids, vectors)
         measured: dict[str, Any] = {}
-        if kind != "exact" and len(ids) > 1:
-            index, reached = calibrate(index, vectors, ids, recall=recall)
+        if isinstance(index, RowIndex) and kind != "exact" and len(ids) > 1:
+            index, reached = calibrate(index, vectors, ids, recall=recall, given=given)
             measured = reached.to_json()
         covers = int(ids[-1]) if len(ids) else 0
         meta = {"spec_hash": space.spec_hash, "dim": space.dim, "count": len(ids), "covers": covers}
         root = _root(library.path, space)
-        store.write_generation(root, index, meta={**meta, "measured": measured, "note": {"rewrites": rewrites}})
+        store.write_generation(
+            root, index, meta={**meta, "measured": measured, "note": {"rewrites": rewrites, "given": given}}
+        )
         library.view(space).forget()
         manifest = store.current_manifest(root)
         assert manifest is not None
@@ -99,8 +104,7 @@ class Indexing:
     def _build_version(self, kind: str, params: Mapping[str, Any]) -> Manifest:
         """Build and measure a version of the cluster's index; ``auto`` takes what was tuned, else the kind there is."""
         library, view, space = self._library, self._library.view(), self._library.space
-        if wrong := set(params) - {"candidates", "oversample"}:
-            raise UsageError(f"an index on a cluster takes candidates and oversample, not {sorted(wrong)[0]!r}")
+        check_search_params(params)
         tuned = library.catalogue.record(_tuned(space)) if kind == "auto" else None
         search, k = dict(params), 10
         if tuned:
@@ -179,6 +183,12 @@ class Indexing:
         if tail < EXACT_UNTIL or 4 * tail < covered:
             return None
         return self.build("auto")
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the main index of the library's own space says of itself; None without one, and on a cluster."""
+        library = self._library
+        return None if library.on_cluster else store.current_manifest(_root(library.path, library.space))
 
     @property
     def generation(self) -> str | None:

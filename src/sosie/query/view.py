@@ -6,15 +6,17 @@ exact pass over the tail added since that index was built, without what was dele
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from sosie.catalogue import Catalogue, Condition, Found, Held, Space
+from sosie.errors import UsageError
 from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
 from sosie.indexes.manifest import Manifest
@@ -41,23 +43,49 @@ class _Snapshot:
     tail: ExactIndex  # those of them that are live
     unembedded: int  # live pictures without a vector in this space
     regions: Table | None  # whose they are; None in a space of whole pictures
+    search_params: Mapping[str, Any] = field(default_factory=dict)  # those of this question alone
 
     @property
     def description(self) -> dict[str, Any]:
         """Say what kind of index answers, what recall it was measured to have, and how much lies in the tail."""
         about = self.manifest
-        return {
+        told = {
             "kind": about.kind if about else "exact",
             "metric": self.tail.metric,
             "recall": about.recall if about else 1.0,
             "generation": about.generation if about else None,
             "tail": len(self.tail),
         }
+        if not self.search_params:
+            return told
+        return {**told, "recall": None, "params": dict(self.search_params)}  # nobody measured these
+
+    def with_params(self, params: Mapping[str, Any]) -> _Snapshot:
+        """Return this with other search parameters of the main index; raise UsageError for those it does not take."""
+        if self.main is None or isinstance(self.main, ExactIndex):
+            raise UsageError(
+                f"search is exact here, and takes no {next(iter(params))!r}: `sosie index build --kind KIND` first"
+            )
+        if not isinstance(self.main, RowIndex):
+            raise UsageError(f"an index of kind {self.main.kind} takes no parameters at a query")
+        return replace(self, main=self.main.tuned(params), search_params=params)
 
     @property
     def opened(self) -> tuple[Index, Manifest] | None:
         """The main index as it was opened."""
         return None if self.main is None or self.manifest is None else (self.main, self.manifest)
+
+    @property
+    def may_fall_short(self) -> bool:
+        """Whether fewer than k may be the answer of the main index."""
+        return isinstance(self.main, RowIndex) and not self.main.fills_up
+
+    def count(self, allow: Ids | None = None) -> int:
+        """Return how many live vectors there are, of those that are allowed."""
+        if allow is not None:
+            return len(allow)
+        main = 0 if self.main is None else len(self.main.ids if self.main_live is None else self.main_live)
+        return main + len(self.tail)
 
     def search(
         self, queries: FloatMatrix, k: int, allow: Ids | None = None, *, exactly: bool = False
@@ -122,11 +150,19 @@ class SpaceView:
         self._snapshot: _Snapshot | None = None
         self._lock = threading.Lock()
         self._swapping = threading.Lock()
+        self._params: Mapping[str, Any] = {}
+
+    def with_params(self, params: Mapping[str, Any]) -> SpaceView:
+        """Return this view, searched with other search parameters of its index; raise UsageError."""
+        self._current().with_params(params)
+        other = copy.copy(self)
+        other._params, other._monitor = dict(params), None
+        return other
 
     @property
     def description(self) -> dict[str, Any]:
         """Say what kind of index answers, what recall it was measured to have, and how much lies in the tail."""
-        return self._current().description
+        return self._asked().description
 
     @property
     def recall_in_service(self) -> Running | None:
@@ -157,16 +193,19 @@ class SpaceView:
 
     def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
-        return self._search(self._current(), queries, k, allow)
+        return self._search(self._asked(), queries, k, allow)
 
     def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None, *, records: bool = True) -> Found:
         """Return the k nearest live pictures that meet a condition, or the pictures of the k nearest regions.
 
         No ``records`` come along: they are the catalogue's.
         """
-        allow, now = self.allowed(condition) if condition else None, self._current()
+        allow, now = self.allowed(condition) if condition else None, self._asked()
         ids, scores = self._search(now, queries, k, allow)
-        return Found(ids if now.regions is None else now.regions.owners_of(ids), scores, now.description)
+        about = now.description
+        if now.may_fall_short and (ids >= 0).sum(axis=1).min() < min(k, now.count(allow)):
+            about["complete"] = False  # the index found fewer than there are, and was not asked to fill up
+        return Found(ids if now.regions is None else now.regions.owners_of(ids), scores, about)
 
     def _search(self, now: _Snapshot, queries: FloatMatrix, k: int, allow: Ids | None) -> tuple[Ids, FloatMatrix]:
         ids, scores = now.search(queries, k, allow)
@@ -182,6 +221,10 @@ class SpaceView:
     def regions_of(self, pictures: Ids) -> Held:
         """Return the regions that this space holds of some pictures, whose ids ascend."""
         return self._current().regions_of(pictures)
+
+    def _asked(self) -> _Snapshot:
+        now = self._current()
+        return now.with_params(self._params) if self._params else now
 
     def _current(self) -> _Snapshot:
         stamp, known = self._stamp(), self._snapshot

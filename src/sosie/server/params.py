@@ -17,6 +17,8 @@ __all__ = [
     "BoxText",
     "Cursor",
     "CursorField",
+    "IndexParams",
+    "IndexParamsField",
     "MaskField",
     "MaskText",
     "ObjectField",
@@ -55,6 +57,11 @@ ObjectNumber = Annotated[int | None, Query(ge=1, le=100, description=_ABOUT_OBJE
 ObjectField = Annotated[int | None, Form(ge=1, le=100, description=_ABOUT_OBJECT)]
 MaskText = Annotated[str, Query(max_length=200, description=_ABOUT_MASK)]
 MaskField = Annotated[str, Form(max_length=200, description=_ABOUT_MASK)]
+
+_ABOUT_INDEX = "Search parameters of the index for this question alone, with commas between: ef=200."
+_INDEX: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-index-params"}}
+IndexParams = Annotated[str, Query(description=_ABOUT_INDEX, **_INDEX)]
+IndexParamsField = Annotated[str, Form(description=_ABOUT_INDEX, **_INDEX)]
 
 _NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d{1,3})?\s*", re.ASCII)
 _SLACK = 1e-6

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sosie.analysis.regions import Parts
+from sosie.indexes.params import read_params
 from sosie.query.encode import Asked, with_words
 from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.problems import Problem
@@ -32,6 +33,7 @@ class Question:
     objects: bool = False
     object: int | None = None
     mask: str | None = None
+    index_params: str = ""  # name=value, with commas between
 
     @property
     def parts(self) -> Parts:
@@ -90,9 +92,17 @@ async def _search(state: State, question: Question, upload: bytes | None) -> Sea
     state.work.check_room()  # or what is refused would be decoded all the same
     decoding = None if upload is None else state.library.decode_ahead(upload, whole=not question.parts.given)
     where = question.where if question.where and question.where.strip() else None
+    index_params = read_params(question.index_params.split(",")) if question.index_params.strip() else None
 
     def search(asked: Sequence[Asked]) -> list[SearchResult]:
-        return state.library.search_many(asked, k=question.k, where=where, parts=question.parts, verify=question.verify)
+        return state.library.search_many(
+            asked,
+            k=question.k,
+            where=where,
+            parts=question.parts,
+            verify=question.verify,
+            index_params=index_params,
+        )
 
     return await state.work.run_alike(
         (_kind(question), replace(question, id=None, query=None)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from sosie.catalogue.elastic.mapping import regions_field, vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, live_and
 from sosie.catalogue.elastic.regions import Regions
 from sosie.catalogue.records import Held, PictureRecord, Space
-from sosie.elastic.vectors import MOST, inner_product, knn
+from sosie.elastic.vectors import MOST, check_search_params, inner_product, knn
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, Ids
 
@@ -63,9 +64,11 @@ class Neighbours(Regions):
 
     def _knn(self, space: Space, vector: FloatMatrix, k: int, query: Query, tuned: Mapping[str, Any]) -> dict[str, Any]:
         field = vector_field(space.id) if space.regions == "whole" else f"{regions_field(space.id)}.vector"
-        wanted = self.cluster.candidates
+        wanted = max(k, tuned["exactly"]) if "exactly" in tuned else self.cluster.candidates
         if wanted is None:  # more answers take more candidates
-            wanted = math.ceil(tuned["candidates"] * max(1, k / tuned["k"])) if tuned else max(100, 10 * k)
+            wanted = (
+                math.ceil(tuned["candidates"] * max(1, k / tuned["k"])) if "candidates" in tuned else max(100, 10 * k)
+            )
         return knn(field, vector, k, candidates=wanted, oversample=tuned.get("oversample"), query=query)
 
     def _ask(self, knns: Sequence[Mapping[str, Any]], k: int, records: bool) -> list[list[Mapping[str, Any]]]:
@@ -82,19 +85,29 @@ class ClusterView:
         self._of = neighbours
         self._unembedded: tuple[float, int] | None = None
         self._about: tuple[float, dict[str, Any]] | None = None
+        self._params: Mapping[str, Any] = {}
+
+    def with_params(self, params: Mapping[str, Any]) -> ClusterView:
+        """Return this view, searched with other ``candidates`` or ``oversample``; raise UsageError."""
+        check_search_params(params)
+        other = copy.copy(self)
+        other._params = dict(params)
+        return other
 
     @property
     def description(self) -> dict[str, Any]:
         """Say of what type the vectors' index is, and what recall it was measured to have."""
         meta = self._meta()
         measured = meta.get("recall", {}).get(str(self.space.id))
-        return {"kind": meta.get("kind"), "metric": "dot", "recall": measured, "generation": meta["index"], "tail": 0}
+        told = {"kind": meta.get("kind"), "metric": "dot", "recall": measured, "generation": meta["index"], "tail": 0}
+        return {**told, "recall": None, "params": dict(self._params)} if self._params else told
 
     @property
     def tuned(self) -> Mapping[str, Any]:
         """How thoroughly the version that answers is searched: candidates, k, oversample; empty where nobody set it."""
         found: Mapping[str, Any] = self._meta().get("search", {}).get(str(self.space.id), {})
-        return found
+        exactly = {"exactly": self._params["candidates"]} if "candidates" in self._params else {}
+        return {**found, **self._params, **exactly}
 
     def _meta(self) -> Mapping[str, Any]:
         """Return what the version that answers says of itself."""

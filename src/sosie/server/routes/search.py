@@ -15,6 +15,8 @@ from sosie.server.params import (
     BoxText,
     Cursor,
     CursorField,
+    IndexParams,
+    IndexParamsField,
     MaskField,
     MaskText,
     ObjectField,
@@ -54,10 +56,23 @@ async def search(
     where: Where = "",
     k: PageSize = 10,
     verify: Annotated[bool, Query(description=_VERIFY)] = True,
+    index_params: IndexParams = "",
     cursor: Cursor = "",
 ) -> Response:
     """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
-    question = Question(id, query, parse_box(box), where, k, text, verify, objects=objects, object=object, mask=mask)
+    question = Question(
+        id,
+        query,
+        parse_box(box),
+        where,
+        k,
+        text,
+        verify,
+        objects=objects,
+        object=object,
+        mask=mask,
+        index_params=index_params,
+    )
     return _page(await answer(state, question, cursor))
 
 
@@ -73,6 +88,7 @@ class SearchForm(BaseModel):
     where: WhereField = ""
     k: Annotated[int, Field(ge=1, le=200)] = 10
     verify: Annotated[bool, Field(description=_VERIFY)] = True
+    index_params: IndexParamsField = ""
     cursor: CursorField = ""
 
     @property
@@ -87,6 +103,7 @@ class SearchForm(BaseModel):
             objects=self.objects,
             object=self.object,
             mask=self.mask,
+            index_params=self.index_params,
         )
 
 
