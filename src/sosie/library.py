@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 import threading
 import time
 import warnings
@@ -13,7 +14,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import numpy as np
 
@@ -41,7 +42,7 @@ from sosie.search import answer
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of
-from sosie.sources.reading import read_uri
+from sosie.sources.reading import open_verified, read_uri
 from sosie.types import (
     Box,
     Embedder,
@@ -614,6 +615,26 @@ class Library:
             if hashlib.sha256(data).hexdigest() == record.sha256:
                 return data
         raise NotFound(f"picture {content_id} is away or has changed: add its folder again ({', '.join(record.uris)})")
+
+    def open_original(self, content_id: int) -> BinaryIO:
+        """Open the file of a picture at its beginning, its digest verified; raise NotFound where it is away or changed.
+
+        Files on this machine are opened where they lie; what lies elsewhere is read into a temporary file.
+        """
+        record = self.picture(content_id)
+        kept = original_of(self.path / "originals", record.sha256)
+        for uri in [kept.absolute().as_uri(), *record.uris]:
+            file = open_verified(uri, record.sha256)
+            if file is not None:
+                return file
+        file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - it is the caller's to close
+        file.write(self.read(content_id))
+        file.seek(0)
+        return file
+
+    def kept_thumbnail(self, content_id: int) -> bytes | None:
+        """Return a thumbnail that was made before, None where there is none yet; no source is read."""
+        return self._thumbnails.get(self.picture(content_id).sha256)
 
     def thumbnail(self, content_id: int) -> bytes:
         """Return a JPEG of at most 256 px without metadata, made once and kept; raise NotFound, BadPicture."""

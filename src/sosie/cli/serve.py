@@ -15,7 +15,8 @@ import typer
 
 import sosie
 from sosie.cli.options import LibraryOption
-from sosie.errors import SosieError
+from sosie.errors import NotFound, SosieError
+from sosie.library import folder_of
 
 __all__ = ["PATIENCE", "network_cores", "serve", "serve_library", "server_settings"]
 
@@ -49,6 +50,7 @@ ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Serve without
 NoKeysOption = Annotated[
     bool, typer.Option("--no-keys", help="Serve this machine without keys, although the library had some once.")
 ]
+CreateOption = Annotated[bool, typer.Option("--create", help="Make the library where there is none.")]
 
 
 def serve(
@@ -66,6 +68,7 @@ def serve(
     runs: RunsOption = Path("runs"),
     read_only: ReadOnlyOption = False,
     no_keys: NoKeysOption = False,
+    create: CreateOption = False,
 ) -> int:
     """Serve the library as a web page and a REST API, until Ctrl-C."""
     settings = server_settings(
@@ -81,11 +84,13 @@ def serve(
         runs=runs,
         no_keys=no_keys,
     )
+    if not create:
+        _check_there(library)
     gc.disable()  # looking for garbage among hundreds of modules as they come takes a tenth of the start
     try:
         with sosie.open(
             library,
-            create=not read_only,
+            create=create and not read_only,
             read_only=read_only,
             patience=PATIENCE,
             check_recall=check_recall,
@@ -95,6 +100,19 @@ def serve(
     finally:
         gc.enable()
     return 0
+
+
+def _check_there(library: Path | str | None) -> None:
+    """Raise NotFound where a library in a folder is not there: a mistyped or unmounted one must not go live empty."""
+    place = library or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
+    folder = folder_of(place)
+    if "://" in os.fspath(place) or (folder / "catalogue.sqlite").exists():
+        return
+    state = "does not exist" if not folder.exists() else "has no catalogue (is its disk mounted?)"
+    raise NotFound(
+        f"there is no library to serve: {folder.absolute()} {state}; check --library, or make one with `sosie add` "
+        "or `sosie serve --create`"
+    )
 
 
 def network_cores() -> int:

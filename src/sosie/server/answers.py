@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+from collections.abc import Mapping
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from fastapi import Response
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from sosie.server.streams import file_pieces
 
 __all__ = ["JPEG", "jpeg_response", "json_response", "original_response"]
 
@@ -29,11 +35,26 @@ def jpeg_response(data: bytes, *, seconds: int = 3600) -> Response:
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": f"private, max-age={seconds}"})
 
 
-def original_response(data: bytes, name: str) -> Response:
-    """Return somebody's file as a download: no browser shows it as a page of this origin."""
+class _FileResponse(StreamingResponse):
+    """An open file, which is closed whatever becomes of the answer."""
+
+    def __init__(self, file: BinaryIO, headers: Mapping[str, str]) -> None:
+        super().__init__(file_pieces(file), media_type="application/octet-stream", headers=headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
+
+
+def original_response(file: BinaryIO, name: str) -> Response:
+    """Return somebody's open file as a download, a piece at a time: no browser shows it as a page of this origin."""
     headers = {
+        "Content-Length": str(os.fstat(file.fileno()).st_size),
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Cache-Control": "private, no-store",
     }
-    return Response(data, media_type="application/octet-stream", headers=headers)
+    return _FileResponse(file, headers)

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 
 import sosie
 from sosie.server import problems
+from sosie.server.auth import KeyFirst
 from sosie.server.config import Guard, ServerSettings
 from sosie.server.guards import HostGuard, OriginGuard, SecureHeaders
 from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
@@ -18,6 +19,7 @@ from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
 from sosie.server.routes import copies, health, jobs, maps, pages, pictures, quarantine, reports, search
 from sosie.server.state import State, make_state
+from sosie.server.streams import Pieces
 from sosie.server.strict import only_known
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def _protect(app: FastAPI, state: State) -> None:
     guards = settings.guards
     deadline = Guard.DEADLINE in guards
     app.add_middleware(NameCaller)
+    app.add_middleware(KeyFirst, state=state)
     app.add_middleware(
         Intake,
         most=settings.max_body if Guard.BODY in guards else None,
@@ -99,6 +102,7 @@ def _protect(app: FastAPI, state: State) -> None:
     if Guard.HEADERS in guards:
         app.add_middleware(HeaderLimits, most=settings.max_headers, total=settings.max_header_bytes)
     app.add_middleware(SecureHeaders)
+    app.add_middleware(Pieces)
     app.add_middleware(Observe, metrics=state.metrics)
 
 

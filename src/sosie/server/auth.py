@@ -12,15 +12,20 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as StarletteScope
 
 from sosie.errors import DamagedError
 from sosie.server.keys import Scope
+from sosie.server.limits import Intake, has_body, refuse
 from sosie.server.problems import Problem
 from sosie.server.state import State, state_of
 
-__all__ = ["COOKIE", "Admin", "Reader", "Writer", "scope_of"]
+__all__ = ["COOKIE", "Admin", "KeyFirst", "Reader", "Writer", "scope_of"]
 
 COOKIE = "sosie_session"
+_KEY_NEEDED = "this server needs a key: send `Authorization: Bearer KEY` (sosie keys create)"
+_LOGIN_BYTES = 16 * 1024
 
 _LOG = logging.getLogger("sosie.server")
 _BEARER = HTTPBearer(auto_error=False, description="A key made by `sosie keys create`.")
@@ -48,6 +53,35 @@ def _scope_of(request: Request, state: State, token: str | None) -> Scope | None
     return key.scope if key else None
 
 
+class KeyFirst:
+    """Refuse the body of a caller who shows no key before any of it is taken in; a form to log in may be small."""
+
+    def __init__(self, app: ASGIApp, *, state: State) -> None:
+        self._app, self._state = app, state
+        self._small = Intake(
+            app, most=_LOGIN_BYTES, idle=state.settings.idle_timeout, total=state.settings.head_timeout
+        )
+
+    async def __call__(self, scope: StarletteScope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not has_body(scope) or self._is_known(Request(scope)):
+            await self._app(scope, receive, send)
+        elif scope["path"] == "/login":
+            await self._small(scope, receive, send)
+        else:
+            await refuse(send, 401, "key_needed", _KEY_NEEDED, {"WWW-Authenticate": "Bearer", "Connection": "close"})
+
+    def _is_known(self, request: Request) -> bool:
+        try:
+            return _scope_of(request, self._state, _bearer(request)) is not None
+        except DamagedError:
+            return False
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token else None
+
+
 def _needs(least: Scope) -> Callable[..., Awaitable[State]]:
     async def check(
         request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)] = None
@@ -58,7 +92,7 @@ def _needs(least: Scope) -> Callable[..., Awaitable[State]]:
             raise Problem(
                 401,
                 "key_needed",
-                "this server needs a key: send `Authorization: Bearer KEY` (sosie keys create)",
+                _KEY_NEEDED,
                 headers={"WWW-Authenticate": "Bearer"},
             )
         if not scope.includes(least):

@@ -50,7 +50,12 @@ class ServerSettings:
     idle_timeout: float = 10.0
     body_timeout: float = 120.0
     keep_alive: float = 15.0
+    send_timeout: float = 20.0
     max_connections: int = 512
+    connections_each: int = 256
+    streams_each: int = 16
+    max_streams: int = 128
+    trusted_proxies: tuple[str, ...] = ()
     rate: float | None = None
     burst: int = 400
     workers: int = 4

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sosie.decode.pool import CALLER
 from sosie.server.problems import MEDIA_TYPE, document
 
-__all__ = ["HeaderLimits", "Intake", "NameCaller", "RateLimit", "caller_of", "refuse"]
+__all__ = ["HeaderLimits", "Intake", "NameCaller", "RateLimit", "caller_of", "has_body", "refuse"]
 
 
 async def refuse(send: Send, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
@@ -107,6 +107,11 @@ class _Exchange:
             raise _Refused
         self._started = True
         await self._send(message)
+
+
+def has_body(scope: Scope) -> bool:
+    """Say whether a request brings a body, or may."""
+    return _declared(scope) > 0 or any(name == b"transfer-encoding" for name, _ in scope["headers"])
 
 
 def _declared(scope: Scope) -> int:

@@ -104,7 +104,9 @@ async def _search(state: State, question: Question, upload: bytes | None) -> Sea
             index_params=index_params,
         )
 
-    return await state.work.run_alike(
+    # The vector of a picture of the library is stored; a part of it is taken from the picture itself.
+    queue = state.sources if upload is None and question.id is not None and question.parts.given else state.work
+    return await queue.run_alike(
         (_kind(question), replace(question, id=None, query=None)),
         with_words(question.id if decoding is None else decoding, question.words),
         search,
@@ -117,7 +119,7 @@ async def objects_of(state: State, question: Question) -> list[Region]:
     if (question.id is None) == (question.query is None):
         raise Problem(400, "bad_request", "ask about `id` or about `query`, one of them")
     subject: bytes | int = (await find_upload(state, question.query)).data if question.query else question.id or 0
-    return await state.work.run(lambda: state.library.detect(subject))
+    return await state.reading(subject).run(lambda: state.library.detect(subject))
 
 
 def _kind(question: Question) -> str:

@@ -18,6 +18,7 @@ from sosie.server.previews import Previews
 from sosie.server.queries import KeptQueries
 from sosie.server.remote import Remote
 from sosie.server.sessions import Sessions
+from sosie.server.streams import Streams
 from sosie.server.work import WorkQueue
 
 if TYPE_CHECKING:
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["State", "make_state", "state_of"]
 
+_READERS = 8  # pictures that are read from their sources at once
+
 
 @dataclass(frozen=True)
 class State:
     """One library and the machinery around it.
 
     ``work`` runs what costs (decoding, embedding, searching) and is bounded; ``light`` runs short reads of the
-    catalogue, which a full ``work`` must not hold up.
+    catalogue, which a full ``work`` must not hold up. ``sources`` runs whatever may read a picture from where it lies,
+    which may be a share or a web server that has become slow: nothing else waits for it.
     """
 
     library: Library
@@ -41,21 +45,28 @@ class State:
     keys: KeyStore
     work: WorkQueue
     light: WorkQueue
+    sources: WorkQueue
     kept: KeptQueries
     map: MapCache
     copies: CopyDesk
     remote: Remote
     sessions: Sessions
     jobs: Jobs
+    streams: Streams
     previews: Previews = field(default_factory=Previews)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def reading(self, asked: bytes | int) -> WorkQueue:
+        """Return the queue for a question about a picture: the bytes of one of the library have to be read first."""
+        return self.sources if isinstance(asked, int) else self.work
 
     def close(self) -> None:
         """Stop jobs and wait for the work that runs."""
         self.jobs.close()
         self.work.close()
         self.light.close()
+        self.sources.close()
         self.previews.close()
         self.copies.close()
 
@@ -72,11 +83,13 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
         keys=keys_of(library, reopen=settings.no_keys),
         work=WorkQueue(threads=settings.workers, waiting=waiting, name="work"),
         light=WorkQueue(threads=4, waiting=None, name="light"),
+        sources=WorkQueue(threads=_READERS, waiting=waiting, name="sources"),
         kept=KeptQueries(settings.kept_queries, board),
         map=MapCache(),
         copies=CopyDesk(library, board),
         sessions=Sessions(board),
         jobs=Jobs(waiting=settings.waiting_jobs, board=board),
+        streams=Streams(each=settings.streams_each, most=settings.max_streams),
         remote=Remote(max_bytes=settings.max_body, internet=internet),
     )
 

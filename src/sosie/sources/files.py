@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from typing import BinaryIO
 
 from sosie.errors import BadPicture
 
-__all__ = ["MAX_FILE_BYTES", "read_regular_file", "reason_of"]
+__all__ = ["MAX_FILE_BYTES", "open_regular_file", "read_regular_file", "reason_of"]
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
@@ -45,6 +46,18 @@ def read_regular_file(path: str | bytes | os.PathLike[str], *, limit: int = MAX_
         raise BadPicture(reason_of(error), error.strerror or "") from error
     finally:
         os.close(descriptor)
+
+
+def open_regular_file(path: str | bytes | os.PathLike[str]) -> BinaryIO:
+    """Open a regular file; raise BadPicture as `read_regular_file` does."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        raise BadPicture(reason_of(error), error.strerror or "") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadPicture("not_a_file", "a directory, pipe, socket or device")
+    return os.fdopen(descriptor, "rb", buffering=0)
 
 
 def _read_steady(descriptor: int, limit: int) -> bytes:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from sosie.errors import BadPicture, SosieError, UsageError
-from sosie.sources.files import read_regular_file
+from sosie.sources.files import open_regular_file, read_regular_file
 from sosie.sources.open import kind_of, open_source
 from sosie.sources.uris import MEMBER, path_of_uri
 from sosie.sources.web.links import is_web
@@ -18,7 +19,7 @@ from sosie.types import ImageRef
 if TYPE_CHECKING:
     from sosie.sources.web.download import Download, Outcome
 
-__all__ = ["read_each", "read_uri"]
+__all__ = ["open_verified", "read_each", "read_uri"]
 
 _READERS = 8  # files and objects that are read at once: they may lie across a network
 
@@ -43,6 +44,21 @@ def read_uri(uri: str) -> bytes:
     if "://" in uri and kind_of(uri) == "objects":
         return open_source(uri).read(ImageRef(uri))
     raise UsageError(f"cannot read {uri}: only files, members of archives, object stores and the web can be read again")
+
+
+def open_verified(uri: str, sha256: str) -> BinaryIO | None:
+    """Open a plain file of this machine at its beginning, None where it is away or holds something else."""
+    if not uri.startswith("file://") or MEMBER in uri:
+        return None
+    try:
+        file = open_regular_file(path_of_uri(uri))
+    except BadPicture:
+        return None
+    if hashlib.file_digest(cast(Any, file), "sha256").hexdigest() != sha256:
+        file.close()
+        return None
+    file.seek(0)
+    return file
 
 
 def read_each(uris: Sequence[str], download: Download) -> Iterator[tuple[str, Outcome]]:

@@ -37,7 +37,7 @@ async def copies(
 ) -> Response:
     """Find the pictures that a picture was made from by editing, or that were made from it."""
     asked = await subject(state, id, query)
-    found = await state.work.run(lambda: state.copies.find(asked, k=k))
+    found = await state.reading(asked).run(lambda: state.copies.find(asked, k=k))
     return json_response({**found.to_json(), "next_cursor": None})
 
 
@@ -62,7 +62,7 @@ async def compare(
 ) -> Response:
     """Say what two pictures are to each other, and prove it: a transformation, matched points, a probability."""
     asked = await subject(state, a, query)
-    return json_response(await state.work.run(lambda: state.copies.compare(asked, b)))
+    return json_response(await state.sources.run(lambda: state.copies.compare(asked, b)))
 
 
 @router.get("/duplicates", response_model=DuplicatesOut)

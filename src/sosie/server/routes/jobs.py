@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
 from sosie.errors import SosieError, UsageError
-from sosie.server.auth import Admin, Reader
+from sosie.server.auth import COOKIE, Admin, Reader
 from sosie.server.job import Job
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import BuildJob, DuplicatesJob, FolderJob, JobOut, JobRequest, JobsOut, RetryJob, TuneJob
 from sosie.server.state import State
+from sosie.server.streams import BoundedStream, owner_of
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(404))
 
@@ -55,11 +56,11 @@ async def stop(state: Admin, job_id: JobId) -> JobOut:
     response_class=StreamingResponse,
     responses={200: {"description": "A `job` event at each change.", "content": {"text/event-stream": {}}}},
 )
-async def events(state: Reader, job_id: JobId) -> Response:
+async def events(request: Request, state: Reader, job_id: JobId) -> Response:
     """Follow a job: an event with the whole job at each change, until it is over."""
-    return StreamingResponse(
-        _events(state, await _job(state, job_id)), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
-    )
+    owner = owner_of(request, COOKIE)
+    state.streams.check_room(owner)
+    return BoundedStream(_events(state, await _job(state, job_id)), streams=state.streams, owner=owner)
 
 
 async def _job(state: State, job_id: str) -> Job:

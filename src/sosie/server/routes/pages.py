@@ -140,7 +140,7 @@ async def copy_cards(request: Request, id: Id = None, query: Token = None) -> Re
     """Return the copies of a query as cards, which the search puts before what is only alike."""
     state = visit(request)
     asked = await subject(state, id, query)
-    found = await state.work.run(lambda: state.copies.find(asked, k=24))
+    found = await state.reading(asked).run(lambda: state.copies.find(asked, k=24))
     cards = await state.light.run(lambda: cards_of_hits(state, found.hits))
     return await render_page(
         request, "copies.html", cards=cards, compare={"a": id} if query is None else {"query": query}

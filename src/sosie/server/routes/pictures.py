@@ -82,7 +82,10 @@ async def set_labels(state: Writer, id: PictureId, body: LabelsBody) -> Response
 @router.get("/pictures/{id}/thumbnail", response_class=Response, responses=JPEG)
 async def thumbnail(state: Reader, id: PictureId) -> Response:  # noqa: A002
     """Return a picture at 256 pixels, re-encoded and without metadata."""
-    return jpeg_response(await state.light.run(lambda: state.library.thumbnail(id)))
+    kept = await state.light.run(lambda: state.library.kept_thumbnail(id))
+    if kept is not None:
+        return jpeg_response(kept)
+    return jpeg_response(await state.sources.run(lambda: state.library.thumbnail(id)))
 
 
 @router.get("/pictures/{id}/preview", response_class=Response, responses=JPEG)
@@ -93,7 +96,7 @@ async def preview(state: Reader, id: PictureId) -> Response:  # noqa: A002
         record = state.library.picture(id)
         return state.previews.of(record.sha256, state.library.read(id)).data
 
-    return jpeg_response(await state.work.run(make))
+    return jpeg_response(await state.sources.run(make))
 
 
 @router.get(
@@ -104,9 +107,9 @@ async def preview(state: Reader, id: PictureId) -> Response:  # noqa: A002
 async def original(state: Reader, id: PictureId) -> Response:  # noqa: A002
     """Return the file itself, as a download."""
     record = await state.light.run(lambda: state.library.picture(id))
-    data = await state.light.run(lambda: state.library.read(id))
+    file = await state.sources.run(lambda: state.library.open_original(id))
     name = PurePosixPath(unquote(urlsplit(record.uris[0]).path)).name if record.uris else ""
-    return original_response(data, name or f"picture-{id}")
+    return original_response(file, name or f"picture-{id}")
 
 
 @router.get("/labels", response_model=LabelsOut)
