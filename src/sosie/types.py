@@ -125,6 +125,7 @@ class Picture:
     format: str = ""
     exact: bytes | None = None
     frames: int = 1
+    repaired: str | None = None  # what was wrong with a file that was decoded all the same
 
 
 # ------------------------------------------------------------------------------------------------ regions

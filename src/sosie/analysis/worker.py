@@ -47,6 +47,7 @@ def analyse(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
         "pixels": pixel_digest(picture),
         "pixels_version": VERSION,
         "frames": picture.frames,
+        "repaired": picture.repaired,
         "input": prepare(picture, Preprocessing(**how)).pixels,
     }
     if "fingerprint" not in params.get("without", ()):

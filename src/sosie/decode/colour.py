@@ -37,8 +37,8 @@ def opaque(image: Image.Image) -> Image.Image:
 
 
 def without_empty_alpha(image: Image.Image, name: str) -> Image.Image:
-    """Drop the alpha of a BMP that is zero everywhere: those who write it have left four bytes a pixel unused."""
-    if name == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+    """Drop the alpha of a BMP or TGA that is zero everywhere: its writer left the byte unused."""
+    if name in ("BMP", "TGA") and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
         return image.convert("RGB")
     return image
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 __all__ = [
     "coded_jpeg",
     "coded_png",
     "count_fill",
     "count_scans",
+    "first_scan",
     "is_deep_avif",
+    "is_unsupported",
     "looks_truncated",
     "png_chunks",
     "sniff",
@@ -52,6 +55,8 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"SIMPLE  =", "FITS"),
 )
 _SVG = re.compile(rb"\s*(\xef\xbb\xbf)?\s*<(\?xml|!--|!DOCTYPE svg|svg)[^\0]*", re.IGNORECASE)
+_PNM = re.compile(rb"P(?:[1-6]|f)[ \t\r\n#]")
+_TGA_KINDS = frozenset({(0, 2), (0, 3), (0, 10), (0, 11), (1, 1), (1, 9)})
 _BMP_HEADER_SIZES = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 
 
@@ -69,9 +74,31 @@ def sniff(data: bytes) -> tuple[str | None, bool]:
                 return name, allowed
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP", True
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
-        return "BMP", True
+    if found := _sniff_loose(data, head):
+        return found, True
     return ("SVG" if _SVG.match(head) and b"<svg" in data[:4096].lower() else None), False
+
+
+def _sniff_loose(data: bytes, head: bytes) -> str | None:
+    """Tell formats of few or no magic bytes by what else their headers have to say."""
+    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
+    if _PNM.match(head):
+        return "PPM"
+    return "TGA" if _is_tga(data) else None
+
+
+def _is_tga(data: bytes) -> bool:
+    """Tell whether the header is one of a Truevision TGA, which has no magic number (TGA 2.0, fields 1 to 5)."""
+    if len(data) < 18:
+        return False
+    mapped, kind, depth, flags = data[1], data[2], data[16], data[17]
+    known = (mapped, kind) in _TGA_KINDS and depth in (8, 15, 16, 24, 32) and flags < 0x40
+    colour_map = data[3:8] == bytes(5) if not mapped else data[7] in (15, 16, 24, 32)
+    width, height = int.from_bytes(data[12:14], "little"), int.from_bytes(data[14:16], "little")
+    packed = kind >= 8
+    least = 18 + data[0] + (1 if packed else width * height * ((depth + 7) // 8))
+    return known and colour_map and width > 0 and height > 0 and len(data) >= least
 
 
 def _sniff_iso(data: bytes) -> tuple[str | None, bool]:
@@ -149,6 +176,40 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
         if marker not in (0x01, 0xD8):  # these two have no length
             yield marker, at
             at += int.from_bytes(data[at : at + 2], "big")
+
+
+def first_scan(data: bytes) -> int | None:
+    """Return where the entropy-coded data of a JPEG begins, None where there is none."""
+    for marker, at in _segments(data):
+        if marker == _SOS:
+            return at + int.from_bytes(data[at : at + 2], "big")
+    return None
+
+
+_TIFF_TOO_NEW = frozenset({34712, 34887, 34892, 50001, 50002, 52546})  # JPEG 2000, LERC, lossy DNG, WebP, JPEG XL
+
+
+def is_unsupported(data: bytes, name: str) -> bool:
+    """Tell whether a file that does not decode is of a form that no decoder here reads, sound as it may be."""
+    if name == "TIFF":
+        return _tiff_compression(data) in _TIFF_TOO_NEW
+    if name == "JPEG":  # lossless, hierarchical, arithmetic where it is not built in; 12 bits
+        for marker, at in _segments(data):
+            if marker in _SOF:
+                return marker not in (0xC0, 0xC1, 0xC2) or data[at + 2 : at + 3] != b"\x08"
+            if marker == _SOS:
+                return False
+    return False
+
+
+def _tiff_compression(data: bytes) -> int:
+    """Return the tag Compression of the first directory, 1 where there is none (TIFF 6.0, sections 2 and 8)."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+    at = int.from_bytes(data[4:8], order)
+    for entry in range(at + 2, at + 2 + 12 * int.from_bytes(data[at : at + 2], order), 12):
+        if int.from_bytes(data[entry : entry + 2], order) == 259:
+            return int.from_bytes(data[entry + 8 : entry + 10], order)
+    return 1
 
 
 def coded_jpeg(data: bytes) -> Iterator[memoryview] | None:

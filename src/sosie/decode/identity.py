@@ -27,7 +27,7 @@ from sosie.types import Pixels
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-__all__ = ["VERSION", "WHOLE", "Effort", "Exact", "Identity", "array_digest", "is_whole"]
+__all__ = ["VERSION", "WHOLE", "Effort", "Exact", "Identity", "array_digest", "file_digest", "is_whole"]
 
 VERSION = 2  # of the digest; version 1 was of reduced pixels, laid over white
 WHOLE = 720  # JPEGs with fewer pixels along the shorter side are decoded whole, whatever is needed of them
@@ -90,7 +90,7 @@ class Exact:
             except Exception:  # a later frame is damaged: the first one is shown, but nothing is claimed of the file
                 self._grade = "file"
         if self._grade == "file":
-            self._sha256 = hashlib.sha256(self._data)
+            return Identity(file_digest(self._data), self._frames)
         head = f"{VERSION};{self._grade};{self._frames};".encode() + colour
         return Identity(hashlib.sha256(head + self._sha256.digest()).digest()[:16], self._frames)
 
@@ -144,6 +144,11 @@ def array_digest(pixels: Pixels) -> bytes:
     return hashlib.sha256(f"{VERSION};pixels;1;".encode() + sha256.digest()).digest()[:16]
 
 
+def file_digest(data: bytes) -> bytes:
+    """Return the digest of a picture that has the same pixels as itself alone."""
+    return hashlib.sha256(f"{VERSION};file;".encode() + hashlib.sha256(data).digest()).digest()[:16]
+
+
 def _is_animated(file: ImageFile) -> bool:
     return bool(getattr(file, "is_animated", False))
 
@@ -190,6 +195,8 @@ def _keeps_depth(data: bytes, name: str, file: ImageFile) -> bool:
         return data[24] <= 8 or file.mode.startswith("I")
     if name == "TIFF":
         return _tiff_keeps_depth(file)
+    if name == "PPM":
+        return _ppm_keeps_depth(data, file)
     if name == "AVIF":
         return not headers.is_deep_avif(data)
     if name == "HEIF":
@@ -208,6 +215,13 @@ def _tiff_keeps_depth(file: ImageFile) -> bool:
     if file.mode.startswith(("I", "F")):
         return bool(max(bits) <= 32 and tags.get(262, 1) == 1)
     return bool(max(bits) <= 8)
+
+
+def _ppm_keeps_depth(data: bytes, file: ImageFile) -> bool:
+    """Colours of 16 bits are reduced to 8: binary ones show by their length, those in plain text are not believed."""
+    if file.mode != "RGB":
+        return True
+    return data[:2] == b"P6" and len(data) < 6 * file.width * file.height
 
 
 def _pictures_of(file: ImageFile) -> int:

@@ -43,6 +43,7 @@ REASONS: dict[str, str] = {
     "empty": "The file has no bytes.",
     "not_a_picture": "The file does not begin like any picture.",
     "unsupported_format": "The file is of a kind that Sosie never opens, such as SVG, PDF, EPS or PSD.",
+    "unsupported": "The file is of a form of its format that is not decoded, such as a TIFF of float colours.",
     "missing_decoder": "The format needs a decoder that is not installed (HEIC: pip install 'sosie[heif]').",
     "truncated": "The file ends before the picture does.",
     "corrupt": "The file contradicts itself or its format.",
@@ -51,7 +52,7 @@ REASONS: dict[str, str] = {
     "too_many_pixels": "The picture has more pixels than the limit.",
     "too_large_side": "The picture is wider or taller than the limit.",
     "too_many_scans": "The JPEG goes over the picture more often than the limit.",
-    "decompression_bomb": "A compressed text or profile in the file unpacks to far more than a picture needs.",
+    "decompression_bomb": "A compressed part of the file unpacks to far more than a picture needs.",
     # what happened to the worker
     "timeout": "Decoding took longer than the limit and was stopped.",
     "out_of_memory": "Decoding needed more memory than the limit.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,8 +13,9 @@ from PIL import Image
 
 from sosie.decode import headers
 from sosie.decode.colour import opaque, profile_digest, to_srgb, without_empty_alpha
-from sosie.decode.identity import Effort, Exact, Identity, is_whole
+from sosie.decode.identity import Effort, Exact, Identity, file_digest, is_whole
 from sosie.decode.limits import Limits
+from sosie.decode.repair import mend
 from sosie.errors import BadPicture
 from sosie.types import Picture
 
@@ -29,6 +32,8 @@ FORMATS: dict[str, str] = {
     "GIF": "PIL.GifImagePlugin:GifImageFile",
     "TIFF": "PIL.TiffImagePlugin:TiffImageFile",
     "BMP": "PIL.BmpImagePlugin:BmpImageFile",
+    "PPM": "PIL.PpmImagePlugin:PpmImageFile",  # PGM and PBM too
+    "TGA": "PIL.TgaImagePlugin:TgaImageFile",
     "AVIF": "PIL.AvifImagePlugin:AvifImageFile",
     "HEIF": "pi_heif.as_plugin:HeifImageFile",
 }
@@ -44,6 +49,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _MOST_FILL = 1 << 12  # the decoder reads them byte by byte
+# What Pillow says of forms that it knows, but does not decode; a number alone is a compression of TIFF.
+_UNSUPPORTED = re.compile(r"unknown pixel mode|[Uu]nsupported|cannot handle|TIFF: \d+$")
 _KEEP_SIDES = frozenset(_UPRIGHT[orientation] for orientation in (2, 3, 4))
 _DEFAULT = Limits()
 
@@ -65,7 +72,21 @@ def decode(data: bytes, *, side: int | None = None, limits: Limits = _DEFAULT, i
         raise BadPicture("out_of_memory", "decoding ran out of memory") from error
     except Exception as error:
         # Damaged files make decoders raise nearly anything, IndexError and KeyError included.
+        if (mended := _decode_mended(data, name, side, limits, identify)) is not None:
+            return mended
         raise _explain(error, data, name) from error
+
+
+def _decode_mended(data: bytes, name: str, side: int | None, limits: Limits, identify: str | None) -> Picture | None:
+    """Decode what viewers show all the same; its digest is that of the file: nothing else equals it."""
+    try:
+        mended = mend(data, name)
+        if mended is None:
+            return None
+        picture = _decode(mended.data, name, side, limits, None)
+    except Exception:
+        return None
+    return replace(picture, repaired=mended.note, exact=file_digest(data) if identify else None)
 
 
 def _admit(data: bytes, limits: Limits) -> str:
@@ -167,6 +188,8 @@ def _explain(error: Exception, data: bytes, name: str) -> BadPicture:
         return BadPicture("too_many_pixels", text)
     if isinstance(error, ValueError) and "MAX_TEXT" in text:
         return BadPicture("decompression_bomb", text)
+    if headers.is_unsupported(data, name) or _UNSUPPORTED.search(text):
+        return BadPicture("unsupported", text)
     if "truncated" in text.lower() or isinstance(error, EOFError) or headers.looks_truncated(data, name):
         return BadPicture("truncated", text)
     return BadPicture("corrupt", text)
