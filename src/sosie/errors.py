@@ -9,6 +9,7 @@
     │   └── SourceUnreachable            3  a source's root is away: nothing is dropped because of it
     ├── DamagedError                     3  a file of ours fails its digest or does not parse
     │   ├── DamagedIndex                 3  an index file: rebuilt from the catalogue
+    │   ├── EmptyCatalogue               3  a catalogue of no bytes: damaged, and nothing in it can be lost any more
     │   └── UntrustedModel               3  a model file that is not what its description says
     ├── NewerSchema                      3  a library written by a newer Sosie: refused, never changed
     ├── LibraryBusy                      3  another process writes to this library
@@ -30,6 +31,7 @@ __all__ = [
     "DamagedError",
     "DamagedIndex",
     "DiskFull",
+    "EmptyCatalogue",
     "FilterError",
     "LibraryBusy",
     "LibraryReadOnly",
@@ -90,6 +92,10 @@ class DamagedError(SosieError):
 
 class DamagedIndex(DamagedError):
     """An index file is damaged, foreign or stale; it can be rebuilt from the catalogue."""
+
+
+class EmptyCatalogue(DamagedError):
+    """A catalogue is a file of no bytes, which no library that is made ever has."""
 
 
 class UntrustedModel(DamagedError):

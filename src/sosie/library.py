@@ -30,7 +30,7 @@ from sosie.embedders.store import ModelStore
 from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
 from sosie.ingest import AddReport, Progress, ingest
-from sosie.maintenance.indexes import Indexing, index_stamp, open_index
+from sosie.maintenance.indexes import Indexing, adopt, index_stamp, open_index
 from sosie.models.engine import Engine
 from sosie.models.service import Models
 from sosie.query.encode import Asked, Decoding, bytes_of, terms_of, with_words
@@ -140,6 +140,8 @@ class Library:
         if create and not read_only:
             path.mkdir(parents=True, exist_ok=True)
         self.catalogue = _open_catalogue(path, cluster, create=create, read_only=read_only)
+        if isinstance(self.catalogue, Catalogue) and self.catalogue.adopts:
+            adopt(path, self.catalogue)
         self._cluster = cluster
         self.shelf = ModelStore(path / "models")
         self._lock = threading.RLock()
@@ -540,7 +542,7 @@ class Library:
                 self._views[space.id] = own or SpaceView(
                     self.files,
                     space,
-                    partial(open_index, self.path, space),
+                    partial(open_index, self.path, self.files, space),
                     stamp=index_stamp(self.path, space),
                     check_recall=self._check_recall,
                 )

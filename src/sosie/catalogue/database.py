@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -13,11 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from sosie import files
 from sosie.catalogue import schema
 from sosie.catalogue.changes import move_epoch
-from sosie.errors import DamagedError, DiskFull, LibraryBusy, LibraryReadOnly, NotFound, SosieError
+from sosie.catalogue.ids import Marker
+from sosie.errors import DamagedError, DiskFull, EmptyCatalogue, LibraryBusy, LibraryReadOnly, NotFound, SosieError
 
-__all__ = ["Database"]
+__all__ = ["Database", "set_aside"]
 
 _BUSY_MS = 10_000
 _VARIABLES = 500  # of one statement; SQLite allows more
@@ -36,8 +39,17 @@ class Database:
         self._local = threading.local()
         self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._mutex = threading.RLock()
-        if not path.exists() and (not create or self.read_only):
-            raise NotFound(f"there is no library at {path.parent}: `sosie add FOLDER` makes one")
+        self._marker = Marker(path)
+        if not path.exists():
+            if not create or self.read_only:
+                raise NotFound(f"there is no library at {path.parent}: `sosie add FOLDER` makes one")
+            with self.translated():
+                _create(path)
+        if not path.stat().st_size:
+            raise EmptyCatalogue(
+                f"{path} is empty, as a full disk or a broken copy leaves it: `sosie restore DIR` brings a backup "
+                "back; without one `sosie add FOLDER` begins anew"
+            )
         with self.translated():
             if self.read_only:
                 self.connection()
@@ -135,7 +147,9 @@ class Database:
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._marker.settle(connection)
                 yield connection
+                self._marker.advance(connection)
                 if epoch:
                     move_epoch(connection)
                 connection.execute("COMMIT")
@@ -169,6 +183,24 @@ class Database:
         return DamagedError(f"{self.path} cannot be used ({text}): check that it is a Sosie library")
 
 
+def _create(path: Path) -> None:
+    """Make a catalogue that appears whole, so that a file without bytes is never one that is being made."""
+    draft = path.with_name(f".catalogue-{secrets.token_hex(8)}")
+    try:
+        with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+            schema.migrate(connection, str(path))
+        files.sync_file(draft)
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:  # another process was faster
+            return
+        except OSError:  # a file system without links
+            draft.replace(path)
+        files.sync_folder(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def _writable(path: Path) -> bool:
     if path.exists():
         return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
@@ -191,3 +223,15 @@ def _holder(folder: Path) -> str:
         return f"another process ({note['what']}, pid {note['pid']}, since {note['since']})"
     except (OSError, ValueError, KeyError):
         return "another process"
+
+
+def set_aside(path: Path) -> Path:
+    """Give a catalogue that cannot be used, and what SQLite keeps beside it, another name; return that."""
+    moment = time.strftime("%Y%m%d-%H%M%S")
+    kept = path.with_name(f"{path.name}.damaged-{moment}")
+    for suffix in ("-wal", "-shm", ""):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists():
+            beside.replace(path.with_name(f"{kept.name}{suffix}"))
+    files.sync_folder(path.parent)
+    return kept

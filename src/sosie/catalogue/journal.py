@@ -21,7 +21,8 @@ class Journal(Database):
     def changes(self, since: int) -> list[ContentChange] | None:
         """Return what commits after the epoch ``since`` did to pictures, in order; None where that is not kept."""
         kept_from = self.query("SELECT value FROM meta WHERE key = 'changes_from'")
-        if not kept_from or since < int(kept_from[0][0]):
+        now = int(self.query("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
+        if not kept_from or not int(kept_from[0][0]) <= since <= now:  # what is above was in another past
             return None
         rows = self.query("SELECT epoch, content_id, what FROM changes WHERE epoch > ? ORDER BY 1, 2, 3", (since,))
         return [ContentChange(*row) for row in rows]
@@ -93,6 +94,23 @@ class Journal(Database):
             (below,),
         )
         return {name: Vouched(name, kind, digest, json.loads(text), at) for name, kind, digest, text, at in rows}
+
+    def vouches(self, name: str, digest: str) -> bool:
+        """Tell whether a derived file goes with this catalogue; an older one that is only read vouched for nothing."""
+        if not self.query("SELECT 1 FROM meta WHERE key = 'identity'"):
+            return True
+        return bool(self.query("SELECT 1 FROM vouched WHERE name = ? AND digest = ?", (name, digest)))
+
+    def adopt(self, files: Sequence[Vouched]) -> None:
+        """Vouch for what an older library had when it was opened; what comes later is not asked about again."""
+        self.vouch(files)
+        with self.transaction("recording an index", epoch=False) as connection:
+            connection.execute("DELETE FROM meta WHERE key = 'adopt'")
+
+    @property
+    def adopts(self) -> bool:
+        """Tell whether this is an older library whose derived files have not been looked at yet."""
+        return not self.read_only and bool(self.query("SELECT 1 FROM meta WHERE key = 'adopt'"))
 
 
 def _job(row: tuple[Any, ...]) -> Job:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
 
 import sosie
+from sosie.catalogue.database import set_aside
+from sosie.cli.output import note
 from sosie.elastic import Cluster
-from sosie.errors import UsageError
+from sosie.errors import EmptyCatalogue, UsageError
+from sosie.library import folder_of
 
 __all__ = [
     "DetectorOption",
@@ -57,7 +61,15 @@ def open_to_add(library: Path | None, model: str | None, *, cluster: Cluster | N
 
     One without pictures (`sosie watch add` makes one) takes the model as a new one does.
     """
-    lib = sosie.open(library, model=model, cluster=cluster)
+    try:
+        lib = sosie.open(library, model=model, cluster=cluster)
+    except EmptyCatalogue:
+        kept = set_aside(folder_of(library or os.environ.get("SOSIE_LIBRARY") or "sosie-library") / "catalogue.sqlite")
+        note(
+            f"the catalogue was empty; it lies in {kept} now, and a new one is begun. `sosie restore DIR` brings "
+            "labels and decisions back, where there is a backup"
+        )
+        lib = sosie.open(library, model=model, cluster=cluster)
     now = lib.model_in_use
     if model is not None and lib.model != now:
         if lib.catalogue.counts()["pictures"]:

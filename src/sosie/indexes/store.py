@@ -29,7 +29,16 @@ from sosie.indexes.manifest import FileDigest, Manifest
 from sosie.registry import resolve
 from sosie.types import Index
 
-__all__ = ["CURRENT", "current_manifest", "drop", "generations", "open_current", "pointer_stamp", "write_generation"]
+__all__ = [
+    "CURRENT",
+    "current_manifest",
+    "current_pointer",
+    "drop",
+    "generations",
+    "open_current",
+    "pointer_stamp",
+    "write_generation",
+]
 
 CURRENT = "CURRENT"
 MANIFEST = "manifest.json"
@@ -45,11 +54,14 @@ _guard = threading.Lock()
 _T = TypeVar("_T")
 
 
-def write_generation(root: Path, index: Index, *, meta: Mapping[str, Any]) -> Path:
+def write_generation(
+    root: Path, index: Index, *, meta: Mapping[str, Any], vouch: Callable[[str, str], None] = lambda *_: None
+) -> Path:
     """Save ``index`` as a new generation under ``root``, make it the current one and return its folder.
 
-    ``meta`` needs ``spec_hash``, ``dim``, ``count`` and ``covers`` and may hold ``measured`` and ``note``,
-    see Manifest. After a crash at any moment either the old generation is current or the new one, whole.
+    ``vouch`` gets its name and the SHA-256 of its manifest before it becomes the current one. ``meta`` needs
+    ``spec_hash``, ``dim``, ``count`` and ``covers`` and may hold ``measured`` and ``note``, see Manifest. After a crash
+    at any moment either the old generation is current or the new one, whole.
     """
     _check_meta(meta)
     root.mkdir(parents=True, exist_ok=True)
@@ -67,19 +79,25 @@ def write_generation(root: Path, index: Index, *, meta: Mapping[str, Any]) -> Pa
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    _point_at(root, manifest.generation, hashlib.sha256(text).hexdigest())
+    digest = hashlib.sha256(text).hexdigest()
+    vouch(manifest.generation, digest)
+    _point_at(root, manifest.generation, digest)
     _prune(root, keep=manifest.generation)
     return folder
 
 
-def open_current(root: Path, *, expect: Mapping[str, Any]) -> tuple[Index, Manifest] | None:
+def open_current(
+    root: Path, *, expect: Mapping[str, Any], vouches: Callable[[str, str], bool] = lambda *_: True
+) -> tuple[Index, Manifest] | None:
     """Load the current generation, or return None where there is none.
+
+    ``vouches`` says whether the one of a name whose manifest has a SHA-256 goes with the catalogue.
 
     ``expect`` maps fields of the manifest to what they have to be (``spec_hash``, ``dim`` …); ``covers`` is
     a bound: an index that covers ids the catalogue never gave is another catalogue's. Raises DamagedIndex,
     naming the command that rebuilds, for files that are damaged, missing, foreign or stale.
     """
-    return _settled(root, lambda: _open(root, expect))
+    return _settled(root, lambda: _open(root, expect, vouches))
 
 
 def current_manifest(root: Path) -> Manifest | None:
@@ -199,10 +217,17 @@ def _settled(root: Path, read: Callable[[], _T]) -> _T:
     return read()
 
 
-def _open(root: Path, expect: Mapping[str, Any]) -> tuple[Index, Manifest] | None:
-    manifest = _current(root)
-    if manifest is None:
+def current_pointer(root: Path) -> tuple[str, str] | None:
+    """Return the name of the current generation and the SHA-256 of its manifest; None where there is none."""
+    return _read_pointer(root)
+
+
+def _open(root: Path, expect: Mapping[str, Any], vouches: Callable[[str, str], bool]) -> tuple[Index, Manifest] | None:
+    pointer, manifest = _read_pointer(root), _current(root)
+    if manifest is None or pointer is None:
         return None
+    if not vouches(*pointer):
+        raise DamagedIndex(f"{root / pointer[0]} is not of this catalogue, or of a past that it has not; {_REBUILD}")
     _refuse_foreign(manifest, expect)
     folder = root / manifest.generation
     _verify_files(folder, manifest)

@@ -16,6 +16,7 @@ import sosie
 from sosie.catalogue import AddQuarantine, Space, check
 from sosie.errors import BadPicture, DamagedError, SosieError
 from sosie.indexes import store
+from sosie.maintenance.indexes import open_trusted
 from sosie.sources.again import KnownPlaces
 from sosie.sources.reading import read_uri
 from sosie.sources.stamps import stamped
@@ -342,7 +343,7 @@ def _indexes(lib: sosie.Library) -> Iterator[Finding]:
 def _index(lib: sosie.Library, folder: Path, space: Any) -> Iterator[Finding]:
     def damage() -> str:
         try:
-            store.open_current(folder, expect={"spec_hash": space.spec_hash, "dim": space.dim})
+            open_trusted(lib.path, lib.files, space)
         except SosieError as error:
             return str(error)
         return ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sosie.analysis.regions import RegionExtractor
-from sosie.catalogue import Catalogue, Space, Store, View
+from sosie.catalogue import Catalogue, Space, Store, View, Vouched
 from sosie.elastic.vectors import check_search_params
 from sosie.errors import DamagedIndex, UsageError
 from sosie.indexes import store
@@ -19,13 +20,14 @@ from sosie.indexes.manifest import Manifest
 from sosie.indexes.measure import measure_as_it_is
 from sosie.indexes.params import make_index
 from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
+from sosie.query.words import segments_in
 from sosie.types import FloatMatrix, Ids, Index
 
 if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue
     from sosie.indexes.annoy import AnnoyMetric
 
-__all__ = ["Indexing", "index_stamp", "open_index"]
+__all__ = ["Indexing", "adopt", "index_stamp", "open_index", "open_trusted"]
 
 
 class _Library(Protocol):
@@ -93,9 +95,9 @@ class Indexing:
         covers = int(ids[-1]) if len(ids) else 0
         meta = {"spec_hash": space.spec_hash, "dim": space.dim, "count": len(ids), "covers": covers}
         root = _root(library.path, space)
-        store.write_generation(
-            root, index, meta={**meta, "measured": measured, "note": {"rewrites": rewrites, "given": given}}
-        )
+        vouch = partial(_vouch, library.files, root, meta)
+        note = {"rewrites": rewrites, "given": given}
+        store.write_generation(root, index, meta={**meta, "measured": measured, "note": note}, vouch=vouch)
         library.view(space).forget()
         manifest = store.current_manifest(root)
         assert manifest is not None
@@ -227,10 +229,20 @@ class Indexing:
         return kind, {**chosen, **(params or {})}
 
 
-def open_index(library: Path, space: Space) -> tuple[Index, Manifest] | None:
-    """Open the main index of a space; one that is damaged is not trusted: search exactly and say so."""
+def open_trusted(library: Path, catalogue: Catalogue, space: Space) -> tuple[Index, Manifest] | None:
+    """Open the main index of a space; raise DamagedIndex for one that the catalogue does not vouch for."""
+    root = _root(library, space)
+
+    def vouches(generation: str, digest: str) -> bool:
+        return catalogue.vouches(_name(root, generation), digest)
+
+    return store.open_current(root, expect={"spec_hash": space.spec_hash, "dim": space.dim}, vouches=vouches)
+
+
+def open_index(library: Path, catalogue: Catalogue, space: Space) -> tuple[Index, Manifest] | None:
+    """Open the main index of a space; where it cannot be trusted, search exactly and say so."""
     try:
-        return store.open_current(_root(library, space), expect={"spec_hash": space.spec_hash, "dim": space.dim})
+        return open_trusted(library, catalogue, space)
     except DamagedIndex as error:
         warnings.warn(f"searching without an index: {error}", stacklevel=2)
         return None
@@ -239,6 +251,28 @@ def open_index(library: Path, space: Space) -> tuple[Index, Manifest] | None:
 def index_stamp(library: Path, space: Space) -> Callable[[], object]:
     """Return what gives a value that changes whenever `open_index` would give another index."""
     return partial(store.pointer_stamp, os.fspath(_root(library, space) / store.CURRENT))
+
+
+def adopt(library: Path, catalogue: Catalogue) -> None:
+    """Vouch for the indexes and word segments that an older library has, once; nothing but manifests is read."""
+    files = []
+    for root in sorted((library / "indexes").glob("[0-9]*-*")):
+        with suppress(DamagedIndex):
+            if pointer := store.current_pointer(root):
+                files.append(Vouched(_name(root, pointer[0]), "index", pointer[1]))
+    catalogue.adopt([*files, *segments_in(library / "indexes" / "copies")])
+
+
+def _vouch(catalogue: Catalogue, root: Path, meta: Mapping[str, Any], generation: str, digest: str) -> None:
+    """Record a generation that is about to become the current one, and forget those that are not there any more."""
+    there = {_name(root, name) for name in store.generations(root)}
+    gone = [name for name in catalogue.vouched(below=_name(root, "")) if name not in there]
+    detail = {"count": meta["count"], "covers": meta["covers"]}
+    catalogue.vouch([Vouched(_name(root, generation), "index", digest, detail)], withdraw=gone)
+
+
+def _name(root: Path, generation: str) -> str:
+    return f"indexes/{root.name}/{generation}"
 
 
 def _root(library: Path, space: Space) -> Path:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from sosie.analysis.features import coarse_extractor, extractor
-from sosie.catalogue import PictureRecord, Store
+from sosie.catalogue import Catalogue, PictureRecord, Store
 from sosie.errors import BadPicture, DamagedError, NotFound
 from sosie.query.candidates import Candidate, Hashes, Nearest, gather
 from sosie.query.copy_query import CopyQuery
@@ -82,7 +82,11 @@ class CopyFinder:
         self._nearest = nearest
         self.model = model
         self._version = extractor().version
-        self._words = WordStore(library / "indexes" / "copies", version=self._version, vocabulary=shipped_vocabulary())
+        # on a cluster an id follows from the bytes of its picture, so that no past can give it to another
+        ledger = catalogue if isinstance(catalogue, Catalogue) else None
+        self._words = WordStore(
+            library / "indexes" / "copies", version=self._version, vocabulary=shipped_vocabulary(), ledger=ledger
+        )
         self._state: _State | None = None
         self._lock = threading.Lock()
 

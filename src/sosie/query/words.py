@@ -11,30 +11,42 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from sosie import files
+from sosie.catalogue import Vouched
+from sosie.errors import LibraryBusy
 from sosie.types import FloatMatrix, Ids
 from sosie.verify.features import Features
 from sosie.verify.inverted import Segment, build_segment, load_segment, merge, save_segment, search_segments
 from sosie.verify.words import Vocabulary
 
-__all__ = ["WordStore"]
+__all__ = ["Ledger", "WordStore", "segments_in"]
 
 _MOST = 1 << 15  # pictures of one segment
+_PREFIX = "indexes/copies/"
 _BLOCK = 2048  # pictures whose features are in memory at once
+
+
+class Ledger(Protocol):
+    """What remembers which segments go with a catalogue; None where ids cannot be given out twice."""
+
+    def vouch(self, files: Sequence[Vouched], *, withdraw: Sequence[str] = ()) -> None: ...
+    def vouched(self, *, below: str = "") -> dict[str, Vouched]: ...
+    def vouches(self, name: str, digest: str) -> bool: ...
 
 
 class WordStore:
     """Which pictures share local features with a query; kept beside the catalogue, grown segment by segment."""
 
-    def __init__(self, folder: Path, *, version: str, vocabulary: Vocabulary) -> None:
+    def __init__(self, folder: Path, *, version: str, vocabulary: Vocabulary, ledger: Ledger | None = None) -> None:
         self._folder = folder
+        self._ledger = ledger
         self._name = {"features": version, "vocabulary": vocabulary.digest}
         self._vocabulary = vocabulary
         self._segments: list[Segment] = []
@@ -59,7 +71,9 @@ class WordStore:
             if len(have):
                 self._append(build_segment(have, [found[i] for i in have.tolist()], self._vocabulary))
         if write and len(missing):
-            with contextlib.suppress(OSError):  # derived: where it cannot be written it is built anew the next time
+            with contextlib.suppress(
+                OSError, LibraryBusy
+            ):  # derived: where it cannot be written it is built anew the next time
                 self._save()
         return len(missing)
 
@@ -81,11 +95,11 @@ class WordStore:
         for at, segment in enumerate(self._segments):
             if not self._folders[at]:
                 self._folders[at] = self._write(segment)
-        text = json.dumps({**self._name, "segments": self._folders}, indent=1)
-        draft = self._folder / f".manifest-{os.getpid()}"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self._folder / "manifest.json")
         kept = {entry["folder"] for entry in self._folders}
+        if self._ledger is not None:
+            gone = [name for name in self._ledger.vouched(below=_PREFIX) if name.removeprefix(_PREFIX) not in kept]
+            self._ledger.vouch([_vouched(entry) for entry in self._folders], withdraw=gone)
+        files.write_json(self._folder / "manifest.json", {**self._name, "segments": self._folders}, indent=1)
         for old in self._folder.iterdir():
             if old.is_dir() and old.name.isdigit() and old.name not in kept:
                 shutil.rmtree(old, ignore_errors=True)
@@ -114,10 +128,28 @@ class WordStore:
 
     def _open(self, entry: Mapping[str, Any]) -> Segment:
         folder = self._folder / str(entry["folder"])
+        known = _vouched(entry)
+        if self._ledger is not None and not self._ledger.vouches(known.name, known.digest):
+            raise ValueError(f"{folder.name} is of another past of the catalogue")
         for name, digest in entry["files"].items():
             if _digest(folder / name) != digest:
                 raise ValueError(f"{name} is damaged")
         return load_segment(folder)
+
+
+def segments_in(folder: Path) -> list[Vouched]:
+    """Return the segments that a folder lists, whoever wrote them; none where the list cannot be read."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return [_vouched(entry) for entry in manifest["segments"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _vouched(entry: Mapping[str, Any]) -> Vouched:
+    """Return what the catalogue remembers of a segment: its name, and one digest of the digests of its files."""
+    text = json.dumps(entry["files"], sort_keys=True)
+    return Vouched(f"{_PREFIX}{entry['folder']}", "segment", hashlib.sha256(text.encode()).hexdigest())
 
 
 def _digest(path: Path) -> str:
