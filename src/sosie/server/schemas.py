@@ -73,6 +73,7 @@ class SearchOut(_Out):
     index: dict[str, Any]
     asked: dict[str, Any] = Field({}, description="the parts of the query that were searched for, where there were any")
     next_cursor: str | None = Field(description="give it as `cursor` for the next page; null at the end")
+    ends_at: int | None = Field(None, description="after so many hits the answer was cut; null where it holds all")
 
     model_config = ConfigDict(
         json_schema_extra={

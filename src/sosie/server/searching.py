@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sosie.analysis.regions import Parts
 from sosie.indexes.params import read_params
 from sosie.query.encode import Asked, with_words
-from sosie.server.cursors import decode_cursor, encode_cursor
+from sosie.server.cursors import decode_place, encode_cursor
+from sosie.server.lists import HitList
 from sosie.server.problems import Problem
 from sosie.server.state import State
 from sosie.server.uploads import find_upload, keep_upload
@@ -17,6 +19,7 @@ from sosie.types import Box, Region, SearchResult
 __all__ = ["DEEPEST", "Page", "Question", "answer", "objects_of"]
 
 DEEPEST = 1000  # hits of one question, all pages together
+_DEPTH = 200  # hits that a second page asks for at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the answer, and the cursor of the next."""
+    """A page of the answer, the cursor of the next, and after how many hits the answer was cut, if it was."""
 
     result: SearchResult
     next_cursor: str | None
+    ends_at: int | None = None
 
 
 async def answer(state: State, question: Question, cursor: str | None = None, *, upload: bytes | None = None) -> Page:
@@ -73,36 +77,73 @@ async def answer(state: State, question: Question, cursor: str | None = None, *,
         question = replace(question, query=(await keep_upload(state, upload)).token)
     if not question.given or (question.id is not None and question.query is not None):
         raise Problem(400, "bad_request", "search with `id` or with `query`, one of them, or with `text`, or both")
-    at = decode_cursor(cursor, question)
-    wanted = min(at + question.k, DEEPEST)
-    if wanted <= at:
-        raise Problem(400, "bad_cursor", f"an answer ends after {DEEPEST} hits: narrow it with `where`")
+    at, epoch = decode_place(cursor, question)
     if question.query and upload is None:
         upload = (await find_upload(state, question.query)).data
-    found = await _search(state, replace(question, k=wanted), upload)
-    state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, found.took_ms / 1000)
-    more = len(found.hits) >= wanted and wanted < DEEPEST
+    started = time.perf_counter()
+    if at == 0:
+        listed, result, epoch = await _first_page(state, question, upload)
+    else:
+        listed, result = await _next_page(state, question, upload, at, epoch)
+        result = replace(result, took_ms=(time.perf_counter() - started) * 1000)
+    state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, result.took_ms / 1000)
     name = (question.query or str(question.id)) if question.pictured else f"text:{question.words}"
-    page = replace(found, query=name, hits=found.hits[at:])
-    return Page(page, encode_cursor(wanted, question) if more else None)
+    end = at + question.k
+    more = len(listed.hits) > end or not listed.ended
+    page = replace(result, query=name, hits=listed.page(at, question.k))
+    cut = DEEPEST if not more and end >= DEEPEST else None
+    return Page(page, encode_cursor(end, question, epoch=epoch) if more else None, cut)
 
 
-async def _search(state: State, question: Question, upload: bytes | None) -> SearchResult:
-    """Search along with those who ask alike at that moment: they share the network and the catalogue's answers."""
+async def _first_page(state: State, question: Question, upload: bytes | None) -> tuple[HitList, SearchResult, int]:
+    """Search for no more than the first page, which is all that most people look at."""
+    found, epoch = await _search(state, question, upload)
+    listed = HitList(list(found.hits), ended=len(found.hits) < question.k)
+    if not listed.ended:
+        listed = state.lists.keep((question, epoch), listed)
+    return listed, found, epoch
+
+
+async def _next_page(
+    state: State, question: Question, upload: bytes | None, at: int, epoch: int
+) -> tuple[HitList, SearchResult]:
+    """Return the list as deep as the page at ``at`` needs; made anew where it is not kept and nothing has changed."""
+    listed, result = state.lists.get((question, epoch)), None
+    if listed is None:
+        listed, result, now = await _first_page(state, question, upload)
+        if now != epoch:
+            raise Problem(400, "bad_cursor", "this list is not kept any more, and the library has changed: ask anew")
+    async with listed.lock:
+        while len(listed.hits) < at + question.k and not listed.ended:
+            depth = min(DEEPEST, max(_DEPTH, 2 * (at + question.k)))
+            result, _ = await _search(state, replace(question, k=depth), upload)
+            listed.extend(result, depth, DEEPEST)
+    state.lists.keep((question, epoch), listed)
+    return listed, result or SearchResult("", (), 0.0, {})
+
+
+async def _search(state: State, question: Question, upload: bytes | None) -> tuple[SearchResult, int]:
+    """Search along with those who ask alike at that moment; return the answer and the library's epoch.
+
+    They share the network and the catalogue's answers.
+    """
     state.work.check_room()  # or what is refused would be decoded all the same
     decoding = None if upload is None else state.library.decode_ahead(upload, whole=not question.parts.given)
     where = question.where if question.where and question.where.strip() else None
     index_params = read_params(question.index_params.split(",")) if question.index_params.strip() else None
 
-    def search(asked: Sequence[Asked]) -> list[SearchResult]:
-        return state.library.search_many(
-            asked,
-            k=question.k,
-            where=where,
-            parts=question.parts,
-            verify=question.verify,
-            index_params=index_params,
-        )
+    def search(asked: Sequence[Asked]) -> list[tuple[SearchResult, int]]:
+        with state.library.catalogue.steady():
+            epoch = state.library.catalogue.epoch()
+            found = state.library.search_many(
+                asked,
+                k=question.k,
+                where=where,
+                parts=question.parts,
+                verify=question.verify,
+                index_params=index_params,
+            )
+        return [(each, epoch) for each in found]
 
     # The vector of a picture of the library is stored; a part of it is taken from the picture itself.
     queue = state.sources if upload is None and question.id is not None and question.parts.given else state.work

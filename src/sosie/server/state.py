@@ -13,6 +13,7 @@ from sosie.server.config import Guard, ServerSettings
 from sosie.server.copying import CopyDesk
 from sosie.server.jobs import Jobs
 from sosie.server.keys import KeyStore, keys_of
+from sosie.server.lists import KeptLists
 from sosie.server.metrics import Metrics
 from sosie.server.previews import Previews
 from sosie.server.queries import KeptQueries
@@ -53,6 +54,7 @@ class State:
     sessions: Sessions
     jobs: Jobs
     streams: Streams
+    lists: KeptLists = field(default_factory=KeptLists)
     previews: Previews = field(default_factory=Previews)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)

@@ -164,4 +164,4 @@ async def _described(state: State, kept: KeptQuery) -> QueryOut:
 
 def _page(page: Page) -> Response:
     # Written as it stands: checking thousands of hits against the model would cost more than the search.
-    return json_response({**page.result.to_json(), "next_cursor": page.next_cursor})
+    return json_response({**page.result.to_json(), "next_cursor": page.next_cursor, "ends_at": page.ends_at})
