@@ -26,6 +26,7 @@ from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
 from sosie.errors import BadPicture, SosieError, UsageError
+from sosie.sources.files import file_is_gone
 from sosie.sources.uris import MEMBER, former_place
 from sosie.sources.web.links import is_web
 from sosie.types import Embedder, FloatMatrix, ImageRef, LabelValue, Source
@@ -99,6 +100,7 @@ class AddReport:
     quarantined: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     replaced: int = 0
+    left: dict[str, int] = field(default_factory=dict)  # pictures that have left a place of another root, by root
     dropped: int = 0
     interrupted: bool = False
     seconds: float = 0.0
@@ -109,11 +111,17 @@ class AddReport:
         told = (self.indexed, self.unchanged, self.known, self.moved, self.missing)
         return sum(told) + self.quarantined.total() + self.kept.total()
 
+    @property
+    def placed(self) -> int:
+        """How many files are places of pictures now."""
+        return self.indexed + self.unchanged + self.known + self.moved + self.kept.total()
+
     def __iadd__(self, other: AddReport) -> Self:
         for name in ("seen", "indexed", "unchanged", "known", "moved", "missing", "replaced", "dropped", "seconds"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.quarantined.update(other.quarantined)
         self.kept.update(other.kept)
+        self.left = dict(Counter(self.left) + Counter(other.left))
         self.interrupted |= other.interrupted
         return self
 
@@ -169,8 +177,14 @@ def ingest(
         if run.failure is not None:  # what came before it is stored
             raise run.failure
         run.count_unstored()
+        if not run.stop.is_set():
+            run.mark_what_is_gone()
+        run.report.left = dict(run.left)
         if sync and not run.stop.is_set():
             run.report.dropped = run.drop_what_is_gone(forget_all=forget_all)
+        if not run.stop.is_set() and run.report.seen:
+            known = catalogue.record("sources") or {}
+            catalogue.put_record("sources", {**known, source.root: time.time()})
     run.report.interrupted = run.stop.is_set()
     run.report.seconds = time.monotonic() - started
     return run.report
@@ -229,6 +243,9 @@ class _Run:
         self._refused: dict[bytes, BadPicture] = {}  # those of them that did not decode
         self.seen: set[str] | None = None  # every place, for whoever asks what is gone: it grows with the collection
         self._again = again
+        self._gone: list[str] = []  # places that are not there any more
+        self._were_gone: set[str] = set()  # places that were not there the last time, and may be back
+        self.left: Counter[str] = Counter()  # how many pictures have left a place of each other source
         self._known: dict[str, KnownPlace] = {}  # what was looked up ahead
         self._settled: dict[str, AddLocation | None] = {}  # what needs no reading, until the source hands it over
         self._failed: dict[str, BadPicture] = {}  # what could not even be looked up, until the source hands it over
@@ -382,6 +399,8 @@ class _Run:
             return False
         if located:
             self._before[ref.uri] = located.sha256
+            if located.gone:
+                self._were_gone.add(ref.uri)
         return True
 
     def _meet(self, ref: ImageRef, outcome: Arrival) -> _Found | None:
@@ -397,12 +416,15 @@ class _Run:
         if outcome is None:
             if ref.uri in self._settled:
                 return self._settled.pop(ref.uri)
-            self._before.pop(ref.uri, None)
+            before = self._before.pop(ref.uri, None)
             self.report.unchanged += 1  # its server says that nothing has changed
-            return None
+            back = before is not None and ref.uri in self._were_gone
+            return AddLocation(before, ref) if back and before is not None else None
         before = self._before.pop(ref.uri, None)
         if isinstance(outcome, bytes | Embedded | Recognised):
             return self._recognise(ref, outcome, before)
+        if before is not None and outcome.reason in ("missing", "gone"):
+            self._gone.append(ref.uri)
         if outcome.reason == "missing":
             self.report.missing += 1
             return None
@@ -414,7 +436,8 @@ class _Run:
     def _relabel(self, ref: ImageRef, located: Located, labels: Mapping[str, LabelValue] | None) -> AddLocation | None:
         """Give an unchanged file the labels that it comes with this time, where it has not got them."""
         have = labels or (self.catalogue.labels_of(located.content_id) if ref.labels and labels is None else {})
-        return None if ref.labels.items() <= have.items() else AddLocation(located.sha256, ref)
+        same = ref.labels.items() <= have.items() and not located.gone
+        return None if same else AddLocation(located.sha256, ref)
 
     def _recognise(self, ref: ImageRef, arrived: bytes | Embedded | Recognised, before: bytes | None) -> _Found | None:
         sha256 = hashlib.sha256(arrived).digest() if isinstance(arrived, bytes) else arrived.sha256
@@ -449,11 +472,13 @@ class _Run:
 
     def _places_left(self, content_id: int, ref: ImageRef) -> tuple[str, ...]:
         """Return places that the picture is no longer at; an unreachable root proves nothing."""
-        gone = getattr(self.source, "gone", None)
-        if gone is None:
-            return ()
-        places = [uri for uri, root in self.catalogue.uris(content_id) if root == self.source.root and uri != ref.uri]
-        return tuple(uri for uri in places if gone(uri))
+        gone: Callable[[str], bool] = getattr(self.source, "gone", lambda _: False)
+        places = [place for place in self.catalogue.places_of(content_id) if place.uri != ref.uri]
+        left = [p for p in places if p.root != self.source.root and (p.gone_at is not None or file_is_gone(p.uri))]
+        if left:
+            self.left.update(place.root for place in left)
+            self._gone += [place.uri for place in left if place.gone_at is None]
+        return tuple(place.uri for place in places if place.root == self.source.root and gone(place.uri))
 
     def _labelled(self, ref: ImageRef) -> ImageRef:
         if not self.labels:
@@ -502,13 +527,35 @@ class _Run:
         if not is_web(ref.uri):  # a file that its owner has changed
             return []
         kept: Callable[[bytes], ImageRef | None] = getattr(self.source, "original", lambda _: None)
-        return [AddLocation(before, kept(before) or ImageRef(former_place(ref.uri, before)))]
+        place = kept(before)
+        if place is None:
+            place = ImageRef(former_place(ref.uri, before))
+            self._gone.append(place.uri)
+        return [AddLocation(before, place)]
 
     def _by_space(self, vector: FloatMatrix) -> dict[int, FloatMatrix]:
         edges = np.cumsum([space.dim for space in self._spaces])[:-1]
         return {space.id: part for space, part in zip(self._spaces, np.split(vector, edges), strict=True)}
 
     # -------------------------------------------------------------------------------------------- sync
+
+    def mark_what_is_gone(self) -> None:
+        """Note which known places below the root are not there any more; it forgets nothing."""
+        gone: Callable[[str], bool] | None = getattr(self.source, "gone", None)
+        if gone is not None and sum(1 for _ in self.catalogue.locations_below(self.source.root)) > self.report.placed:
+            self._gone += [uri for uri in self.catalogue.locations_below(self.source.root) if gone(uri)]
+        if self._gone:
+            self.catalogue.mark_gone(list(dict.fromkeys(self._gone)))
+
+    def _is_gone(self, uri: str) -> bool:
+        """Tell whether a place that the source did not show is to be forgotten.
+
+        What came by this root is, since the source was asked for all that it has. What came by another root may be what
+        this one leaves out by its patterns: that has to be gone.
+        """
+        gone: Callable[[str], bool] | None = getattr(self.source, "gone", None)
+        located = self.catalogue.located(uri)
+        return gone is None or located is None or located.root == self.source.root or gone(uri)
 
     def drop_what_is_gone(self, *, forget_all: bool) -> int:
         """Forget places below the root that the source no longer has, but nothing below what it could not read."""
@@ -518,7 +565,7 @@ class _Run:
         known, gone = 0, []
         for uri in self.catalogue.locations_below(self.source.root):
             known += 1
-            if uri not in self.seen and not uri.startswith(unread):
+            if uri not in self.seen and not uri.startswith(unread) and self._is_gone(uri):
                 gone.append(uri)
         if len(gone) > max(MANY_GONE, NEARLY_ALL * known) and not forget_all:
             raise UsageError(

@@ -61,6 +61,7 @@ from sosie.types import (
 if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue
     from sosie.copies.service import Copies
+    from sosie.maintenance.sources import Sources
     from sosie.ray import Fleet
 
 __all__ = ["AddReport", "Asked", "Library", "Progress", "folder_of", "open"]
@@ -700,6 +701,15 @@ class Library:
     def copies(self) -> Copies:
         """Everything about altered copies: finding and proving them, comparing two, duplicates, calibration."""
         return self.engine.copies
+
+    # -------------------------------------------------------------------------------------------- sources
+
+    @property
+    def sources(self) -> Sources:
+        """The roots that the pictures came by: listing, retiring, re-pointing."""
+        from sosie.maintenance.sources import Sources
+
+        return Sources(self.catalogue)
 
     # -------------------------------------------------------------------------------------------- indexes
 

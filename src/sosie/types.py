@@ -292,6 +292,7 @@ class Hit:
     labels: Mapping[str, LabelValue] = field(default_factory=dict)
     region: Box | None = None
     evidence: Evidence = field(default_factory=dict)
+    gone: bool = False  # its file was not there when it was last looked for
 
     def to_json(self) -> dict[str, Any]:
         """Return the hit as DESIGN §5 lays it down."""
@@ -305,6 +306,7 @@ class Hit:
             "labels": {k: list(v) if isinstance(v, tuple) else v for k, v in self.labels.items()},
             "region": list(self.region) if self.region else None,
             "evidence": dict(self.evidence),
+            **({"gone": True} if self.gone else {}),
         }
 
 

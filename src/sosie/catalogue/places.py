@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sosie.catalogue.database import Database
-from sosie.catalogue.records import Place
+from sosie.catalogue.records import LAST, Place, is_below
 
 __all__ = ["Places"]
 
@@ -21,6 +21,20 @@ class Places(Database):
             (content_id,),
         )
         return [Place(*row) for row in rows]
+
+    def locations_below(self, root: str) -> Iterable[str]:
+        """Return the URIs below a source's root by path, whatever source they came by, in order."""
+        below = (root, root + LAST) if root.endswith("/") else ("", "")
+        rows = self.query(
+            "SELECT uri, root = ?1 FROM locations WHERE root = ?1 OR (uri > ?2 AND uri < ?3) ORDER BY uri",
+            (root, *below),
+        )
+        return (uri for uri, own in rows if own or is_below(uri, root))
+
+    def roots(self) -> dict[str, tuple[int, int]]:
+        """Return how many places were found by each root, and how many of those are gone."""
+        rows = self.query("SELECT root, count(*), sum(gone_at IS NOT NULL) FROM locations GROUP BY root ORDER BY root")
+        return {root: (count, gone) for root, count, gone in rows}
 
     def mark_seen(self, uris: Sequence[str], *, at: float | None = None) -> None:
         """Note that files were found where they were; ``at`` is in seconds since 1970 (None: now)."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef, LabelValue, Region
 
 __all__ = [
+    "LAST",
     "AddContent",
     "AddLocation",
     "AddQuarantine",
@@ -32,7 +33,16 @@ __all__ = [
     "Space",
     "Vouched",
     "digest_of",
+    "is_below",
 ]
+
+
+LAST = "\U0010ffff"  # sorts behind every character of a URI
+
+
+def is_below(uri: str, root: str) -> bool:
+    """Tell whether a place is below a root: by its path, a member of an archive by that archive's root alone."""
+    return uri.startswith(root) and ("!/" in root or "!/" not in uri or not root.endswith("/"))
 
 
 def digest_of(data: bytes) -> bytes:
@@ -106,6 +116,7 @@ class Located:
     sha256: bytes
     root: str
     stamp: tuple[int | None, int | None, int | None]  # size, mtime_ns, inode
+    gone: bool = False  # it was not there when it was looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +141,7 @@ class PictureRecord:
     uris: tuple[str, ...]
     labels: Mapping[str, LabelValue] = field(default_factory=dict)
     added_at: float = 0.0
+    gone: bool = False  # no place of it is there any more, as far as is known
 
     def to_json(self) -> dict[str, Any]:
         """Return the record with plain JSON types."""
@@ -144,6 +156,7 @@ class PictureRecord:
             "uris": list(self.uris),
             "labels": labels,
             "added_at": self.added_at,
+            **({"gone": True} if self.gone else {}),
         }
 
 

@@ -50,6 +50,7 @@ _LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.i
 _PICTURES = """
 SELECT json_group_array(json_array(
     id, hex(sha256), bytes, format, width, height, printf('%!.20e', added_at),
+    NOT EXISTS (SELECT 1 FROM locations WHERE content_id = contents.id AND gone_at IS NULL),
     json((
         SELECT json_group_array(uri)
         FROM (SELECT uri FROM locations WHERE content_id = contents.id ORDER BY gone_at IS NOT NULL, uri)
@@ -184,11 +185,14 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def located(self, uri: str) -> Located | None:
         """Return what is stored of a place."""
         rows = self.query(
-            "SELECT content_id, sha256, root, size, mtime_ns, inode FROM locations"
+            "SELECT content_id, sha256, root, gone_at IS NOT NULL, size, mtime_ns, inode FROM locations"
             " JOIN contents ON contents.id = content_id WHERE uri = ?",
             (uri,),
         )
-        return Located(rows[0][0], rows[0][1], rows[0][2], stamp=tuple(rows[0][3:])) if rows else None
+        if not rows:
+            return None
+        content_id, sha256, root, gone, *stamp = rows[0]
+        return Located(content_id, sha256, root, stamp=tuple(stamp), gone=bool(gone))
 
     def quarantined(self, uri: str) -> tuple[tuple[int | None, int | None, int | None], str] | None:
         """Return the stamp and the reason of a quarantined place."""
@@ -280,10 +284,6 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
                     case AddQuarantine():
                         _put_quarantine(connection, change, root)
 
-    def locations_below(self, root: str) -> Iterable[str]:
-        """Return the URIs that were found below a source's root, in order."""
-        return (row[0] for row in self.query("SELECT uri FROM locations WHERE root = ? ORDER BY uri", (root,)))
-
     def drop_locations(self, uris: Sequence[str]) -> int:
         """Forget places. A picture without a place is not found any more, but costs no embedding when it is back."""
         with self.transaction("dropping locations") as connection:
@@ -373,7 +373,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         """Return the records of these pictures, in the order asked; ids that are not there are left out."""
         found: dict[int, PictureRecord] = {}
         ((listed,),) = self.query(_PICTURES, (json.dumps([int(i) for i in ids]),))
-        for content_id, sha256, size, kind, width, height, added_at, uris, labels in json.loads(listed):
+        for content_id, sha256, size, kind, width, height, added_at, gone, uris, labels in json.loads(listed):
             found[content_id] = PictureRecord(
                 id=content_id,
                 sha256=sha256.lower(),
@@ -384,6 +384,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
                 uris=tuple(uris),
                 labels=gather((name, what, text, float(number)) for name, what, text, number in labels),
                 added_at=float(added_at),
+                gone=bool(gone and uris),
             )
         return [found[i] for i in ids if i in found]
 

@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("watch", "Report when copies of your own pictures turn up."),
     "export": ("transfer", "Write vectors, labels, hashes and decisions as Parquet files."),
     "import": ("transfer", "Add what `sosie export` wrote, on any store, and check that it arrived."),
+    "sources": ("sources", "List the roots of a library, retire one, say where one is now."),
     "remove": ("remove", "Forget pictures; files are never touched."),
     "serve": ("serve", "Open the web page and the REST API, http://localhost:6868."),
     "keys": ("keys", "Make, list and revoke keys of the server."),

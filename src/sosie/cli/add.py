@@ -25,6 +25,7 @@ from sosie.cli.output import emit_json, note, progress_bar
 from sosie.elastic import read_url
 from sosie.errors import UsageError
 from sosie.library import AddReport, folder_of
+from sosie.present.text import display_path
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.folder import FolderSource
 from sosie.sources.keeping import KeepingOriginals
@@ -225,6 +226,8 @@ def _tell(report: AddReport, total: int) -> None:
     if report.kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.kept.most_common())
         print(f"kept: {report.kept.total()} pictures of the library could not be read this time ({reasons})")
+    for root, count in report.left.items():
+        print(f"{count} of these pictures have left {display_path(root)}: renamed? `sosie sources forget` retires it")
     if report.replaced:
         print(f"{report.replaced} places hold another picture than before")
     if report.seen == 0:

@@ -44,6 +44,9 @@ class Finding:
         return {"kind": self.kind, "what": self.what, "detail": self.detail, "advice": self.advice}
 
 
+_AWAY = "mount or connect it; if it was renamed: sosie sources move OLD NEW; if it is no more: sosie sources forget"
+
+
 def examine(lib: sosie.Library, *, deep: bool = False) -> Iterator[Finding]:
     """Yield all that is wrong with a library, the catalogue first; ``deep`` reads every file."""
     broken = False
@@ -237,7 +240,7 @@ def _files(lib: sosie.Library, *, deep: bool) -> Iterator[Finding]:
         if (deep or touched) and _digest_of(uri) != sha256:
             yield _changed(lib, uri, root)
     for root in sorted(away):
-        yield Finding("source_away", root, "cannot be reached; nothing below it was looked at", "mount or connect it")
+        yield Finding("source_away", root, "cannot be reached; nothing below it was looked at", _AWAY)
 
 
 def _missing(lib: sosie.Library, uri: str, path: bytes) -> Finding:

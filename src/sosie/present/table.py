@@ -75,7 +75,7 @@ def results_table(result: SearchResult) -> Table:
         cells = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), verdict]
         if with_labels:
             cells.append(Text(_labels(hit.labels)))
-        table.add_row(*cells, Text(display_path(hit.uri)))
+        table.add_row(*cells, Text(display_path(hit.uri) + ("  (gone)" if hit.gone else "")))
     return table
 
 

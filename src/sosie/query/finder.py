@@ -328,6 +328,7 @@ def _hit(rank: int, one: Judged, record: PictureRecord) -> Hit:
         labels=record.labels,
         region=one.region,
         evidence={**one.evidence, **others},
+        gone=record.gone,
     )
 
 

@@ -31,6 +31,7 @@ def make_hit(
         labels=record.labels,
         region=region.region.box if region else None,
         evidence={**_evidence(same or Verdict.SIMILAR, record.uris), **(evidence or {})},
+        gone=record.gone,
     )
 
 

@@ -8,8 +8,9 @@ import stat
 from typing import BinaryIO
 
 from sosie.errors import BadPicture
+from sosie.sources.uris import MEMBER, path_of_uri
 
-__all__ = ["MAX_FILE_BYTES", "open_regular_file", "read_regular_file", "reason_of"]
+__all__ = ["MAX_FILE_BYTES", "file_is_gone", "open_regular_file", "read_regular_file", "reason_of"]
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 
@@ -28,6 +29,19 @@ _REASONS = {
 def reason_of(error: OSError) -> str:
     """Return the quarantine code of an error that the file system gave."""
     return _REASONS.get(error.errno or 0, "unreadable")
+
+
+def file_is_gone(uri: str) -> bool:
+    """Tell whether a place is a file of this machine, or a member of an archive here, that is not there."""
+    if not uri.startswith("file:///"):
+        return False
+    try:
+        os.lstat(path_of_uri(uri.partition(MEMBER)[0]))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def read_regular_file(path: str | bytes | os.PathLike[str], *, limit: int = MAX_FILE_BYTES) -> bytes:

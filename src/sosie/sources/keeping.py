@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sosie.sources.stamps import stamped
 from sosie.sources.web.links import is_web
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from sosie.sources.web.download import Outcome
 
 __all__ = ["KeepingOriginals", "original_of"]
+
+
+_FORWARDED = frozenset({"gone", "ignored", "skipped", "left_out", "download"})
 
 
 class KeepingOriginals:
@@ -33,6 +36,12 @@ class KeepingOriginals:
     @property
     def problems(self) -> list[tuple[str, str]]:
         return list(getattr(self._source, "problems", ()))
+
+    def __getattr__(self, name: str) -> Any:
+        """Have those optional parts of a source that keeping changes nothing about."""
+        if name not in _FORWARDED:
+            raise AttributeError(name)
+        return getattr(self._source, name)
 
     def __iter__(self) -> Iterator[ImageRef]:
         return iter(self._source)

@@ -325,6 +325,22 @@ def check_places_that_are_gone_come_last_and_are_kept(store: Store) -> None:
     assert store.pictures([content_id])[0].uris == (first, later)
 
 
+def check_below_means_below_by_path(store: Store) -> None:
+    add(store, 1)
+    sub = f"{ROOT}sub/"
+    store.apply([AddLocation(digest(1), ImageRef(f"{sub}1.jpg"))], root=sub)
+    store.apply([AddLocation(digest(1), ImageRef(f"{ROOT}a.zip!/1.jpg"))], root=f"{ROOT}a.zip!/")
+    assert list(store.locations_below(ROOT)) == [f"{ROOT}1.jpg", f"{sub}1.jpg"]
+    assert list(store.locations_below(sub)) == [f"{sub}1.jpg"]
+    assert list(store.locations_below(f"{ROOT}a.zip!/")) == [f"{ROOT}a.zip!/1.jpg"]
+    store.mark_gone([f"{sub}1.jpg"])
+    assert store.roots() == {ROOT: (1, 0), f"{ROOT}a.zip!/": (1, 0), sub: (1, 1)}
+    assert store.located(f"{sub}1.jpg").gone and not store.located(f"{ROOT}1.jpg").gone  # type: ignore[union-attr]
+    assert not store.pictures([_id(store, 1)])[0].gone
+    store.mark_gone([f"{ROOT}1.jpg", f"{ROOT}a.zip!/1.jpg"])
+    assert store.pictures([_id(store, 1)])[0].gone
+
+
 def check_what_is_known_of_pixels_comes_back(store: Store) -> None:
     space = store.ensure_spaces(HistogramEmbedder.spec)[0]
     known = replace(row(1), pixels_version=2, frames=12, repaired="two bytes were missing")

@@ -177,6 +177,7 @@ def record_of(source: Source) -> PictureRecord:
         uris=tuple(place["uri"] for place in source["places"]),
         labels=labels_of(source),
         added_at=source["added_at"],
+        gone=bool(source["places"]) and all(place.get("gone_at") is not None for place in source["places"]),
     )
 
 
@@ -201,7 +202,8 @@ def places_in(source: Source) -> Iterator[tuple[str, Located]]:
     """Yield every place of a document, and what is stored of it."""
     for at in source["places"]:
         stamp = (at["size"], at["mtime_ns"], at["inode"])
-        yield at["uri"], Located(int(source["id"]), bytes.fromhex(source["sha256"]), at["root"], stamp)
+        gone = at.get("gone_at") is not None
+        yield at["uri"], Located(int(source["id"]), bytes.fromhex(source["sha256"]), at["root"], stamp, gone)
 
 
 def place_key(uri: str) -> str:

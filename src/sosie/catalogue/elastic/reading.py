@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from sosie.catalogue.elastic.documents import (
 )
 from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
-from sosie.catalogue.records import ContentRow, FactValues, KnownPlace, Located, PictureRecord, Place, Space
+from sosie.catalogue.records import ContentRow, FactValues, KnownPlace, Located, PictureRecord, Place, Space, is_below
 from sosie.errors import UnknownName
 from sosie.types import FloatMatrix, Ids, ImageRef, Verdict
 
@@ -78,10 +79,25 @@ class Reading(Base):
         return [Place(at["uri"], at["root"], at.get("seen_at"), at.get("gone_at")) for at in source["places"]]
 
     def locations_below(self, root: str) -> Iterable[str]:
-        """Return the URIs that were found below a source's root, in order."""
-        query = {"term": {"places.root": root}}
+        """Return the URIs below a source's root by path, whatever source they came by, in order."""
+        either: list[dict[str, Any]] = [{"term": {"places.root": root}}]
+        if root.endswith("/"):
+            either.append({"prefix": {"places.uri": root}})
+        places = self._places({"bool": {"should": either}})
+        by_path = root.endswith("/")
+        return sorted(at["uri"] for at in places if at["root"] == root or (by_path and is_below(at["uri"], root)))
+
+    def roots(self) -> dict[str, tuple[int, int]]:
+        """Return how many places were found by each root, and how many of those are gone."""
+        all_of, gone = Counter[str](), Counter[str]()
+        for at in self._places({"match_all": {}}):
+            all_of[at["root"]] += 1
+            gone[at["root"]] += at.get("gone_at") is not None
+        return {root: (all_of[root], gone[root]) for root in sorted(all_of)}
+
+    def _places(self, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
         hits = self.connection.scan(self.names.pictures, key="id", query=query, source_includes=["places"])
-        return sorted(place["uri"] for hit in hits for place in hit["_source"]["places"] if place["root"] == root)
+        return (place for hit in hits for place in hit["_source"]["places"])
 
     # -------------------------------------------------------------------------------------------- by content
 
