@@ -50,6 +50,18 @@ ReadOnlyOption = Annotated[bool, typer.Option("--read-only", help="Serve without
 NoKeysOption = Annotated[
     bool, typer.Option("--no-keys", help="Serve this machine without keys, although the library had some once.")
 ]
+PublicUrlOption = Annotated[
+    str | None, typer.Option("--public-url", help="Where a proxy shows the server: https://pictures.example.org")
+]
+TrustedProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        help="An address or network of proxies whose X-Forwarded-For and -Proto are believed.",
+        show_default="on loopback this machine",
+    ),
+]
+BurstOption = Annotated[int, typer.Option("--burst", help="Requests of one caller at once, within --rate.", min=1)]
 CreateOption = Annotated[bool, typer.Option("--create", help="Make the library where there is none.")]
 
 
@@ -69,6 +81,9 @@ def serve(
     read_only: ReadOnlyOption = False,
     no_keys: NoKeysOption = False,
     create: CreateOption = False,
+    public_url: PublicUrlOption = None,
+    trusted_proxy: TrustedProxyOption = None,
+    burst: BurstOption = 400,
 ) -> int:
     """Serve the library as a web page and a REST API, until Ctrl-C."""
     settings = server_settings(
@@ -83,6 +98,9 @@ def serve(
         urls=urls,
         runs=runs,
         no_keys=no_keys,
+        public_url=public_url,
+        trusted_proxies=tuple(trusted_proxy or ()),
+        burst=burst,
     )
     if not create:
         _check_there(library)
@@ -126,7 +144,8 @@ def server_settings(*, host: str, workers: int = 4, rate: float | None = None, *
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     # By name: cli and server stand on one row and know nothing of each other.
     config = import_module("sosie.server.config")
-    limit = rate if rate is not None or config.is_loopback(host) else 50.0
+    private = config.is_loopback(host) and not others.get("public_url") and not others.get("hosts")
+    limit = rate if rate is not None or private else 50.0
     return config.ServerSettings(host=host, workers=workers, rate=limit, **others)
 
 

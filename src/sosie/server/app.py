@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import sosie
 from sosie.server import problems
 from sosie.server.auth import KeyFirst
 from sosie.server.config import Guard, ServerSettings
-from sosie.server.guards import HostGuard, OriginGuard, SecureHeaders
+from sosie.server.guards import HostGuard, OriginGuard, PublicScheme, SecureHeaders
 from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
 from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
@@ -96,12 +97,16 @@ def _protect(app: FastAPI, state: State) -> None:
     if settings.origins:
         _share(app, settings)
     if Guard.ORIGIN in guards:
-        app.add_middleware(OriginGuard, allowed=frozenset(settings.origins))
+        app.add_middleware(OriginGuard, allowed=frozenset(settings.origins) | settings.own_origins)
     if Guard.HOST in guards:
         app.add_middleware(HostGuard, allowed=settings.allowed_hosts)
     if Guard.HEADERS in guards:
         app.add_middleware(HeaderLimits, most=settings.max_headers, total=settings.max_header_bytes)
     app.add_middleware(SecureHeaders)
+    if settings.public_url:
+        app.add_middleware(PublicScheme, url=settings.public_url)
+    if settings.proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     app.add_middleware(Pieces)
     app.add_middleware(Observe, metrics=state.metrics)
 

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as StarletteScope
 
 from sosie.errors import DamagedError
+from sosie.server.config import is_loopback
+from sosie.server.guards import host_of
 from sosie.server.keys import Scope
 from sosie.server.limits import Intake, has_body, refuse
 from sosie.server.problems import Problem
@@ -45,12 +47,18 @@ def scope_of(request: Request, state: State, token: str | None = None) -> Scope 
 
 def _scope_of(request: Request, state: State, token: str | None) -> Scope | None:
     if not state.keys.closed:
-        return Scope.ADMIN
+        return Scope.ADMIN if _is_local(request, state) else None
     if token is not None:
         key = state.keys.find(token)
     else:
         key = state.sessions.key(request.cookies.get(COOKIE, ""), state.keys)
     return key.scope if key else None
+
+
+def _is_local(request: Request, state: State) -> bool:
+    """Say whether a caller is on this machine, and came by a name of it: without keys nobody else is let in."""
+    by_own_name = host_of(request.scope) in state.settings.own_hosts
+    return by_own_name and (request.client is None or is_loopback(request.client.host))
 
 
 class KeyFirst:

@@ -6,12 +6,14 @@ import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sosie.errors import SettingsError
 
-__all__ = ["Guard", "ServerSettings", "is_loopback"]
+__all__ = ["LOCAL_NAMES", "Guard", "ServerSettings", "is_loopback"]
 
 MIB = 1 << 20
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Guard(StrEnum):
@@ -35,6 +37,8 @@ class ServerSettings:
     that may call the API (CORS), none by default. ``rate`` is requests a second per caller, None for no limit.
     ``paths`` lets an admin add a folder of the server by its path,
     ``urls`` a reader search by a public address. ``runs`` is the folder of `sosie evaluate` whose reports are shown.
+    ``public_url`` is where a proxy shows the server; ``trusted_proxies`` are addresses and networks whose
+    ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed: on loopback this machine's own where none is given.
     ``no_keys`` answers without keys although the library had some once; it has none now, and this machine alone can
     reach the server. ``guards`` is for tests.
     """
@@ -55,6 +59,7 @@ class ServerSettings:
     connections_each: int = 256
     streams_each: int = 16
     max_streams: int = 128
+    public_url: str | None = None
     trusted_proxies: tuple[str, ...] = ()
     rate: float | None = None
     burst: int = 400
@@ -76,11 +81,38 @@ class ServerSettings:
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port {self.port} is not between 0 and 65535: choose another")
 
+        self._check_public_url()
+        for proxy in self.trusted_proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise SettingsError(f"{proxy!r} is no address or network of a proxy: write 10.0.0.0/8") from None
+
+    def _check_public_url(self) -> None:
+        parts = urlsplit(self.public_url or "https://localhost")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+            raise SettingsError(f"{self.public_url!r} is no address of a server: write https://pictures.example.org")
+
     @property
     def allowed_hosts(self) -> frozenset[str]:
         """The names that a Host header may carry, lower case, without the port."""
-        own = {"localhost", "127.0.0.1", "[::1]"} if is_loopback(self.host) else {self.host}
-        return frozenset(name.lower() for name in own | set(self.hosts))
+        public = {urlsplit(self.public_url).hostname or ""} if self.public_url else set()
+        return self.own_hosts | public | frozenset(name.lower() for name in self.hosts)
+
+    @property
+    def own_hosts(self) -> frozenset[str]:
+        """The names of the address that the server listens on."""
+        return LOCAL_NAMES if is_loopback(self.host) else frozenset({self.host.lower()})
+
+    @property
+    def own_origins(self) -> frozenset[str]:
+        """The origin at which a proxy shows the server's own page."""
+        return frozenset({self.public_url.rstrip("/").lower()} if self.public_url else ())
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The proxies that are believed."""
+        return self.trusted_proxies or (("127.0.0.1", "::1") if is_loopback(self.host) else ())
 
 
 def is_loopback(host: str) -> bool:

@@ -7,13 +7,15 @@ answers to this origin and to run nothing but the page's own files.
 from __future__ import annotations
 
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sosie.server.config import LOCAL_NAMES
 from sosie.server.limits import refuse
 
-__all__ = ["CSP", "HostGuard", "OriginGuard", "SecureHeaders"]
+__all__ = ["CSP", "HostGuard", "OriginGuard", "PublicScheme", "SecureHeaders", "host_of"]
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src blob:; "
@@ -41,11 +43,9 @@ class HostGuard:
         self._app, self._allowed = app, allowed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            host = _without_port(Headers(scope=scope).get("host", ""))
-            if host not in self._allowed:
-                await refuse(send, 421, "foreign_host", "this server has another name: add it with --allow-host NAME")
-                return
+        if scope["type"] == "http" and host_of(scope) not in self._allowed:
+            await refuse(send, 421, "foreign_host", "this server has another name: add it with --allow-host NAME")
+            return
         await self._app(scope, receive, send)
 
 
@@ -72,11 +72,28 @@ class OriginGuard:
         origin = headers.get("origin")
         if origin is not None:
             own = f"{scope['scheme']}://{headers.get('host', '')}"
-            return origin != own and origin not in self._allowed
+            return origin not in (own, *self._allowed) and not _lost_its_port(origin, headers)
         site = headers.get("sec-fetch-site", "none")
         followed = scope["method"] == "GET" and headers.get("sec-fetch-mode") == "navigate"
         link = followed and headers.get("sec-fetch-dest") == "document" and not _is_api(scope)
         return site not in ("none", "same-origin") and not link
+
+
+class PublicScheme:
+    """Give requests under the public name the scheme of the public address, which the proxy may not tell."""
+
+    def __init__(self, app: ASGIApp, *, url: str) -> None:
+        self._app, self._url = app, urlsplit(url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and host_of(scope) == self._url.hostname:
+            scope = {**scope, "scheme": self._url.scheme}
+        await self._app(scope, receive, send)
+
+
+def host_of(scope: Scope) -> str:
+    """Return the name in the Host header, lower case, without the port."""
+    return _without_port(Headers(scope=scope).get("host", ""))
 
 
 class SecureHeaders:
@@ -97,6 +114,17 @@ class SecureHeaders:
             await send(message)
 
         await self._app(scope, receive, careful)
+
+
+def _lost_its_port(origin: str, headers: Headers) -> bool:
+    """Say whether a page of this machine asks its own server, and a proxy has left out the port of the Host header.
+
+    Every browser tells on loopback, by ``Sec-Fetch-Site``, where another port is asked.
+    """
+    host = headers.get("host", "").lower()
+    page = urlsplit(origin)
+    same = host in LOCAL_NAMES and page.scheme == "http" and _without_port(page.netloc) == host
+    return same and headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
 def _is_api(scope: Scope) -> bool:

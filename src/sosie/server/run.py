@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import threading
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server", "check_exposure", "listen", "make_server", "serve"]
 
+_LOG = logging.getLogger("sosie.server")
 _WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 - recognised in order to be refused
 _GRACE = 10
 
@@ -74,7 +76,7 @@ def check_exposure(library: Library, settings: ServerSettings) -> None:
     Raises DamagedError where the keys cannot be read.
     """
     _check_keys(library, settings)
-    if settings.host in _WILDCARDS and not settings.hosts:
+    if settings.host in _WILDCARDS and not settings.hosts and not settings.public_url:
         raise UsageError(f"{settings.host or 'every address'} needs the names that it goes by: add --allow-host NAME")
 
 
@@ -89,6 +91,12 @@ def _check_keys(library: Library, settings: ServerSettings) -> None:
         raise UsageError(
             f"{settings.host} can be reached from other machines, and the library has no key: "
             "make one with `sosie keys create NAME`, or serve on 127.0.0.1"
+        )
+    if strangers := settings.allowed_hosts - settings.own_hosts:
+        _LOG.warning(
+            "the library has no key: requests to %s, or through a proxy from elsewhere, are refused until "
+            "`sosie keys create NAME` makes one",
+            ", ".join(sorted(strangers)),
         )
     if keys.closed and not settings.no_keys:
         raise UsageError(
