@@ -169,7 +169,8 @@ class Database:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise
             raise DamagedError(
-                f"{self.path} is damaged ({error}): put a backup in its place, or move it away and add again"
+                f"{self.path} is damaged ({error}): `sosie restore DIR` brings a backup back; without one move it away "
+                "and add again"
             ) from error
 
     def _operational(self, error: sqlite3.OperationalError) -> SosieError:

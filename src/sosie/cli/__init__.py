@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "crawl": ("crawl", "Add the pictures of a website, politely."),
     "labels": ("labels", "Explore the library by its labels, and edit them."),
     "doctor": ("doctor", "Compare files, catalogue, indexes and thumbnails; find what is wrong, and mend it."),
+    "backup": ("backup", "Copy the library to a folder, safely, while it is in use."),
+    "restore": ("backup", "Bring a library back from what `sosie backup` wrote."),
     "quarantine": ("quarantine", "List, retry and export what could not become a picture."),
     "watch": ("watch", "Report when copies of your own pictures turn up."),
     "export": ("transfer", "Write vectors, labels, hashes and decisions as Parquet files."),

@@ -72,7 +72,7 @@ def examine(lib: sosie.Library, *, deep: bool = False) -> Iterator[Finding]:
 
 
 def _catalogue(lib: sosie.Library) -> Iterator[Finding]:
-    advice = "put a backup of catalogue.sqlite in its place, or move it away and add the sources again"
+    advice = "`sosie restore DIR` brings a backup back; without one move catalogue.sqlite away and add again"
     try:
         wrong = check.integrity(lib.files)
     except DamagedError as error:
