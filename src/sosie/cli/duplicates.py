@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +16,9 @@ from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.cli.progress import progress_of
 from sosie.copies.apply import Settings, apply_plan
-from sosie.copies.duplicates import DuplicateGroup, DuplicateReport
+from sosie.copies.duplicates import DuplicateGroup, DuplicateReport, Match
 from sosie.copies.identity import identity_of
+from sosie.copies.pairs import SAME
 from sosie.copies.plans import ACTIONS, Plan, Refusal, make_plan, read_plan, write_plan
 from sosie.copies.undo import last_journal, undo_plan
 from sosie.errors import BadPicture, UsageError
@@ -50,7 +53,16 @@ def duplicates(
     action: Annotated[
         str, typer.Option(help="What the plan says: link (equal bytes alone), move, or delete (to the trash).")
     ] = "link",
+    same: Annotated[
+        str,
+        typer.Option("--same", help="What is the same: bytes, pixels, reencodings, edits; each with those before."),
+    ] = "reencodings",
+    unsure: Annotated[
+        bool,
+        typer.Option("--unsure", help="Show pairs that fall short, and matches between groups."),
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that decode.", min=1)] = 2,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV for each file instead.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Group the copies in the library around the best of each; nothing is done to them but by `apply`."""
@@ -58,24 +70,28 @@ def duplicates(
         return 0
     if action not in ACTIONS:
         raise UsageError(f"--action is one of {', '.join(ACTIONS)}, not {action!r}")
+    if same not in SAME:
+        raise UsageError(f"--same is one of {', '.join(SAME)}, not {same!r}")
     if against is not None and plan_file is not None:
         raise UsageError("--plan is for groups inside the library; --against only compares")
     with sosie.open(library, create=False) as lib:
-        with progress_of("local features of the library", quiet=as_json) as progress:
-            lib.copies.prepare(workers=workers, progress=progress)
         if against is not None:
+            with progress_of("local features of the library", quiet=as_json) as progress:
+                lib.copies.prepare(workers=workers, progress=progress)
             return _against(lib, against, max_false_rate, workers, as_json=as_json)
-        with progress_of("comparing", quiet=as_json) as progress:
-            report = lib.copies.duplicates(max_false_rate=max_false_rate, workers=workers, progress=progress)
-        identity = identity_of(lib.catalogue)
-    if plan_file is not None:
-        plan = make_plan(report, action=action, library=identity)
-        write_plan(plan, plan_file)
-        _tell(plan, plan_file)
+        with progress_of("comparing", quiet=as_json or as_csv) as progress:
+            report = lib.copies.duplicates(same=same, max_false_rate=max_false_rate, workers=workers, progress=progress)
+        if plan_file is not None:
+            plan = make_plan(report, action=action, library=identity_of(lib.catalogue))
+            write_plan(plan, plan_file)
+            _tell(plan, plan_file)
+        uris = _uris(lib, report) if unsure else {}
     if as_json:
         emit_json(report.to_json())
+    elif as_csv:
+        _print_csv(report)
     else:
-        _print(report)
+        _print(report, uris)
     return 0 if report.groups else 1
 
 
@@ -190,14 +206,37 @@ def _tell(plan: Plan, path: Path) -> None:
         note(f"left alone: {len(plan.refused) - _REASONS} more")
 
 
-def _print(report: DuplicateReport) -> None:
+def _print(report: DuplicateReport, uris: Mapping[int, str]) -> None:
     for number, group in enumerate(report.groups, 1):
         _print_group(number, group)
-    for bridge in report.bridges:
-        a, b = ("no group" if at is None else f"group {at + 1}" for at in bridge.groups)
-        print(f"weak bridge, not merged: picture {bridge.match.a} ({a}) and picture {bridge.match.b} ({b})")
-    copies = sum(group.copies for group in report.groups)
-    print(f"{copies} copies in {len(report.groups)} groups among {report.pictures} pictures")
+    unsure = [*report.unsure, *(bridge.match for bridge in report.bridges)]
+    for match in unsure if uris else ():
+        print(f"unsure: {match.verdict:<13} {match.probability:.4f}  {uris[match.a]}  {uris[match.b]}")
+    more = f"; up to {report.more} more pairs with --same edits" if report.more else ""
+    hidden = f"; {len(unsure)} unsure pairs with --unsure" if unsure and not uris else ""
+    print(f"{report.copies} copies in {len(report.groups)} groups among {report.pictures} pictures{more}{hidden}")
+
+
+def _uris(lib: sosie.Library, report: DuplicateReport) -> dict[int, str]:
+    """Return how to show each picture of the pairs that are unsure."""
+    matches = [*report.unsure, *(bridge.match for bridge in report.bridges)]
+    records = lib.catalogue.pictures(sorted({i for match in matches for i in (match.a, match.b)}))
+    return {record.id: display_path(record.uris[0]) if record.uris else f"id:{record.id}" for record in records}
+
+
+def _print_csv(report: DuplicateReport) -> None:
+    """Print one line for each file: group, role (keep or copy), class, verdict, probability, place, state."""
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(["group", "role", "same", "verdict", "probability", "uri", "state", "bytes", "width", "height"])
+    for number, group in enumerate(report.groups, 1):
+        best = group.best
+        equal = Match(best.id, best.id, 1.0, "identical", "bytes")
+        for record, match in [(best, equal), *group.others]:
+            for at, place in enumerate(group.places[record.id]):
+                role = "keep" if record is best and not at else "copy"
+                said = ["", "", ""] if role == "keep" else [match.same, match.verdict, f"{match.probability:.6f}"]
+                size = [record.bytes, record.width, record.height]
+                rows.writerow([number, role, *said, place.uri, place.state, *size])
 
 
 def _print_group(number: int, group: DuplicateGroup) -> None:
@@ -209,5 +248,6 @@ def _print_group(number: int, group: DuplicateGroup) -> None:
         print(f"    {'identical':<13} 1.0000  {display_path(place.uri)}{twin}{_STATES[place.state]}")
     for record, match in group.others:
         for place in group.places[record.id]:
-            said = f"{match.verdict:<13} {match.probability:.4f}"
+            name = "reencoding" if match.same == "reencodings" else match.verdict
+            said = f"{name:<13} {match.probability:.4f}"
             print(f"    {said}  {display_path(place.uri)}{_STATES[place.state]}")

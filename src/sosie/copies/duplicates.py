@@ -6,20 +6,20 @@ Matches that cross two groups are weak bridges: they are shown, and nothing is m
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sosie.catalogue import PictureRecord, Store
+from sosie.copies.pairs import SAME, Judged, NearPair, PairJudge, Pictures
 from sosie.copies.places import Place, distinct_files, places_of
-from sosie.query.finder import CopyFinder
-from sosie.types import SearchResult
+from sosie.errors import UsageError
+from sosie.types import Verdict
 
 __all__ = ["Bridge", "DuplicateGroup", "DuplicateReport", "Match", "find_duplicates", "group_matches"]
 
-_GROUP = 50  # copies of one picture that are asked for
+_UNSURE = 0.5  # a probability from which a pair is shown as unsure
 _RECORDS = 1000  # read at once
 _LOSSLESS = {"TIFF": 0, "PNG": 1, "BMP": 2, "WEBP": 3, "AVIF": 4, "JPEG": 5, "GIF": 6}
 
@@ -32,6 +32,7 @@ class Match:
     b: int
     probability: float
     verdict: str
+    same: str = "edits"  # of `pairs.SAME`, or "decided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,11 @@ class DuplicateGroup:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; equal files come first among the others, each by itself."""
         equal = [
-            {**_short(self.best), "uris": [place.uri], "probability": 1.0, "verdict": "identical"}
+            {**_short(self.best), "uris": [place.uri], "probability": 1.0, "verdict": "identical", "same": "bytes"}
             for place in self.identical
         ]
         others = [
-            {**_short(record), "probability": round(match.probability, 6), "verdict": match.verdict}
+            {**_short(record), "probability": round(match.probability, 6), "verdict": match.verdict, "same": match.same}
             for record, match in self.others
         ]
         return {
@@ -90,62 +91,123 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateReport:
-    """Groups, largest first, the bridges between them, and the probability that every match reaches."""
+    """Groups, largest first, the bridges between them, and the probability that every match reaches.
+
+    ``same`` is the class of sameness. ``unsure`` are pairs that fall short, or of which a file is not there to be
+    judged; ``more`` is how many pairs are edits, or near and never judged, where ``same`` leaves edits out.
+    """
 
     groups: tuple[DuplicateGroup, ...]
     bridges: tuple[Bridge, ...]
     cut_off: float
     pictures: int
+    same: str = "edits"
+    unsure: tuple[Match, ...] = ()
+    more: int = 0
+
+    @property
+    def copies(self) -> int:
+        """Return how many files are superfluous."""
+        return sum(group.copies for group in self.groups)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return {
             "pictures": self.pictures,
+            "same": self.same,
+            "more": self.more,
             "cut_off": round(self.cut_off, 6),
             "groups": [group.to_json() for group in self.groups],
             "bridges": [
                 {"a": b.match.a, "b": b.match.b, "probability": b.match.probability, "groups": list(b.groups)}
                 for b in self.bridges
             ],
+            "unsure": [asdict(match) for match in self.unsure],
         }
 
 
 def find_duplicates(
-    finder: CopyFinder,
-    catalogue: Store,
+    pictures: Pictures,
     *,
+    same: str,
     max_false_rate: float,
-    workers: int = 1,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> DuplicateReport:
-    """Ask for the copies of every picture of the library, from what is stored of it, and group what matches.
-
-    ``workers`` pictures are asked about side by side, in threads: numpy works outside the interpreter's lock.
-    """
+    """Group the pictures of a library that are the same in a sense of ``pairs.SAME``; raise UsageError for another."""
+    if same not in SAME:
+        raise UsageError(f"--same is one of {', '.join(SAME)}, not {same!r}")
+    catalogue = pictures.catalogue
     ids = catalogue.live_ids().tolist()
-    matches: dict[tuple[int, int], Match] = {}
-    cut_off = 0.5
-
-    def ask(content_id: int) -> SearchResult | None:
-        query = finder.stored_query(content_id)
-        return None if query is None else finder.find(query, k=_GROUP, max_false_rate=max_false_rate)
-
-    for done, (content_id, result) in enumerate(_side_by_side(ask, ids, workers), 1):
-        if result is not None:
-            cut_off = float(result.index["cut_off"])
-            for hit in result:
-                a, b = sorted((content_id, hit.id))
-                known = matches.get((a, b))
-                if known is None or (hit.probability or 0) > known.probability:
-                    matches[a, b] = Match(a, b, float(hit.probability or 0), str(hit.verdict))
-        progress(done, len(ids))
-    kept = {(min(one.a, one.b), max(one.a, one.b)) for one in catalogue.decisions() if one.decision == "keep_both"}
-    records = {record.id: record for record in catalogue.pictures(sorted({i for pair in matches for i in pair}))}
-    decided = {i: bytes.fromhex(record.sha256).hex() for i, record in records.items()}
-    free = [m for m in matches.values() if tuple(sorted((decided[m.a], decided[m.b]))) not in kept]
-    groups, bridges = group_matches(records, free)
+    cut_off = max(0.5, pictures.calibration.cut_off(max_false_rate))
+    found = _Found((), (), 0) if same == "bytes" else _near_pairs(PairJudge(pictures, progress), same, cut_off)
+    matches = _decided(catalogue, found.matches)
+    records = {record.id: record for record in catalogue.pictures(sorted({i for m in matches for i in (m.a, m.b)}))}
+    groups, bridges = group_matches(records, matches)
     groups += _equal_files(catalogue, ids, {i for group in groups for i in group.places})
-    return DuplicateReport(groups, bridges, cut_off, len(ids))
+    return DuplicateReport(groups, bridges, cut_off, len(ids), same, found.unsure, found.more)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    matches: tuple[Match, ...]
+    unsure: tuple[Match, ...]
+    more: int
+
+
+def _near_pairs(judging: PairJudge, same: str, cut_off: float) -> _Found:
+    """Judge the near pairs by the cheapest proof first; each later one gets what the earlier left open."""
+    near = judging.near(turns=same == "edits")
+    judging.learn(near)
+    proved = judging.same_pixels(near)
+    if same != "pixels":
+        proved += judging.reencodings(_open(near, proved))
+    unsure: list[Judged] = []
+    more = 0
+    if same in ("reencodings", "edits"):
+        rest = _open([*near, *judging.near_by_vector()], proved)
+        judging.learn(rest)
+        if same == "edits":
+            edits = judging.edits(rest, cut_off=cut_off)
+            proved += [one for one in edits if one.same]
+            unsure = [one for one in edits if not one.same and one.probability >= _UNSURE]
+        else:
+            more = judging.known_edits(rest, cut_off=cut_off)
+    unsure += [Judged(a, b, str(Verdict.SIMILAR), 0.0, "") for a, b in judging.away]
+    return _Found(_as_matches(proved), _as_matches(unsure), more)
+
+
+def _open(near: Sequence[NearPair], proved: Sequence[Judged]) -> list[NearPair]:
+    """Return the pairs that nothing has settled, each once."""
+    known = {(one.a, one.b) for one in proved}
+    found: dict[tuple[int, int], NearPair] = {}
+    for pair in near:
+        if (pair.a, pair.b) not in known:
+            found.setdefault((pair.a, pair.b), pair)
+    return list(found.values())
+
+
+def _as_matches(judged: Sequence[Judged]) -> tuple[Match, ...]:
+    return tuple(Match(one.a, one.b, one.probability, one.verdict, one.same) for one in judged)
+
+
+def _decided(catalogue: Store, matches: Sequence[Match]) -> tuple[Match, ...]:
+    """Leave out the pairs that a person said are none, or are both to be kept, and put in those said to be one."""
+    decisions = {(one.a, one.b): one.decision for one in catalogue.decisions()}
+    if not decisions:
+        return tuple(matches)
+    digests = {one for pair in decisions for one in pair}
+    ids = catalogue.content_ids([bytes.fromhex(digest) for digest in digests])
+    live = catalogue.meeting(list(ids.values())) if ids else set()
+    by_id: dict[tuple[int, int], str] = {}
+    for (a, b), decision in decisions.items():
+        first, second = ids.get(bytes.fromhex(a)), ids.get(bytes.fromhex(b))
+        if first in live and second in live and first is not None and second is not None:
+            by_id[min(first, second), max(first, second)] = decision
+    kept = {(m.a, m.b): m for m in matches if by_id.get((m.a, m.b)) not in ("not_a_copy", "keep_both")}
+    for (first, second), decision in by_id.items():
+        if decision == "same_picture":
+            kept.setdefault((first, second), Match(first, second, 1.0, str(Verdict.ALTERED_COPY), "decided"))
+    return tuple(kept.values())
 
 
 def _equal_files(catalogue: Store, ids: Sequence[int], grouped: set[int]) -> tuple[DuplicateGroup, ...]:
@@ -160,26 +222,6 @@ def _equal_files(catalogue: Store, ids: Sequence[int], grouped: set[int]) -> tup
 def _in_parts(catalogue: Store, ids: Sequence[int]) -> Iterator[PictureRecord]:
     for start in range(0, len(ids), _RECORDS):
         yield from catalogue.pictures(ids[start : start + _RECORDS])
-
-
-def _side_by_side(
-    ask: Callable[[int], SearchResult | None], ids: Sequence[int], workers: int
-) -> Iterator[tuple[int, SearchResult | None]]:
-    """Yield the answers in the order of ``ids``, with few of them waiting at a time."""
-    with ThreadPoolExecutor(workers, "sosie-duplicates") as threads:
-        waiting: deque[tuple[int, Future[SearchResult | None]]] = deque()
-        try:
-            for content_id in ids:
-                waiting.append((content_id, threads.submit(ask, content_id)))
-                if len(waiting) > 2 * workers:
-                    first, answer = waiting.popleft()
-                    yield first, answer.result()
-            while waiting:
-                first, answer = waiting.popleft()
-                yield first, answer.result()
-        finally:
-            for _, answer in waiting:
-                answer.cancel()
 
 
 def group_matches(

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sosie.analysis.features import analyse_query
+from sosie.analysis.features import analyse_query, extractor
 from sosie.catalogue import Store
 from sosie.copies.calibrate import (
     ENOUGH_PICTURES,
@@ -26,11 +26,12 @@ from sosie.copies.calibrate import (
 )
 from sosie.copies.compare import ANALYSE, Comparison, compare, side_of
 from sosie.copies.duplicates import DuplicateReport, find_duplicates
+from sosie.copies.pairs import Pictures
 from sosie.errors import BadPicture, NotFound, UsageError
 from sosie.query.candidates import Nearest
 from sosie.query.copy_query import CopyQuery, query_of
-from sosie.query.finder import CALIBRATION, MAX_FALSE_RATE, CopyFinder, Prepared
-from sosie.types import FloatMatrix, Picture, Pixels, SearchResult
+from sosie.query.finder import CALIBRATION, MAX_FALSE_RATE, CopyFinder, Prepared, stored_calibration
+from sosie.types import FloatMatrix, Ids, Picture, Pixels, SearchResult
 from sosie.verify.calibration import Calibration, shipped_calibration
 from sosie.verify.evidence import examine
 
@@ -48,7 +49,8 @@ class Host:
     """What the library lends: ``params`` go to ``analysis`` in the workers that ``pool(analyse, workers)`` starts.
 
     ``folder`` is the library's; the inverted file lies in its ``indexes/copies``.
-    ``embed`` gives the copy vectors of prepared pictures and ``nearest`` searches them; ``model`` names both.
+    ``embed`` gives the copy vectors of prepared pictures, ``nearest`` searches those of the library and ``vectors``
+    gives them all; ``model`` names them.
     """
 
     catalogue: Store
@@ -59,6 +61,7 @@ class Host:
     pool: Callable[[str, int], AbstractContextManager[_Pool]]
     embed: Callable[[Sequence[Picture]], FloatMatrix] | None = None
     nearest: Nearest | None = None
+    vectors: Callable[[], tuple[Ids, FloatMatrix]] = lambda: (np.empty(0, np.int64), np.empty((0, 1), np.float32))
 
 
 class Copies:
@@ -157,14 +160,32 @@ class Copies:
     def duplicates(
         self,
         *,
+        same: str = "edits",
         max_false_rate: float = MAX_FALSE_RATE,
         workers: int = 1,
         progress: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> DuplicateReport:
-        """Return groups of copies inside the library; every member matches its group's best one."""
-        return find_duplicates(
-            self.finder, self._host.catalogue, max_false_rate=max_false_rate, workers=workers, progress=progress
+        """Return groups of copies inside the library; every member matches its group's best one.
+
+        ``same`` is a class of `pairs.SAME`, which includes those before it.
+        """
+        pictures = Pictures(
+            catalogue=self._host.catalogue,
+            read=self._host.read,
+            pool=lambda: self._host.pool("sosie.copies.residual:analyse_pixels", workers),
+            vectors=self._host.vectors,
+            prepare=lambda ids: self._prepare(ids, workers),
+            features=self.finder.features,
+            version=extractor().version,
+            calibration=stored_calibration(self._host.catalogue, self._host.model),
         )
+        return find_duplicates(pictures, same=same, max_false_rate=max_false_rate, progress=progress)
+
+    def _prepare(self, ids: Sequence[int], workers: int) -> None:
+        """Compute the local features that some pictures lack."""
+        if len(np.intersect1d(self.finder.unprepared(), ids)) and not self._host.catalogue.read_only:
+            with self._host.pool("sosie.analysis.features:analyse_reference", workers) as pool:
+                self.finder.prepare(self._host.read, pool, in_flight=4 * workers, among=ids)
 
     # -------------------------------------------------------------------------------------------- calibrating
 

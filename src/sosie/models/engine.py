@@ -121,6 +121,7 @@ class Engine:
                 pool=self.start_pool,
                 embed=self._copy_vectors,
                 nearest=lambda queries, k: self._view(space).search(queries, k),
+                vectors=lambda: self._catalogue.vectors(space),
             )
         )
 

@@ -107,14 +107,20 @@ class CopyFinder:
         pool: _Pool,
         *,
         in_flight: int = 8,
+        among: Sequence[int] | None = None,
         progress: Callable[[int, int], None] = lambda _done, _all: None,
     ) -> Prepared:
         """Compute and store the local features that lack, in worker processes, and index them.
 
+        ``among`` are the pictures that need them, without an index of these; None: all.
         ``pool`` runs ``analysis.analyse_reference``. Pictures that are away are left out; they still match by
         fingerprint and vector.
         """
-        missing, failed, rows, done = self.unprepared().tolist(), [], [], 0
+        lacking = self.unprepared()
+        missing: list[int] = (lacking if among is None else np.intersect1d(lacking, among)).tolist()
+        failed: list[int] = []
+        rows: list[tuple[int, bytes]] = []
+        done = 0
         for start in range(0, len(missing), in_flight):
             part = [(i, _submit(pool, read, i)) for i in missing[start : start + in_flight]]
             for content_id, future in part:
@@ -129,7 +135,8 @@ class CopyFinder:
             progress(start + len(part), len(missing))
         if rows:
             self._catalogue.put_features(rows, version=self._version)
-        self._current()
+        if among is None:
+            self._current()
         return Prepared(done + len(rows), tuple(failed))
 
     # -------------------------------------------------------------------------------------------- finding
