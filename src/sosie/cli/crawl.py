@@ -75,7 +75,7 @@ def _watched(lib: sosie.Library) -> list[dict[str, Any]]:
 
 
 def _tell(found: dict[str, Any]) -> None:
-    print(f"{found['pages']} pages read, {found['indexed']} new pictures, {found['known']} known")
+    print(f"{found['pages']} pages read, {found['indexed']} new pictures, {found['known'] + found['unchanged']} known")
     if found["refused_pages"]:
         note("pages left out: " + ", ".join(f"{n} {why}" for why, n in sorted(found["refused_pages"].items())))
     if found["quarantined"]:

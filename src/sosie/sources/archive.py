@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import bz2
 import calendar
+import contextlib
 import gzip
 import lzma
 import os
+import re
 import tarfile
 import zipfile
 import zlib
@@ -21,7 +23,7 @@ from urllib.parse import quote, unquote
 
 from sosie.errors import BadPicture, DamagedError, SourceUnreachable, UsageError
 from sosie.sources.files import MAX_FILE_BYTES
-from sosie.sources.names import Patterns, folder_label, has_picture_suffix
+from sosie.sources.names import Patterns, folder_label, has_picture_suffix, is_system_name
 from sosie.sources.options import SourceOptions
 from sosie.sources.stamps import nanoseconds
 from sosie.sources.uris import MEMBER, uri_of_path
@@ -30,6 +32,9 @@ from sosie.types import ImageRef
 __all__ = ["TarSource", "ZipSource", "open_archive"]
 
 _Outcome: TypeAlias = bytes | BadPicture
+_UTF_8 = 0x800  # the flag of a zip member whose name is UTF-8
+_SIGN = re.compile(r"[\u3000-\u30ff\u4e00-\u9fff\uff01-\uff5e]")  # kana, kanji, full-width letters
+_TWO_SIGNS = re.compile(_SIGN.pattern * 2)
 MAX_HEADER = 1 << 20  # bytes of a long name or an extended header of a tar
 _DAMAGE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, ValueError)
 
@@ -101,13 +106,13 @@ class _ArchiveSource(ABC):
 
     def _is_candidate(self, name: str) -> bool:
         parts = name.split("/")
-        hidden = any(part.startswith(".") and part not in (".", "..") for part in parts) or parts[0] == "__MACOSX"
+        hidden = any(is_system_name(_bytes(part)) for part in parts if part not in (".", ".."))
         wanted = not hidden and has_picture_suffix(_bytes(name)) and self._patterns.wants(name)
         self.ignored += not wanted
         return wanted
 
-    def _ref(self, name: str, *, size: int, mtime_ns: int | None, check: int | None) -> ImageRef:
-        labels = folder_label(_bytes(name).removeprefix(b"./")) if self._label_from_folders else {}
+    def _ref(self, name: str, *, size: int, mtime_ns: int | None, check: int | None, shown: str = "") -> ImageRef:
+        labels = folder_label(_bytes(shown or name).removeprefix(b"./")) if self._label_from_folders else {}
         uri = self.root + quote(name, safe="/", errors="surrogateescape")
         return ImageRef(uri, labels, size, mtime_ns, check)
 
@@ -147,7 +152,13 @@ class ZipSource(_ArchiveSource):
                 if info.is_dir() or archive.NameToInfo[info.filename] is not info:
                     continue
                 if self._is_candidate(info.filename):
-                    ref = self._ref(info.filename, size=info.file_size, mtime_ns=_zip_time(info), check=info.CRC)
+                    ref = self._ref(
+                        info.filename,
+                        size=info.file_size,
+                        mtime_ns=_zip_time(info),
+                        check=info.CRC,
+                        shown=_zip_name(info),
+                    )
                     yield ref, self._read(archive, info) if wanted(ref) else None
 
     def _read(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Outcome:
@@ -231,6 +242,24 @@ def _zip_time(info: zipfile.ZipInfo) -> int:
         return calendar.timegm((*info.date_time, 0, 0, 0)) * 1_000_000_000
     except (ValueError, OverflowError):
         return 0
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """Return a member's name as its maker wrote it: tools of Windows in Japan write Shift-JIS and do not say so."""
+    if info.flag_bits & _UTF_8 or info.filename.isascii():
+        return info.filename
+    raw = info.filename.encode("cp437", "replace")  # what zipfile takes such bytes for
+    for charset in ("utf-8", "cp932"):
+        with contextlib.suppress(UnicodeError):
+            name = raw.decode(charset)
+            if charset == "utf-8" or _is_japanese(name):
+                return name
+    return info.filename
+
+
+def _is_japanese(name: str) -> bool:
+    """Tell whether a name that reads as Shift-JIS is; two umlauts in a row read as one sign, not as two."""
+    return _TWO_SIGNS.search(name) is not None and all(char.isascii() or _SIGN.match(char) for char in name)
 
 
 def _bytes(name: str) -> bytes:

@@ -16,7 +16,18 @@ from typing import Any, Literal, TypeAlias
 from sosie.errors import UsageError
 from sosie.types import LabelValue
 
-__all__ = ["SAMPLE", "Kind", "Row", "Table", "guess_kinds", "guess_place", "label_of", "labels_of"]
+__all__ = [
+    "SAMPLE",
+    "Kind",
+    "Row",
+    "Table",
+    "guess_kinds",
+    "guess_place",
+    "label_of",
+    "labels_of",
+    "names_picture",
+    "place_in",
+]
 
 Kind: TypeAlias = Literal["single", "number", "multi"]
 Row: TypeAlias = Mapping[str, Any]
@@ -29,6 +40,7 @@ _PLACES = (
 )  # fmt: skip
 # Facts of the file rather than labels: the catalogue has its own.
 _FACTS = frozenset({"sha256", "sha1", "md5", "width", "height", "size", "bytes"})
+_RAW_BYTE = re.compile("[\udc80-\udcff]")  # a byte that was not UTF-8 (PEP 383)
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _PICTURE_NAME = re.compile(r"\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif|heic)(?:\?|$)", re.IGNORECASE)
 
@@ -56,6 +68,18 @@ def guess_place(columns: Sequence[str], sample: Sequence[Row]) -> str:
         f"no column looks like a URL or a path among {', '.join(map(repr, columns[:12])) or 'none'}; "
         "name it with --url-column"
     )
+
+
+def place_in(row: Row, place: str) -> str:
+    """Return the column of one row that says where its picture is: the table's, else another that may, by name."""
+    if row.get(place):
+        return place
+    return next((name for name in row if name.strip().lower() in _PLACES and isinstance(row[name], str)), place)
+
+
+def names_picture(cell: str) -> bool:
+    """Tell whether a cell is a URL or the name of a picture, which no header is."""
+    return "://" in cell or _is_picture_name(cell)
 
 
 def guess_kinds(names: Iterable[str], sample: Sequence[Row]) -> dict[str, Kind]:
@@ -111,9 +135,15 @@ def _number(value: float) -> float | None:
 
 
 def clean(text: str) -> str:
-    """Return a text without NULs, halves of surrogate pairs and outer spaces, at most 10,000 characters of it."""
+    """Return a text without NULs, halves of surrogate pairs and outer spaces, at most 10,000 characters of it.
+
+    Bytes that were not UTF-8 are read as Windows-1252, the charset of spreadsheets that do not say which they use.
+    """
     text = text.strip()[:10_000].replace("\0", "")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    if text.isascii():
+        return text
+    text = _RAW_BYTE.sub(lambda byte: bytes([ord(byte[0]) - 0xDC00]).decode("cp1252", "replace"), text)
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _is_url(value: str) -> bool:

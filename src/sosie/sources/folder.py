@@ -14,7 +14,7 @@ from pathlib import Path
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.sources.files import MAX_FILE_BYTES, read_regular_file, reason_of
 from sosie.sources.manifest import Manifest
-from sosie.sources.names import Patterns, folder_label, has_picture_suffix
+from sosie.sources.names import Patterns, folder_label, has_picture_suffix, is_system_name
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import path_of_uri, uri_of_path
 from sosie.types import ImageRef, LabelValue
@@ -169,7 +169,7 @@ class FolderSource:
             for entry in entries:
                 if entry.name == _LIBRARY_MARK:
                     return None
-                if entry.name.startswith(b"."):
+                if is_system_name(entry.name):
                     continue
                 if has_picture_suffix(entry.name) or entry.is_symlink() or entry.is_dir(follow_symlinks=False):
                     names.append(entry.name)

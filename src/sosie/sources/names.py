@@ -11,12 +11,17 @@ from fnmatch import fnmatchcase
 
 from sosie.types import LabelValue
 
-__all__ = ["PICTURE_SUFFIXES", "Patterns", "folder_label", "has_picture_suffix", "readable"]
+__all__ = ["PICTURE_SUFFIXES", "Patterns", "folder_label", "has_picture_suffix", "is_system_name", "readable"]
 
 PICTURE_SUFFIXES = frozenset(
     b".jpg .jpeg .jpe .jfif .png .apng .gif .webp .bmp .dib .tif .tiff .avif .avifs .heic .heif .hif "
     b".jp2 .j2k .jpx .mpo .ppm .pgm .pbm .pnm .tga .ico".split()
 )
+# Folders of recycle bins, snapshots and thumbnails that NAS and operating systems make beside people's pictures.
+_SYSTEM_FOLDERS = frozenset(
+    [b"@eadir", b"@recycle", b"@recycly", b"#recycle", b"#snapshot", b"@tmp", b"$recycle.bin", b"recycler",
+     b"system volume information", b"lost+found", b"__macosx"]
+)  # fmt: skip
 _LABELLED_NAME = re.compile(r"(?P<label>.+)__[0-9a-fA-F]{6,64}")  # tabby__3d2dd61d86.jpg
 
 
@@ -49,6 +54,11 @@ def _matches(path: str, pattern: str) -> bool:
 
 def has_picture_suffix(name: bytes) -> bool:
     return os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES  # noqa: PTH122 - bytes
+
+
+def is_system_name(name: bytes) -> bool:
+    """Tell whether a file or folder is hidden, or kept by a system for its own ends: what is in it is no picture."""
+    return name.startswith(b".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def readable(name: bytes) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sosie.errors import DamagedError, MissingExtra, SourceUnreachable, UsageError
-from sosie.sources.columns import SAMPLE, Row, Table, guess_kinds, guess_place, labels_of
+from sosie.sources.columns import SAMPLE, Row, Table, guess_kinds, guess_place, labels_of, names_picture, place_in
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import uri_of_path
 from sosie.sources.web.download import Download
@@ -68,11 +68,13 @@ class UrlListSource(LinkSource):
             return
         table = self._table(sample)
         for row in itertools.chain(sample, rows):
-            uri = uri_of_link(row.get(table.place), self._base)
+            place = place_in(row, table.place)
+            uri = uri_of_link(row.get(place), self._base)
             if uri is None:
                 self.skipped += 1
             else:
-                yield ImageRef(uri, labels_of(row, table.kinds))
+                labels = row if place == table.place else {name: row[name] for name in row if name != place}
+                yield ImageRef(uri, labels_of(labels, table.kinds))
 
     def _table(self, sample: Sequence[Row]) -> Table:
         columns = list(dict.fromkeys(itertools.chain.from_iterable(sample)))
@@ -113,7 +115,7 @@ def _read_csv(path: Path) -> Iterator[Row]:
         header = next(lines, None)
         if header is None:
             return
-        if any("://" in cell for cell in header):  # no header: the first line is a row
+        if any(map(names_picture, header)):  # no header: the first line is a row
             lines, header = itertools.chain([header], lines), [f"column{n + 1}" for n in range(len(header))]
         names = [name.strip() for name in header]
         for cells in lines:

@@ -102,7 +102,11 @@ def uri_of_link(link: object, base: bytes | None) -> str | None:
         return "https:" + quote(text, safe=_URL_CHARACTERS, errors="replace")
     if base is None or text.lower().startswith(("data:", "javascript:", "mailto:")):
         return None
-    return uri_of_path(os.path.normpath(os.path.join(base, os.fsencode(text))))  # noqa: PTH118 - bytes
+    path = os.fsencode(text)
+    there = os.path.join(base, path)  # noqa: PTH118 - bytes
+    if b"\\" in path and not os.path.lexists(there):  # a list that was written on Windows
+        there = os.path.join(base, path.replace(b"\\", b"/"))  # noqa: PTH118
+    return uri_of_path(os.path.normpath(there))
 
 
 def _below(path: bytes, base: bytes) -> bool:
