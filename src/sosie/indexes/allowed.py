@@ -34,8 +34,3 @@ class Allowed:
         mask = np.zeros(self.n, bool)
         mask[self.rows] = True
         return mask
-
-    @cached_property
-    def bits(self) -> npt.NDArray[np.uint8]:
-        """One bit a row, the lowest first, as FAISS's bitmap selector reads them."""
-        return np.packbits(self.mask, bitorder="little")

@@ -24,6 +24,7 @@ from sosie.types import FloatMatrix, Ids
 
 __all__ = ["RowIndex", "threads"]
 
+_DEEPEST = 2_000  # candidates of a search with a filter
 _WIDEST = 20_000  # candidates; beyond that a pass over the allowed rows is cheaper
 
 Space = Mapping[str, tuple[Any, ...]]
@@ -208,19 +209,24 @@ class RowIndex(ABC):
         return rows, scores
 
     def _search_among(self, queries: FloatMatrix, k: int, allowed: Allowed) -> tuple[Rows, FloatMatrix]:
-        """Return the best of ``allowed``, which are many: over-fetch until every query has k of them."""
+        """Return the best of ``allowed``, which are many.
+
+        So many of the nearest are looked through that k of them are allowed, were what is allowed spread evenly. A
+        query that has fewer lies far from what is allowed; deeper an index gives those that it happens to meet, not the
+        nearest, so all that is allowed is gone through. The last third of what was fetched is its least sure.
+        """
         found = np.full((len(queries), k), -1, np.int64)
         scores = np.full((len(queries), k), -np.inf, np.float32)
         unanswered = np.arange(len(queries))
-        fetch = int(1.5 * k / allowed.share) + k
-        while len(unanswered) and fetch <= min(_WIDEST, len(self) // 4):
-            near, values = self._search(queries[unanswered], fetch)
+        fetch = int(3 * k / allowed.share) + k
+        if fetch <= min(max(_DEEPEST, 8 * k), len(self) // 4):
+            near, values = (each[:, : 2 * fetch // 3] for each in self._search(queries, fetch))
             keep = (near >= 0) & allowed.mask[near]
             enough = keep.sum(axis=1) >= k
             for at in np.flatnonzero(enough):
                 mine = np.flatnonzero(keep[at])[:k]
-                found[unanswered[at]], scores[unanswered[at]] = near[at, mine], values[at, mine]
-            unanswered, fetch = unanswered[~enough], fetch * 4
+                found[at], scores[at] = near[at, mine], values[at, mine]
+            unanswered = unanswered[~enough]
         if len(unanswered):
             found[unanswered], scores[unanswered] = top_k_of(
                 self._vectors, queries[unanswered], k, allowed.rows, self.metric

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from sosie.errors import UsageError
 from sosie.indexes.base import Space
@@ -11,8 +11,6 @@ from sosie.indexes.flat import Rows, rerank
 from sosie.types import FloatMatrix
 
 __all__ = ["HnswIndex"]
-
-_LEAST_SHARE = 0.02  # below, widening the search further costs more than going through what is allowed
 
 
 class HnswIndex(FaissIndex):
@@ -55,15 +53,13 @@ class HnswIndex(FaissIndex):
         index.add(vectors)
         self._index = index
 
-    def _select(
-        self, queries: FloatMatrix, k: int, selector: Any = None, share: float = 1.0
-    ) -> tuple[Rows, FloatMatrix]:
+    def _search(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
         import faiss
 
         coded = self._params["codes"] != "flat"
         fetch = min(len(self), 2 * k) if coded else k
-        # What the selector turns away still takes a place in the search, so let that many more in.
-        ef = max(int(self._params["ef"] / max(share, _LEAST_SHARE)), fetch)
-        settings = faiss.SearchParametersHNSW(efSearch=ef, sel=selector)
+        # The last of what a search holds are its least sure, so it is wider than what is taken from it.
+        ef = self._params["ef"] if fetch <= self._params["ef"] else fetch + fetch // 2
+        settings = faiss.SearchParametersHNSW(efSearch=ef)
         scores, rows = self._index.search(queries, fetch, params=settings)
         return rerank(self._vectors, queries, rows, k) if coded else (rows, scores)

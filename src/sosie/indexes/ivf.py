@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from sosie.types import FloatMatrix
 __all__ = ["IvfIndex"]
 
 _POINTS_PER_LIST = 39  # FAISS's k-means wants so many to place a centroid
+_HELD = 4  # the probed lists hold so many times the rows that are asked for
 _LET_GO = 1_000  # rows; the system maps up to 16 pages around each
 _SAMPLE = 64  # vectors a list that training looks at; more moves the centroids hardly
 
@@ -59,14 +60,14 @@ class IvfIndex(FaissIndex):
         sample: FloatMatrix = vectors[np.sort(chosen)]
         return sample
 
-    def _select(
-        self, queries: FloatMatrix, k: int, selector: Any = None, share: float = 1.0
-    ) -> tuple[Rows, FloatMatrix]:
+    def _search(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
         import faiss
 
         fetch = min(len(self), self._params["rerank"] * k)
         settings = faiss.IVFRaBitQSearchParameters()
-        settings.nprobe, settings.sel = self._params["probes"], selector
+        # Deep answers, which filters ask for, want lists that hold several times as many.
+        deep = -(-_HELD * k * self._index.nlist // len(self))
+        settings.nprobe = max(self._params["probes"], deep)
         rows = self._index.search(queries, fetch, params=settings)[1]
         answer = rerank(self._vectors, queries, rows, k)
         if self._params["low_memory"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from sosie.indexes.flat import Metric, Row, Vectors, score_rows, tolerance, top_
 from sosie.indexes.recall import count_found
 from sosie.types import FloatMatrix, Ids, Index
 
-__all__ = ["Bench", "Measured", "hold_out", "measure", "measure_as_it_is", "meets"]
+__all__ = ["Bench", "FilteredRecall", "Measured", "hold_out", "measure", "measure_as_it_is", "meets"]
 
 _Z = 1.96  # 95 % confidence
 _SINGLE = 200  # queries asked one by one
@@ -42,6 +42,19 @@ class Bench:
 
 
 @dataclass(frozen=True, slots=True)
+class FilteredRecall:
+    """The recall over queries with a filter that allows a ``share`` of the vectors, and lies in some ``way``."""
+
+    share: float
+    way: str
+    recall: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one row of what the manifest keeps as ``measured.filtered``."""
+        return {**asdict(self), "recall": round(self.recall, 4)}
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What was measured: recall@k with its 95 % interval, times of one query in ms, and throughput."""
 
@@ -53,6 +66,7 @@ class Measured:
     p50_ms: float
     p99_ms: float
     per_second: float
+    filtered: tuple[FilteredRecall, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return what the manifest keeps as ``measured``."""
@@ -64,6 +78,7 @@ class Measured:
             "p50_ms": round(self.p50_ms, 4),
             "p99_ms": round(self.p99_ms, 4),
             "per_second": round(self.per_second, 1),
+            **({"filtered": [each.to_json() for each in self.filtered]} if self.filtered else {}),
         }
 
 

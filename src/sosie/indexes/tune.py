@@ -19,6 +19,7 @@ import numpy as np
 from sosie.errors import UnknownName, UsageError
 from sosie.indexes.base import RowIndex, Space
 from sosie.indexes.checks import check_build, check_k
+from sosie.indexes.filtered import measure_filtered
 from sosie.indexes.measure import Bench, Measured, hold_out, measure, meets
 from sosie.indexes.params import make_index
 from sosie.registry import INDEXES, local_indexes, nearest, resolve
@@ -179,6 +180,7 @@ def calibrate(
         best, measured = min(cheapest.values(), key=lambda setting: setting[1].p50_ms)
     else:
         best, measured = max(settings, key=lambda setting: setting[1].recall)
+    measured = replace(measured, filtered=tuple(measure_filtered(best, bench, seed=seed)))
     return index.tuned({name: best.params[name] for name in knobs}), measured
 
 

@@ -19,6 +19,7 @@ from sosie.catalogue import Catalogue, Condition, Found, Held, Space
 from sosie.errors import UsageError
 from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
+from sosie.indexes.filtered import recall_at_share
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.monitor import RecallMonitor, Running
 from sosie.query import rank
@@ -74,6 +75,14 @@ class _Snapshot:
     def opened(self) -> tuple[Index, Manifest] | None:
         """The main index as it was opened."""
         return None if self.main is None or self.manifest is None else (self.main, self.manifest)
+
+    def recall_filtered(self, allow: Ids) -> float | None:
+        """Return the recall to expect of a filter: the least measured of those about as wide; 1 where exact."""
+        main = self.main
+        if main is None or isinstance(main, ExactIndex) or (isinstance(main, RowIndex) and len(allow) <= main.few):
+            return 1.0
+        measured = self.manifest.measured.get("filtered", ()) if self.manifest and not self.search_params else ()
+        return recall_at_share(measured, len(allow) / max(1, self.count()))
 
     @property
     def may_fall_short(self) -> bool:
@@ -205,6 +214,8 @@ class SpaceView:
         about = now.description
         if now.may_fall_short and (ids >= 0).sum(axis=1).min() < min(k, now.count(allow)):
             about["complete"] = False  # the index found fewer than there are, and was not asked to fill up
+        if allow is not None:
+            about["recall_filtered"] = now.recall_filtered(allow)
         return Found(ids if now.regions is None else now.regions.owners_of(ids), scores, about)
 
     def _search(self, now: _Snapshot, queries: FloatMatrix, k: int, allow: Ids | None) -> tuple[Ids, FloatMatrix]:
