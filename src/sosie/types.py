@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "EXACT_PIXELS",
     "Box",
     "Embedder",
     "EmbedderSpec",
@@ -108,6 +109,9 @@ class Source(Protocol):
 
 
 # ------------------------------------------------------------------------------------------------ pictures
+
+
+EXACT_PIXELS = 2  # the version of digests of all decoded pixels; those of version 1 were of reduced ones
 
 
 @dataclass(frozen=True, slots=True)

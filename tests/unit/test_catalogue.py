@@ -22,7 +22,7 @@ ROOT = "file:///pictures/"
 
 
 def row(n: int) -> ContentRow:
-    return ContentRow(bytes([n]) * 32, 100, "JPEG", 30, 20, bytes([n]) * 16, bytes([n]) * 32, 80)
+    return ContentRow(bytes([n]) * 32, 100, "JPEG", 30, 20, bytes([n]) * 16, bytes([n]) * 32, 80, 2, 1)
 
 
 @pytest.fixture

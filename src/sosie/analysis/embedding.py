@@ -113,4 +113,7 @@ def _row(picture: Decoding, analysed: Mapping[str, Any]) -> ContentRow:
         pixels=analysed["pixels"],
         pdq=analysed["pdq"],
         pdq_quality=analysed["pdq_quality"],
+        pixels_version=analysed["pixels_version"],
+        frames=analysed["frames"],
+        repaired=analysed["repaired"],
     )

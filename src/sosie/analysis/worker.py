@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from sosie.analysis.fingerprints import fingerprint
-from sosie.decode.identity import VERSION, array_digest
+from sosie.decode.identity import array_digest
 from sosie.embedders.preprocessing import prepare
-from sosie.types import Picture, Pixels, Preprocessing
+from sosie.types import EXACT_PIXELS, Picture, Pixels, Preprocessing
 
 __all__ = ["NO_EXTRAS", "ONLY_WORKING", "analyse", "analyse_query", "analysis_params", "pixel_digest"]
 
@@ -45,7 +45,7 @@ def analyse(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "pixels": pixel_digest(picture),
-        "pixels_version": VERSION,
+        "pixels_version": EXACT_PIXELS,
         "frames": picture.frames,
         "repaired": picture.repaired,
         "input": prepare(picture, Preprocessing(**how)).pixels,

@@ -62,7 +62,7 @@ class ContentRow:
     pixels: bytes  # digest of the decoded pixels
     pdq: bytes | None = None  # 32 bytes
     pdq_quality: int = 0
-    pixels_version: int = 1  # 1: of pixels that were shrunken, so that equal ones prove nothing; 2: of all of them
+    pixels_version: int = 1  # 1: of pixels that were shrunken, so that equal ones prove nothing; EXACT_PIXELS: of all
     frames: int | None = None  # None: not counted
     repaired: str | None = None  # what was wrong with a file that was decoded all the same
 

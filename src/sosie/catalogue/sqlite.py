@@ -37,7 +37,7 @@ from sosie.catalogue.records import (
 from sosie.catalogue.regions import Regions, count_rewrites, put_regions
 from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import DamagedError, UnknownName
-from sosie.types import EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Verdict
+from sosie.types import EXACT_PIXELS, EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Verdict
 
 __all__ = ["CONTENT_COLUMNS", "Catalogue", "row_digest"]
 
@@ -222,13 +222,14 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         return {sha256: found for sha256 in shas if (found := self.content_id(sha256)) is not None}
 
     def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, Verdict]:
-        """Return the live pictures with these bytes, IDENTICAL and first, or that decode to these, SAME_PIXELS.
+        """Return the live pictures with these bytes, IDENTICAL and first, or with these exact pixels, SAME_PIXELS.
 
-        None is no picture's.
+        None is no picture's; digests of an older version are of reduced pixels, and say nothing.
         """
         rows = self.query(
             "SELECT id, sha256 IS ?1 AS identical FROM contents"
-            f" WHERE (sha256 = ?1 OR pixels = ?2) AND {_LIVE} ORDER BY identical DESC, id",
+            f" WHERE (sha256 = ?1 OR (pixels = ?2 AND pixels_version = {EXACT_PIXELS})) AND {_LIVE}"
+            " ORDER BY identical DESC, id",
             (sha256, pixels),
         )
         return {i: Verdict.IDENTICAL if identical else Verdict.SAME_PIXELS for i, identical in rows}

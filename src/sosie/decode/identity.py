@@ -22,14 +22,13 @@ from PIL import Image
 
 from sosie.decode import headers
 from sosie.decode.colour import without_empty_alpha
-from sosie.types import Pixels
+from sosie.types import EXACT_PIXELS, Pixels
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-__all__ = ["VERSION", "WHOLE", "Effort", "Exact", "Identity", "array_digest", "file_digest", "is_whole"]
+__all__ = ["WHOLE", "Effort", "Exact", "Identity", "array_digest", "file_digest", "is_whole"]
 
-VERSION = 2  # of the digest; version 1 was of reduced pixels, laid over white
 WHOLE = 720  # JPEGs with fewer pixels along the shorter side are decoded whole, whatever is needed of them
 _STRIPE = 1 << 20  # pixels that are converted at once
 
@@ -91,7 +90,7 @@ class Exact:
                 self._grade = "file"
         if self._grade == "file":
             return Identity(file_digest(self._data), self._frames)
-        head = f"{VERSION};{self._grade};{self._frames};".encode() + colour
+        head = f"{EXACT_PIXELS};{self._grade};{self._frames};".encode() + colour
         return Identity(hashlib.sha256(head + self._sha256.digest()).digest()[:16], self._frames)
 
     def _begin_jpeg(self, file: ImageFile, *, whole: bool) -> None:
@@ -141,12 +140,12 @@ def array_digest(pixels: Pixels) -> bytes:
     """Digest a picture (height, width, 3) that comes from no file, as one that is stored without loss would be."""
     sha256 = hashlib.sha256(f"RGB;{pixels.shape[1]}×{pixels.shape[0]};".encode())
     sha256.update(np.ascontiguousarray(pixels).data)
-    return hashlib.sha256(f"{VERSION};pixels;1;".encode() + sha256.digest()).digest()[:16]
+    return hashlib.sha256(f"{EXACT_PIXELS};pixels;1;".encode() + sha256.digest()).digest()[:16]
 
 
 def file_digest(data: bytes) -> bytes:
     """Return the digest of a picture that has the same pixels as itself alone."""
-    return hashlib.sha256(f"{VERSION};file;".encode() + hashlib.sha256(data).digest()).digest()[:16]
+    return hashlib.sha256(f"{EXACT_PIXELS};file;".encode() + hashlib.sha256(data).digest()).digest()[:16]
 
 
 def _is_animated(file: ImageFile) -> bool:

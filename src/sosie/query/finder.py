@@ -24,7 +24,7 @@ from sosie.query.candidates import Candidate, Hashes, Nearest, gather
 from sosie.query.copy_query import CopyQuery
 from sosie.query.judge import Decided, Judged, judge
 from sosie.query.words import WordStore
-from sosie.types import Hit, Ids, SearchResult, Verdict
+from sosie.types import EXACT_PIXELS, Hit, Ids, SearchResult, Verdict
 from sosie.verify.calibration import Calibration, shipped_calibration
 from sosie.verify.evidence import PairEvidence, believable, examine
 from sosie.verify.features import Features, from_bytes
@@ -191,7 +191,7 @@ class CopyFinder:
         return CopyQuery(
             name=f"id:{content_id}",
             sha256=content.sha256.hex(),
-            pixels=content.pixels,
+            pixels=content.pixels if content.pixels_version == EXACT_PIXELS else b"",
             codes=codes,
             quality=quality,
             features=features,

@@ -28,7 +28,7 @@ from sosie.catalogue import (
 )
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import FilterError, UnknownName, UsageError
-from sosie.types import FloatMatrix, ImageRef, LabelValue, Region, Verdict
+from sosie.types import EXACT_PIXELS, FloatMatrix, ImageRef, LabelValue, Region, Verdict
 
 __all__ = ["CATALOGUE_CHECKS", "ROOT", "add", "digest", "row"]
 
@@ -42,7 +42,8 @@ def digest(n: int) -> bytes:
 
 def row(n: int) -> ContentRow:
     """Return what was read out of picture ``n``."""
-    return ContentRow(digest(n), 100 + n, "JPEG", 30 + n, 20, bytes([n % 251]) * 16, bytes([n % 251]) * 32, 80)
+    byte = bytes([n % 251])
+    return ContentRow(digest(n), 100 + n, "JPEG", 30 + n, 20, byte * 16, byte * 32, 80, EXACT_PIXELS, 1)
 
 
 def direction(n: int, dim: int) -> FloatMatrix:
@@ -343,9 +344,17 @@ def check_below_means_below_by_path(store: Store) -> None:
 
 def check_what_is_known_of_pixels_comes_back(store: Store) -> None:
     space = store.ensure_spaces(HistogramEmbedder.spec)[0]
-    known = replace(row(1), pixels_version=2, frames=12, repaired="two bytes were missing")
+    known = replace(row(1), frames=12, repaired="two bytes were missing")
     store.apply([AddContent(known, ImageRef(f"{ROOT}1.gif"), {space.id: direction(1, space.dim)})], root=ROOT)
     assert store.content(_id(store, 1)) == known
+
+
+def check_digests_of_reduced_pixels_claim_nothing(store: Store) -> None:
+    space = store.ensure_spaces(HistogramEmbedder.spec)[0]
+    old = replace(row(1), pixels_version=1, frames=None)
+    store.apply([AddContent(old, ImageRef(f"{ROOT}1.jpg"), {space.id: direction(1, space.dim)})], root=ROOT)
+    assert store.same(None, old.pixels) == {}
+    assert store.same(old.sha256, old.pixels) == {_id(store, 1): Verdict.IDENTICAL}
 
 
 def check_facts_are_kept_apart_from_labels(store: Store) -> None:

@@ -25,7 +25,7 @@ from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
 from sosie.catalogue.records import ContentRow, FactValues, KnownPlace, Located, PictureRecord, Place, Space, is_below
 from sosie.errors import UnknownName
-from sosie.types import FloatMatrix, Ids, ImageRef, Verdict
+from sosie.types import EXACT_PIXELS, FloatMatrix, Ids, ImageRef, Verdict
 
 __all__ = ["Reading"]
 
@@ -113,16 +113,17 @@ class Reading(Base):
         return {sha256: ids[sha256] for sha256 in shas if sha256 in ids}
 
     def same(self, sha256: bytes | None, pixels: bytes | None) -> dict[int, Verdict]:
-        """Return the live pictures with these bytes, IDENTICAL and first, or that decode to these, SAME_PIXELS.
+        """Return the live pictures with these bytes, IDENTICAL and first, or with these exact pixels, SAME_PIXELS.
 
-        None is no picture's.
+        None is no picture's; digests of an older version are of reduced pixels, and say nothing.
         """
         keys = [] if sha256 is None else [str(i) for i in ids_of(sha256)]
         named = self.get_many(self.names.pictures, keys, only=["id", "sha256", "live"]).values()
         identical = [hit["_source"] for hit in named if sha256 is not None and hit["_source"]["sha256"] == sha256.hex()]
         alike = [] if pixels is None else self.by_terms(self.names.pictures, "pixels", [pixels.hex()])
         found = {int(source["id"]): Verdict.IDENTICAL for source in identical if source["live"]}
-        for content_id in sorted(int(hit["_source"]["id"]) for hit in alike if hit["_source"]["live"]):
+        exact = [hit["_source"] for hit in alike if hit["_source"].get("pixels_version") == EXACT_PIXELS]
+        for content_id in sorted(int(source["id"]) for source in exact if source["live"]):
             found.setdefault(content_id, Verdict.SAME_PIXELS)
         return found
 

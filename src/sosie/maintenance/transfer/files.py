@@ -12,7 +12,7 @@ import numpy as np
 
 from sosie.catalogue import ContentRow, Space
 from sosie.errors import DamagedError, MissingExtra, NewerSchema, NotFound
-from sosie.maintenance.transfer.rows import Row
+from sosie.maintenance.transfer.rows import LATER, Row
 
 __all__ = ["VERSION", "arrow", "flat_schema", "read_manifest", "row_of", "schema_of", "sha256_of", "table_of"]
 
@@ -58,6 +58,7 @@ def schema_of(pa: Any, spaces: Sequence[Space]) -> Any:
     place += [(name, pa.int64()) for name in ("size", "mtime_ns", "inode")]
     fields = [(name, pa.string()) for name in _DIGESTS]
     fields += [(name, pa.string() if name == "format" else pa.int64()) for name in _FACTS]
+    fields += [("pixels_version", pa.int64()), ("frames", pa.int64()), ("repaired", pa.string())]
     fields += [("added_at", pa.float64()), ("places", pa.list_(pa.struct(place))), ("labels", pa.string())]
     fields += [(f"vector {space.name}", pa.list_(pa.float16(), space.dim)) for space in spaces]
     return pa.schema(fields)
@@ -87,8 +88,9 @@ def row_of(one: Mapping[str, Any], spaces: Iterable[Mapping[str, Any]]) -> Row:
     digests: dict[str, Any] = {name: None if one[name] is None else bytes.fromhex(one[name]) for name in _DIGESTS}
     labels = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(one["labels"]).items()}
     vectors = {space["name"]: one[f"vector {space['name']}"] for space in spaces}
+    later = {name: unknown if one.get(name) is None else one[name] for name, unknown in LATER.items()}
     return Row(
-        content=ContentRow(**digests, **{name: one[name] for name in _FACTS}),
+        content=ContentRow(**digests, **{name: one[name] for name in _FACTS}, **later),
         added_at=one["added_at"],
         places=tuple(tuple(place.values()) for place in one["places"]),
         labels=labels,

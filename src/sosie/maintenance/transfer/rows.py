@@ -15,10 +15,12 @@ from sosie.catalogue import ContentRow, Located, Space, Store
 from sosie.errors import SosieError
 from sosie.types import LabelValue
 
-__all__ = ["BATCH", "Moved", "Row", "Sums", "read_rows", "refused"]
+__all__ = ["BATCH", "LATER", "Moved", "Row", "Sums", "read_rows", "refused"]
 
 BATCH = 500  # pictures that are in memory at once
 _HASH_BYTES = 16
+# What is known of pictures since schema 2, and what stands for not knowing it: left out, as in exports from before.
+LATER: Mapping[str, Any] = {"pixels_version": 1, "frames": None, "repaired": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         content = {k: v.hex() if isinstance(v, bytes) else v for k, v in asdict(self.content).items()}
+        content = {k: v for k, v in content.items() if k not in LATER or v != LATER[k]}
         labels = {k: list(v) if isinstance(v, tuple) else v for k, v in self.labels.items()}
         vectors = {name: vector.hex() for name, vector in self.vectors.items()}
         places = [list(place) for place in self.places]
