@@ -109,6 +109,24 @@ TEXTS: dict[str, Callable[[int], None]] = {
 }
 
 
+PAGES: dict[str, Callable[[int], str]] = {
+    "marked sections": lambda n: text("<![x", n),
+    "unclosed tags": lambda n: text("<a", n),
+    "unclosed tags with spaces": lambda n: text("<a ", n),
+    "unclosed quotes": lambda n: text("<a b='", n),
+    "nested": lambda n: text("<div>", n),
+    "formatting": lambda n: text("<b><p>", n),
+    "tables": lambda n: text("<font><table>", n),
+    "attributes": lambda n: "<a " + " ".join(f"a{at}=1" for at in range(n // 8)) + ">",
+    "references": lambda n: text("&a", n),
+    "comments": lambda n: text("<!--", n),
+    "scripts": lambda n: "<script>" + text("</scrip", n),
+    "ends": lambda n: text("<p>", n // 2) + text("</b>", n // 2),
+    "figures": lambda n: text("<figure><figcaption>a", n),
+    "pictures": lambda n: text("<img src=a>", n),
+}
+
+
 def ignore(*_: object) -> None:
     """Take what a parser returns."""
 
@@ -139,6 +157,17 @@ def test_a_picture_is_read_in_linear_time(name: str) -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_text_is_read_in_linear_time(name: str) -> None:
     check(TEXTS[name])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_read_in_linear_time(name: str) -> None:
+    make = PAGES[name]
+    check(lambda size: ignore(parse_page(make(size).encode(), "http://x.example/")))
+
+
+def test_a_page_that_is_marked_up_wrongly_breaks_nothing_off() -> None:
+    found = parse_page(b"<img src=/a.jpg>" + b"<![x" * 10 + b"><img src=/b.jpg>", "http://x.example/")
+    assert [each.url for each in found.pictures] == ["http://x.example/a.jpg", "http://x.example/b.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import urldefrag, urljoin
 
 from sosie.sources.columns import clean
 
 __all__ = ["Page", "PagePicture", "parse_page"]
 
+MAX_PAGE = 16 << 20  # bytes
 MAX_PICTURES = 2_000  # of one page
 MAX_LINKS = 5_000
 _MAX_TEXT = 500  # characters of a caption
@@ -40,12 +42,19 @@ class Page:
 
 
 def parse_page(data: bytes, url: str, *, charset: str | None = None) -> Page:
-    """Parse a page, however broken; ``charset`` is what the server said of it."""
-    parser = _Parser(url)
-    parser.feed(_decode(data, charset))
-    parser.close()
-    parser.finish()
-    return parser.page
+    """Parse a page, however broken; ``charset`` is what the server said of it. What is beyond MAX_PAGE is left.
+
+    The parser, libxml2's by the rules of HTML5, tells of tags as it meets them, in time proportional to the page.
+    """
+    from lxml import etree
+
+    collector = _Collector(url)
+    parser: Any = etree.HTMLParser(target=collector, encoding="utf-8")
+    with suppress(etree.LxmlError):  # nothing that is a page; what came before it counts
+        parser.feed(_decode(data[:MAX_PAGE], charset).encode("utf-8", "replace"))
+        parser.close()
+    collector.finish()
+    return collector.page
 
 
 def _decode(data: bytes, charset: str | None) -> str:
@@ -58,11 +67,13 @@ def _decode(data: bytes, charset: str | None) -> str:
     return data.decode("latin-1")
 
 
-class _Parser(HTMLParser):
-    """Collects while the page goes by; a figure's caption is given to the pictures in it when it ends."""
+class _Collector:
+    """Collects while the page goes by; a figure's caption is given to the pictures in it when it ends.
+
+    ``start``, ``end``, ``data`` and ``close`` are what lxml calls.
+    """
 
     def __init__(self, url: str) -> None:
-        super().__init__(convert_charrefs=True)
         self.page = Page()
         self._base = url
         self._text: list[str] | None = None  # what is being read: a title or a caption
@@ -71,8 +82,8 @@ class _Parser(HTMLParser):
         self._caption = ""
         self._seen: dict[str, int] = {}
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = {name: value or "" for name, value in attrs}
+    def start(self, tag: str, attributes: Mapping[str, str | None]) -> None:
+        found = {name: value or "" for name, value in attributes.items()}
         match tag:
             case "base" if found.get("href"):
                 self._base = self._absolute(found["href"]) or self._base
@@ -89,7 +100,7 @@ class _Parser(HTMLParser):
             case "figure":
                 self._in_figure, self._figure, self._caption = True, [], ""
 
-    def handle_endtag(self, tag: str) -> None:
+    def end(self, tag: str) -> None:
         if tag in ("title", "figcaption") and self._text is not None:
             text = clean(" ".join("".join(self._text).split()))[:_MAX_TEXT]
             self._text = None
@@ -100,13 +111,16 @@ class _Parser(HTMLParser):
         elif tag == "figure":
             self._close_figure()
 
-    def handle_data(self, data: str) -> None:
+    def data(self, data: str) -> None:
         if self._text is not None and len(self._text) < 1000:
             self._text.append(data)
 
+    def close(self) -> None:
+        """End the document, as lxml wants to."""
+
     def finish(self) -> None:
         """Do what a page that breaks off has not done."""
-        self.handle_endtag("title")
+        self.end("title")
         self._close_figure()
 
     def _close_figure(self) -> None:
