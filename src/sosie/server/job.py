@@ -44,6 +44,7 @@ class Job:
     ended_at: float | None = None
     version: int = 0
     far: bool = False
+    params: Mapping[str, Any] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def report(self, progress: Mapping[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """Long work in the background: one job at a time, each with a progress that can be followed and a stop.
 
 A job runs in the server that was asked for it; every server that shares the board lists it, follows it and stops it.
-What a job has committed to the catalogue stays; a job whose server went away is started again, and skips what is there.
+What a job has committed to the catalogue stays. A library in a folder keeps its jobs in its catalogue: a server that
+starts takes up what the one before it had accepted, and skips what is done. On a cluster, a job whose server went away
+is failed.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from sosie.errors import SosieError
 from sosie.server.board import Board
 from sosie.server.job import Job, JobState
 from sosie.server.job_board import JobBoard
+from sosie.server.job_log import JobLog
 from sosie.server.problems import Problem, problem_of
 
 __all__ = ["Job", "JobState", "Jobs", "Work"]
@@ -29,8 +32,9 @@ class Jobs:
 
     _KEPT = 100
 
-    def __init__(self, *, waiting: int = 16, board: Board | None = None) -> None:
-        self._waiting = waiting
+    def __init__(self, *, waiting: int = 16, board: Board | None = None, log: JobLog | None = None) -> None:
+        self._waiting, self._log = waiting, log
+        self._closing = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sosie-job")
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._board = None if board is None else JobBoard(board, self._jobs, most=self._KEPT)
@@ -40,18 +44,32 @@ class Jobs:
         """How many jobs of this server run or wait."""
         return sum(not job.state.over for job in self._own())
 
-    def start(self, kind: str, title: str, work: Work) -> Job:
-        """Queue a job; raise Problem 503 where too many wait."""
+    def start(self, kind: str, title: str, work: Work, params: Mapping[str, Any] | None = None) -> Job:
+        """Queue a job; raise Problem 503 where too many wait. ``params`` is what it is begun again from."""
         if sum(job.state is JobState.WAITING for job in self._own()) >= self._waiting:
             raise Problem(503, "busy", "too many jobs wait: try again later", headers={"Retry-After": "10"})
-        job = Job(secrets.token_hex(8), kind, title)
+        job = Job(secrets.token_hex(8), kind, title, params=dict(params or {}))
+        if self._log is not None:
+            self._log.write(job)  # before it is answered for: what was accepted is not forgotten
         if self._board is not None:
             self._board.show(job)  # before it is answered for: whoever is told its id may ask another server
             self._board.tidy()
+        self._begin(job, work)
+        return job
+
+    def take_up(self, work_of: Callable[[Job], Work]) -> None:
+        """Remember the jobs of before the server started, and begin those anew that were not over."""
+        for job in self._log.read() if self._log is not None else ():
+            if job.state.over:
+                self._jobs[job.id] = job
+            else:
+                job.move(JobState.WAITING)
+                self._begin(job, work_of(job))
+
+    def _begin(self, job: Job, work: Work) -> None:
         self._jobs[job.id] = job
         self._forget()
         self._pool.submit(self._run, job, work)
-        return job
 
     def get(self, job_id: str) -> Job:
         """Return a job; raise Problem 404 where it is unknown or forgotten."""
@@ -75,6 +93,7 @@ class Jobs:
 
     def close(self) -> None:
         """Ask every job to stop and wait for the one that runs."""
+        self._closing = True
         for job in self._own():
             job.stop.set()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -89,13 +108,20 @@ class Jobs:
 
     def _forget(self) -> None:
         over = [job.id for job in self._own() if job.state.over]
-        for job_id in over[: max(0, len(self._jobs) - self._KEPT)]:
+        gone = over[: max(0, len(self._jobs) - self._KEPT)]
+        for job_id in gone:
             del self._jobs[job_id]
+        if gone and self._log is not None:
+            self._log.forget(gone)
 
     def _run(self, job: Job, work: Work) -> None:
         try:
             self._work(job, work)
         finally:
+            # What the end of the server stopped is not over: the next one takes it up.
+            if self._log is not None and not (self._closing and job.state is JobState.STOPPED):
+                with contextlib.suppress(SosieError):
+                    self._log.write(job)
             if self._board is not None:
                 with contextlib.suppress(SosieError):  # it is told again in a moment
                     self._board.show(job)

@@ -11,6 +11,7 @@ from fastapi import Request
 from sosie.server.board import board_of
 from sosie.server.config import Guard, ServerSettings
 from sosie.server.copying import CopyDesk
+from sosie.server.job_log import job_log_of
 from sosie.server.jobs import Jobs
 from sosie.server.keys import KeyStore, keys_of
 from sosie.server.lists import KeptLists
@@ -90,7 +91,7 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
         map=MapCache(),
         copies=CopyDesk(library, board),
         sessions=Sessions(board),
-        jobs=Jobs(waiting=settings.waiting_jobs, board=board),
+        jobs=Jobs(waiting=settings.waiting_jobs, board=board, log=job_log_of(library)),
         streams=Streams(each=settings.streams_each, most=settings.max_streams),
         remote=Remote(max_bytes=settings.max_body, internet=internet),
     )

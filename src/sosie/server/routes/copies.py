@@ -69,7 +69,9 @@ async def compare(
 async def duplicates(state: Reader) -> Response:
     """Return the groups of copies that the last job of kind `duplicates` found."""
     report = await state.light.run(state.copies.report)
-    return json_response(report.to_json() if report else {"pictures": 0, "cut_off": 0.0, "groups": [], "bridges": []})
+    if report is None:
+        raise Problem(404, "not_made", "duplicates were not looked for since the server started: start that job")
+    return json_response(report.to_json())
 
 
 @router.get("/decisions", response_model=DecisionsOut)

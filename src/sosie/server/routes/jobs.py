@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import TypeAdapter
 
 from sosie.errors import SosieError, UsageError
 from sosie.server.auth import COOKIE, Admin, Reader
 from sosie.server.job import Job
+from sosie.server.jobs import Work
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import BuildJob, DuplicatesJob, FolderJob, JobOut, JobRequest, JobsOut, RetryJob, TuneJob
 from sosie.server.state import State
@@ -88,6 +90,28 @@ async def _events(state: State, job: Job) -> AsyncIterator[str]:
 
 
 def _start(state: State, body: JobRequest) -> Job:
+    if isinstance(body, FolderJob) and not state.settings.paths:
+        raise Problem(403, "paths_forbidden", "this server adds no folders by path: upload the pictures instead")
+    return state.jobs.start(body.kind, _title(body), _work(state, body), body.model_dump())
+
+
+def take_up(state: State) -> None:
+    """Begin the jobs anew that a server before this one had accepted and not ended."""
+    request: TypeAdapter[JobRequest] = TypeAdapter(JobRequest)
+    state.jobs.take_up(lambda job: _work(state, request.validate_python(dict(job.params))))
+
+
+def _title(body: JobRequest) -> str:
+    if isinstance(body, FolderJob):
+        return body.source
+    if isinstance(body, BuildJob):
+        return body.index
+    if isinstance(body, TuneJob):
+        return f"recall {body.recall:g}"
+    return (body.reason or "all") if isinstance(body, RetryJob) else ""
+
+
+def _work(state: State, body: JobRequest) -> Work:
     if isinstance(body, FolderJob):
         return _add_folder(state, body)
     if isinstance(body, BuildJob):
@@ -95,14 +119,11 @@ def _start(state: State, body: JobRequest) -> Job:
     if isinstance(body, TuneJob):
         return _tune(state, body)
     if isinstance(body, DuplicatesJob):
-        return state.jobs.start("duplicates", "", state.copies.look_for_duplicates)
-    return _retry(state, body)
+        return state.copies.look_for_duplicates
+    return lambda _job: state.library.retry_quarantine(body.reason).to_json()
 
 
-def _add_folder(state: State, body: FolderJob) -> Job:
-    if not state.settings.paths:
-        raise Problem(403, "paths_forbidden", "this server adds no folders by path: upload the pictures instead")
-
+def _add_folder(state: State, body: FolderJob) -> Work:
     def work(job: Job) -> Mapping[str, Any]:
         try:
             report = state.library.add(
@@ -118,18 +139,18 @@ def _add_folder(state: State, body: FolderJob) -> Job:
             raise UsageError(f"there can be no such place: {type(error).__name__}") from error
         return report.to_json()
 
-    return state.jobs.start("add", body.source, work)
+    return work
 
 
-def _build(state: State, body: BuildJob) -> Job:
+def _build(state: State, body: BuildJob) -> Work:
     def work(_job: Job) -> Mapping[str, Any]:
         manifest = state.library.indexes.build(body.index)
         return {"kind": manifest.kind, "count": manifest.count, "recall": manifest.recall}
 
-    return state.jobs.start("build", body.index, work)
+    return work
 
 
-def _tune(state: State, body: TuneJob) -> Job:
+def _tune(state: State, body: TuneJob) -> Work:
     def work(job: Job) -> Mapping[str, Any]:
         def progress(said: str) -> None:
             if job.stop.is_set():
@@ -142,15 +163,7 @@ def _tune(state: State, body: TuneJob) -> Job:
         manifest = state.library.indexes.build("auto", recall=body.recall)
         return {**report.to_json(), "built": {"kind": manifest.kind, "recall": manifest.recall}}
 
-    return state.jobs.start("tune", f"recall {body.recall:g}", work)
-
-
-def _retry(state: State, body: RetryJob) -> Job:
-    return state.jobs.start(
-        "retry",
-        body.reason or "all",
-        lambda _job: state.library.retry_quarantine(body.reason).to_json(),
-    )
+    return work
 
 
 def _progress(job: Job) -> Callable[[Any], None]:
