@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import sosie
+from sosie.catalogue import Decision, Store
 from sosie.catalogue.decisions import DECISIONS
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json
 from sosie.errors import NotFound, UsageError
+from sosie.present.text import display_path, visible
 
 __all__ = ["app"]
 
@@ -53,16 +59,51 @@ def undo(a: A, b: B, library: LibraryOption = None) -> int:
 
 
 @app.command("list")
-def list_decisions(library: LibraryOption = None, as_json: JsonOption = False) -> int:
-    """Show every decision, oldest first; with --json, to keep or move elsewhere."""
+def list_decisions(
+    library: LibraryOption = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV for each decision instead.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Show every decision with the places of both pictures, oldest first; with --json, to keep or move elsewhere."""
     with sosie.open(library, create=False) as lib:
-        found = lib.catalogue.decisions()
+        rows = [_row(one, lib.catalogue) for one in lib.catalogue.decisions()]
     if as_json:
-        emit_json([{"a": d.a, "b": d.b, "decision": d.decision, "note": d.note, "at": d.at} for d in found])
+        emit_json(rows)
+    elif as_csv:
+        _print_csv(rows)
     else:
-        for one in found:
-            print(f"{one.decision:<13} {one.a[:16]} {one.b[:16]}  {one.note}".rstrip())
-    return 0 if found else 1
+        for row in rows:
+            _print_row(row)
+    return 0 if rows else 1
+
+
+def _row(one: Decision, catalogue: Store) -> dict[str, Any]:
+    """Return a decision as it is shown: what was decided, when, of which two pictures, and where these are."""
+    ids = [catalogue.content_id(bytes.fromhex(digest)) for digest in (one.a, one.b)]
+    places = [[uri for uri, _ in catalogue.uris(i)] if i is not None else [] for i in ids]
+    said = {"a": one.a, "b": one.b, "decision": one.decision, "note": one.note, "at": one.at}
+    return {**said, "a_uris": places[0], "b_uris": places[1]}
+
+
+def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["decision", "at", "a", "b", "a_uri", "b_uri", "note"])
+    for row in rows:
+        uris = [row[key][0] if row[key] else "" for key in ("a_uris", "b_uris")]
+        writer.writerow([row["decision"], _date(row["at"]), row["a"], row["b"], *uris, row["note"]])
+
+
+def _print_row(row: Mapping[str, Any]) -> None:
+    note = f"  {visible(row['note'])}" if row["note"] else ""
+    print(f"{row['decision']:<13} {_date(row['at'])}{note}")
+    for side in ("a", "b"):
+        uris = row[f"{side}_uris"]
+        more = f"  (and {len(uris) - 1} more places)" if len(uris) > 1 else ""
+        print(f"    {display_path(uris[0]) if uris else 'not in the library: ' + row[side]}{more}")
+
+
+def _date(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _digest(lib: sosie.Library, text: str) -> str:

@@ -139,7 +139,7 @@ def compare(
     max_false_rate: float,
     decisions: Mapping[tuple[str, str], str] | None = None,
 ) -> Comparison:
-    """Say what the first picture is to the second. Decisions of people outweigh the evidence."""
+    """Say what the first picture is to the second. Decisions of people outweigh all but equal bytes."""
     evidence = max(
         (_examined(features, first, second) for features in (first.features, first.coarse)), key=calibration.odds
     )
@@ -148,7 +148,7 @@ def compare(
     decided = Decided.of(first.sha256, second.sha256, decisions or {})
     judged = (
         Judged.same(0, same)
-        if same
+        if same is Verdict.IDENTICAL or (same and decided.decision != "not_a_copy")
         else judge(Candidate(0), evidence, calibration.odds(evidence), cut_off=cut_off, decided=decided)
     )
     certificate = None

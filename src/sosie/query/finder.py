@@ -22,6 +22,7 @@ from sosie.catalogue import Catalogue, PictureRecord, Store
 from sosie.errors import BadPicture, DamagedError, NotFound
 from sosie.query.candidates import Candidate, Hashes, Nearest, gather
 from sosie.query.copy_query import CopyQuery
+from sosie.query.hits import refused_pictures
 from sosie.query.judge import Decided, Judged, judge
 from sosie.query.words import WordStore
 from sosie.types import EXACT_PIXELS, Hit, Ids, SearchResult, Verdict
@@ -259,7 +260,8 @@ class CopyFinder:
         """Return the pictures that need no evidence: the same bytes, the same pixels."""
         sha256 = bytes.fromhex(query.sha256) if query.sha256 else None
         found = self._catalogue.same(sha256, query.pixels or None)
-        return {i: verdict for i, verdict in found.items() if i != query.exclude}
+        left_out = {query.exclude, *refused_pictures(found, sha256, self._catalogue)}
+        return {i: verdict for i, verdict in found.items() if i not in left_out}
 
     # -------------------------------------------------------------------------------------------- the library's side
 

@@ -9,7 +9,7 @@ from sosie.catalogue import PictureRecord, RegionRow, Store
 from sosie.query.query import Query
 from sosie.types import Hit, Verdict
 
-__all__ = ["make_hit", "same_pictures"]
+__all__ = ["make_hit", "refused_pictures", "same_pictures"]
 
 
 def make_hit(
@@ -39,7 +39,20 @@ def same_pictures(query: Query, catalogue: Store) -> dict[int, Verdict]:
     """Return the pictures that need no likeness: the same bytes, the same pixels."""
     if query.sha256 is None and query.pixels is None:
         return {}
-    return catalogue.same(query.sha256, query.pixels)
+    found = catalogue.same(query.sha256, query.pixels)
+    refused = refused_pictures(found, query.sha256, catalogue)
+    return {i: verdict for i, verdict in found.items() if i not in refused}
+
+
+def refused_pictures(found: Mapping[int, Verdict], sha256: bytes | None, catalogue: Store) -> set[int]:
+    """Return those of some pictures with the query's pixels that a person said are no copy, but for equal bytes."""
+    doubtful = [i for i, verdict in found.items() if verdict is not Verdict.IDENTICAL]
+    if not doubtful or sha256 is None:
+        return set()
+    own = sha256.hex()
+    said = [one for one in catalogue.decisions() if one.decision == "not_a_copy" and own in (one.a, one.b)]
+    others = {one.b if one.a == own else one.a for one in said}
+    return {record.id for record in catalogue.pictures(doubtful) if record.sha256 in others} if others else set()
 
 
 def _evidence(verdict: Verdict, uris: Sequence[str]) -> dict[str, Any]:
