@@ -8,15 +8,22 @@ from typing import Any
 import numpy as np
 
 from sosie.arrays import usable
+from sosie.catalogue.decisions import decision_is_sound
+from sosie.catalogue.labels import label_is_sound
+from sosie.catalogue.places import PLACE_COLUMNS, place_is_sound
 from sosie.catalogue.records import ContentRow, Space, digest_of
 from sosie.catalogue.regions import count_rewrites
 from sosie.catalogue.sqlite import CONTENT_COLUMNS, Catalogue, row_digest
 
 __all__ = [
+    "damaged_decisions",
     "damaged_features",
+    "damaged_labels",
+    "damaged_places",
     "damaged_regions",
     "damaged_rows",
     "damaged_vectors",
+    "drop_damaged",
     "drop_features",
     "drop_orphans",
     "drop_regions",
@@ -161,6 +168,34 @@ def drop_features(catalogue: Catalogue, content_id: int) -> None:
     """Forget a picture's local features; they are computed again when they are needed."""
     with catalogue.transaction("sosie doctor") as connection:
         connection.execute("DELETE FROM features WHERE content_id = ?", (content_id,))
+
+
+def damaged_places(catalogue: Catalogue) -> list[str]:
+    """Return the URIs of places whose row does not fit its digest."""
+    rows = catalogue.query(f"SELECT {PLACE_COLUMNS}, digest FROM locations ORDER BY uri")
+    return [row[0] for row in rows if not place_is_sound(row)]
+
+
+def damaged_labels(catalogue: Catalogue) -> list[tuple[int, str, str]]:
+    """Return (content id, name, text) of labels whose row does not fit its digest."""
+    rows = catalogue.query("SELECT content_id, name, kind, text, number, digest FROM labels ORDER BY 1, 2, 4")
+    return [(row[0], row[1], row[3]) for row in rows if not label_is_sound(row)]
+
+
+def damaged_decisions(catalogue: Catalogue) -> list[tuple[bytes, bytes]]:
+    """Return the digests of pairs whose decision does not fit its digest."""
+    rows = catalogue.query("SELECT a, b, decision, note, at, digest FROM decisions ORDER BY a, b")
+    return [row[:2] for row in rows if not decision_is_sound(row)]
+
+
+def drop_damaged(catalogue: Catalogue) -> None:
+    """Forget places, labels and decisions that are not what was written: they cannot be told from wrong ones."""
+    places, labels = damaged_places(catalogue), damaged_labels(catalogue)
+    decisions = damaged_decisions(catalogue)
+    with catalogue.transaction("sosie doctor") as connection:
+        connection.executemany("DELETE FROM locations WHERE uri = ?", [(uri,) for uri in places])
+        connection.executemany("DELETE FROM labels WHERE content_id = ? AND name = ? AND text = ?", labels)
+        connection.executemany("DELETE FROM decisions WHERE a = ? AND b = ?", decisions)
 
 
 def places(catalogue: Catalogue) -> Iterator[tuple[str, str, int, bytes, tuple[int | None, ...]]]:

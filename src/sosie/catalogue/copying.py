@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sosie import files
 from sosie.catalogue import schema
+from sosie.catalogue.places import PLACE_COLUMNS
+from sosie.catalogue.records import fields_digest
 from sosie.errors import DamagedError, EmptyCatalogue, NotFound
 
 __all__ = ["copy_catalogue", "move_places", "verify_catalogue"]
@@ -60,6 +62,12 @@ def move_places(path: Path, old: str, new: str) -> int:
             " substr(root, 1, length(?1)) = ?1 THEN ?2 || substr(root, length(?1) + 1) ELSE root END"
             " WHERE substr(uri, 1, length(?1)) = ?1",
             (old, new),
+        )
+        connection.create_function("place_digest", 6, fields_digest, deterministic=True)
+        connection.execute(
+            f"UPDATE locations SET digest = place_digest({PLACE_COLUMNS})"
+            " WHERE digest IS NOT NULL AND substr(uri, 1, length(?1)) = ?1",
+            (new,),
         )
         return moved.rowcount
 

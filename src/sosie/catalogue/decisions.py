@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from sosie.catalogue.database import Database
-from sosie.catalogue.records import Decision
-from sosie.errors import UsageError
+from sosie.catalogue.records import Decision, fields_digest
+from sosie.errors import DamagedError, UsageError
 
-__all__ = ["DECISIONS", "Decisions", "ordered_pair"]
+__all__ = ["DECISIONS", "Decisions", "decision_is_sound", "ordered_pair"]
 
 DECISIONS = ("not_a_copy", "same_picture", "keep_both")
 
@@ -23,10 +25,11 @@ class Decisions(Database):
         """
         if decision not in DECISIONS:
             raise UsageError(f"a decision is one of {', '.join(DECISIONS)}, not {decision!r}")
+        row = (*ordered_pair(a, b), decision, note, float(at or time.time()))
         with self.transaction("storing a decision") as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO decisions (a, b, decision, note, at) VALUES (?, ?, ?, ?, ?)",
-                (*ordered_pair(a, b), decision, note, at or time.time()),
+                "INSERT OR REPLACE INTO decisions (a, b, decision, note, at, digest) VALUES (?, ?, ?, ?, ?, ?)",
+                (*row, fields_digest(*row)),
             )
 
     def drop_decision(self, a: str, b: str) -> bool:
@@ -37,8 +40,16 @@ class Decisions(Database):
 
     def decisions(self) -> list[Decision]:
         """Return every decision, oldest first."""
-        rows = self.query("SELECT a, b, decision, note, at FROM decisions ORDER BY at, a, b")
-        return [Decision(a.hex(), b.hex(), *rest) for a, b, *rest in rows]
+        rows = self.query("SELECT a, b, decision, note, at, digest FROM decisions ORDER BY at, a, b")
+        for row in rows:
+            if not decision_is_sound(row):
+                raise DamagedError(f"a decision in {self.path} is damaged: run `sosie doctor`")
+        return [Decision(a.hex(), b.hex(), decision, note, at) for a, b, decision, note, at, _ in rows]
+
+
+def decision_is_sound(row: Sequence[Any]) -> bool:
+    """Tell whether a row (a, b, decision, note, at, digest) is what was written; older ones have no digest."""
+    return row[5] is None or bool(fields_digest(*row[:5]) == row[5])
 
 
 def ordered_pair(a: str, b: str) -> tuple[bytes, bytes]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sosie.catalogue.database import Database
+from sosie.catalogue.records import fields_digest
+from sosie.errors import DamagedError
 from sosie.types import LabelValue
 
-__all__ = ["Condition", "Labels", "gather"]
+__all__ = ["Condition", "Labels", "gather", "label_is_sound"]
 
 Condition: TypeAlias = tuple[str, Sequence[object]]
 
@@ -20,15 +22,24 @@ class Labels(Database):
     def labels_of(self, content_id: int) -> dict[str, LabelValue]:
         """Return the labels of one picture; a label of several values is a tuple."""
         rows = self.query(
-            "SELECT name, kind, text, number FROM labels WHERE content_id = ? ORDER BY name, text",
+            "SELECT content_id, name, kind, text, number, digest FROM labels WHERE content_id = ? ORDER BY name, text",
             (content_id,),
         )
-        return gather(rows)
+        return gather(row[1:5] for row in self.sound_labels(rows))
 
     def all_labels(self) -> dict[int, dict[str, LabelValue]]:
         """Return the labels of every picture that has any, by content id."""
-        rows = self.query("SELECT content_id, name, kind, text, number FROM labels ORDER BY content_id, name, text")
-        return _by_content(rows)
+        rows = self.query(
+            "SELECT content_id, name, kind, text, number, digest FROM labels ORDER BY content_id, name, text"
+        )
+        return _by_content([row[:5] for row in self.sound_labels(rows)])
+
+    def sound_labels(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Yield rows (content_id, name, kind, text, number, digest); raise DamagedError for one that was changed."""
+        for row in rows:
+            if not label_is_sound(row):
+                raise DamagedError(f"a label of picture {row[0]} in {self.path} is damaged: run `sosie doctor`")
+            yield row
 
     def label_counts(self, condition: Condition | None = None) -> dict[str, dict[str, int]]:
         """Return how many live pictures carry each value of each label, most frequent first.
@@ -92,9 +103,15 @@ class Labels(Database):
             connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
             for kind, text, number in _rows(value):
                 connection.execute(
-                    "INSERT OR IGNORE INTO labels (content_id, name, kind, text, number) VALUES (?, ?, ?, ?, ?)",
-                    (content_id, name, kind, text, number),
+                    "INSERT OR IGNORE INTO labels (content_id, name, kind, text, number, digest)"
+                    " VALUES (?, ?, ?, ?, ?, ?)",
+                    (content_id, name, kind, text, number, fields_digest(content_id, name, kind, text, number)),
                 )
+
+
+def label_is_sound(row: Sequence[Any]) -> bool:
+    """Tell whether a row (content_id, name, kind, text, number, digest) is what was written; older ones have none."""
+    return row[5] is None or bool(fields_digest(*row[:5]) == row[5])
 
 
 def _pictures(condition: Condition | None) -> tuple[str, tuple[object, ...]]:

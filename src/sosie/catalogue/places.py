@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sosie.catalogue.database import Database
-from sosie.catalogue.records import LAST, Place, is_below
+from sosie.catalogue.records import LAST, Place, fields_digest, is_below
 
-__all__ = ["Places"]
+__all__ = ["PLACE_COLUMNS", "Places", "place_is_sound"]
+
+PLACE_COLUMNS = "uri, content_id, root, size, mtime_ns, inode"  # what the digest of a place is of
+
+
+def place_is_sound(row: Sequence[Any]) -> bool:
+    """Tell whether a row (``PLACE_COLUMNS``, digest) is what was written; older ones have no digest."""
+    return row[6] is None or bool(fields_digest(*row[:6]) == row[6])
 
 
 class Places(Database):

@@ -33,6 +33,7 @@ __all__ = [
     "Space",
     "Vouched",
     "digest_of",
+    "fields_digest",
     "is_below",
 ]
 
@@ -48,6 +49,11 @@ def is_below(uri: str, root: str) -> bool:
 def digest_of(data: bytes) -> bytes:
     """Return the digest (8 bytes) that is stored beside what must not change unseen."""
     return hashlib.blake2b(data, digest_size=8).digest()
+
+
+def fields_digest(*fields: object) -> bytes:
+    """Return the digest of a row: of its fields, in the order of its table."""
+    return digest_of(repr(fields).encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sosie.catalogue.facts import Facts
 from sosie.catalogue.journal import Journal
 from sosie.catalogue.labels import Labels, gather
 from sosie.catalogue.pairs import Pairs
-from sosie.catalogue.places import Places
+from sosie.catalogue.places import PLACE_COLUMNS, Places, place_is_sound
 from sosie.catalogue.records import (
     AddContent,
     AddLocation,
@@ -33,6 +33,7 @@ from sosie.catalogue.records import (
     QuarantineRow,
     Space,
     digest_of,
+    fields_digest,
 )
 from sosie.catalogue.regions import Regions, count_rewrites, put_regions
 from sosie.catalogue.specs import read_spec, spec_hash
@@ -52,12 +53,12 @@ SELECT json_group_array(json_array(
     id, hex(sha256), bytes, format, width, height, printf('%!.20e', added_at),
     NOT EXISTS (SELECT 1 FROM locations WHERE content_id = contents.id AND gone_at IS NULL),
     json((
-        SELECT json_group_array(uri)
-        FROM (SELECT uri FROM locations WHERE content_id = contents.id ORDER BY gone_at IS NOT NULL, uri)
+        SELECT json_group_array(json_array(uri, content_id, root, size, mtime_ns, inode, hex(digest)))
+        FROM (SELECT * FROM locations WHERE content_id = contents.id ORDER BY gone_at IS NOT NULL, uri)
     )),
     json((
-        SELECT json_group_array(json_array(name, kind, text, printf('%!.20e', number)))
-        FROM (SELECT name, kind, text, number FROM labels WHERE content_id = contents.id ORDER BY name, text)
+        SELECT json_group_array(json_array(content_id, name, kind, text, printf('%!.20e', number), hex(digest)))
+        FROM (SELECT * FROM labels WHERE content_id = contents.id ORDER BY name, text)
     ))
 ))
 FROM contents WHERE id IN (SELECT value FROM json_each(?))
@@ -185,14 +186,16 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def located(self, uri: str) -> Located | None:
         """Return what is stored of a place."""
         rows = self.query(
-            "SELECT content_id, sha256, root, gone_at IS NOT NULL, size, mtime_ns, inode FROM locations"
+            f"SELECT {PLACE_COLUMNS}, locations.digest, sha256, gone_at IS NOT NULL FROM locations"
             " JOIN contents ON contents.id = content_id WHERE uri = ?",
             (uri,),
         )
         if not rows:
             return None
-        content_id, sha256, root, gone, *stamp = rows[0]
-        return Located(content_id, sha256, root, stamp=tuple(stamp), gone=bool(gone))
+        if not place_is_sound(rows[0]):
+            raise DamagedError(f"what {self.path} knows of {uri} is damaged: run `sosie doctor`")
+        _, content_id, root, size, mtime_ns, inode, _, sha256, gone = rows[0]
+        return Located(content_id, sha256, root, stamp=(size, mtime_ns, inode), gone=bool(gone))
 
     def quarantined(self, uri: str) -> tuple[tuple[int | None, int | None, int | None], str] | None:
         """Return the stamp and the reason of a quarantined place."""
@@ -382,12 +385,19 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
                 format=kind,
                 width=width,
                 height=height,
-                uris=tuple(uris),
-                labels=gather((name, what, text, float(number)) for name, what, text, number in labels),
+                uris=self._sound_uris(uris),
+                labels=gather(row[1:5] for row in self.sound_labels(map(_label_row, labels))),
                 added_at=float(added_at),
                 gone=bool(gone and uris),
             )
         return [found[i] for i in ids if i in found]
+
+    def _sound_uris(self, places: Iterable[Sequence[Any]]) -> tuple[str, ...]:
+        """Return the URIs of places as `_PICTURES` gives them; raise DamagedError."""
+        for *fields, digest in places:
+            if not place_is_sound((*fields, bytes.fromhex(digest) or None)):
+                raise DamagedError(f"what {self.path} knows of {fields[0]} is damaged: run `sosie doctor`")
+        return tuple(place[0] for place in places)
 
     # -------------------------------------------------------------------------------------------- fingerprints
 
@@ -504,16 +514,24 @@ def _put_content(connection: Any, change: AddContent) -> int:
     return content_id
 
 
+def _label_row(listed: Sequence[Any]) -> tuple[Any, ...]:
+    """Return a label's row as `Labels.sound_labels` takes it from the JSON of `_PICTURES`."""
+    content_id, name, kind, text, number, digest = listed
+    return content_id, name, kind, text, float(number) if kind == "number" else None, bytes.fromhex(digest) or None
+
+
 def _content_id(connection: Any, sha256: bytes) -> int:
     return int(connection.execute("SELECT id FROM contents WHERE sha256 = ?", (sha256,)).fetchone()[0])
 
 
 def _put_location(connection: Any, content_id: int, ref: ImageRef, root: str) -> None:
+    row = (ref.uri, content_id, root, ref.size, ref.mtime_ns, ref.inode)
     connection.execute(
-        "INSERT INTO locations (uri, content_id, root, size, mtime_ns, inode, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        f"INSERT INTO locations ({PLACE_COLUMNS}, seen_at, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (uri) DO UPDATE SET content_id = excluded.content_id, root = excluded.root, size = excluded.size,"
-        " mtime_ns = excluded.mtime_ns, inode = excluded.inode, seen_at = excluded.seen_at, gone_at = NULL",
-        (ref.uri, content_id, root, ref.size, ref.mtime_ns, ref.inode, time.time()),
+        " mtime_ns = excluded.mtime_ns, inode = excluded.inode, seen_at = excluded.seen_at, gone_at = NULL,"
+        " digest = excluded.digest",
+        (*row, time.time(), fields_digest(*row)),
     )
     connection.execute("DELETE FROM quarantine WHERE uri = ?", (ref.uri,))
 

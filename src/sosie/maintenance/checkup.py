@@ -56,6 +56,7 @@ def examine(lib: sosie.Library, *, deep: bool = False) -> Iterator[Finding]:
     if broken:
         return  # nothing that is derived from it can be trusted
     yield from _orphans(lib)
+    yield from _small_rows(lib)
     yield from _rows(lib)
     yield from _vectors(lib)
     yield from _regions(lib)
@@ -91,6 +92,34 @@ def _orphans(lib: sosie.Library) -> Iterator[Finding]:
             still=lambda table=table: table in check.orphans(lib.files),  # type: ignore[misc]
             mend=lambda table=table: check.drop_orphans(lib.files, table),  # type: ignore[misc]
         )
+
+
+def _small_rows(lib: sosie.Library) -> Iterator[Finding]:
+    """Find places, labels and decisions that are not what was written."""
+    found = {
+        "damaged_place": [str(uri) for uri in check.damaged_places(lib.files)],
+        "damaged_label": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_labels(lib.files)],
+        "damaged_decision": [f"{a.hex()[:12]} and {b.hex()[:12]}" for a, b in check.damaged_decisions(lib.files)],
+    }
+    for kind, rows in found.items():
+        for what in rows:
+            yield Finding(
+                kind,
+                what,
+                "the row does not fit its digest",
+                "restore a backup, or let `sosie doctor --fix` forget it, then add or say it again",
+                still=lambda: any(
+                    map(
+                        bool,
+                        (
+                            check.damaged_places(lib.files),
+                            check.damaged_labels(lib.files),
+                            check.damaged_decisions(lib.files),
+                        ),
+                    )
+                ),
+                mend=lambda: check.drop_damaged(lib.files),
+            )
 
 
 def _rows(lib: sosie.Library) -> Iterator[Finding]:
