@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from sosie.errors import DiskFull, LibraryReadOnly
 
@@ -33,6 +34,7 @@ __all__ = [
     "write",
     "write_json",
     "writing",
+    "writing_text",
 ]
 
 DRAFT = ".sosie-"  # how the name of a file that is being written begins; one that lies around was never acknowledged
@@ -84,6 +86,16 @@ def writing(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def writing_text(path: Path) -> Iterator[TextIO]:
+    """Give a UTF-8 text file to write to, as ``writing`` does; line ends and broken names are kept as they are."""
+    with writing(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+        yield text
+        text.flush()
+        text.detach()
+
+
 def append(path: Path, data: bytes) -> None:
     """Add ``data`` at the end of a file and wait until it is on the disk; raise DiskFull, LibraryReadOnly."""
     with _translated(path):
@@ -120,10 +132,9 @@ def make_folder(path: Path) -> None:
 def remove(path: Path) -> bool:
     """Remove a file so that it stays removed; tell whether there was one."""
     with _translated(path):
-        try:
-            path.unlink()
-        except FileNotFoundError:
+        if not path.exists() and not path.is_symlink():
             return False
+        path.unlink(missing_ok=True)
         sync_folder(path.parent)
         return True
 

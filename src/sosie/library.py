@@ -9,7 +9,8 @@ import threading
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import numpy as np
 
+from sosie import files
 from sosie.analysis.regions import Parts, RegionExtractor, shown
 from sosie.analysis.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
 from sosie.analysis.worker import NO_EXTRAS
@@ -27,7 +29,7 @@ from sosie.elastic import Cluster, read_url
 from sosie.embedders.choose import embedder_of, full_name
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.embedders.store import ModelStore
-from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
+from sosie.errors import BadPicture, LibraryReadOnly, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.maintenance.indexes import Indexing, adopt, index_stamp, open_index
@@ -41,7 +43,7 @@ from sosie.regions.fusion import weights_of
 from sosie.search import answer
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
-from sosie.sources.keeping import original_of
+from sosie.sources.keeping import original_of, originals_of, upload_of
 from sosie.sources.reading import open_verified, read_uri
 from sosie.types import (
     Box,
@@ -146,6 +148,7 @@ class Library:
         self._cluster = cluster
         self.shelf = ModelStore(path / "models")
         self._lock = threading.RLock()
+        self._uploads = [threading.Lock() for _ in range(64)]  # by digest
         self._views: dict[int, View] = {}
         self._engines: list[Engine] = []  # the one in use last; the one before it may be answering still
         self._epoch = -1
@@ -374,35 +377,75 @@ class Library:
             raise UsageError(
                 "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
             )
+        if self.catalogue.read_only:
+            raise LibraryReadOnly(f"{self.path} is open for reading only: nothing can be added to it")
         engine = self.engine
         analysed = engine.queries.submit(data, NO_EXTRAS).result()
-        sha256 = hashlib.sha256(data).digest()
-        known = self.catalogue.content_id(sha256) is not None
-        path = self.path / "uploads" / f"{sha256.hex()}.{analysed['format'].lower()}"
-        path.parent.mkdir(exist_ok=True)
-        draft = path.with_suffix(".part")
-        draft.write_bytes(data)
-        draft.replace(path)
-        source = _open_source(path, label_from_folders=False)
-        ingest(
-            source,
-            catalogue=self.catalogue,
-            embedder=engine.embedder,
-            pool=lambda: engine.queries,
-            stages=engine.sight.stages(),
-            labels=labels,
-        )
-        content_id = self.catalogue.content_id(sha256)
-        assert content_id is not None
-        return content_id, "known" if known else "indexed"
+        sha256 = hashlib.sha256(data)
+        path = upload_of(self.path, sha256.hexdigest(), analysed["format"])
+        with self._holding(sha256.hexdigest()):
+            known = self.catalogue.content_id(sha256.digest())
+            if known is not None and self._is_whole(known):
+                if labels:
+                    self.catalogue.set_labels(known, labels)
+                return known, "known"
+            return self._keep_upload(path, data, labels=labels), "indexed" if known is None else "known"
+
+    def _keep_upload(self, path: Path, data: bytes, *, labels: Mapping[str, LabelValue] | None) -> int:
+        """Write an upload and add it; what does not become a picture leaves nothing behind."""
+        engine, sha256 = self.engine, hashlib.sha256(data).digest()
+        files.make_folder(path.parent)
+        files.write(path, data)
+        try:
+            ingest(
+                _open_source(path, label_from_folders=False),
+                catalogue=self.catalogue,
+                embedder=engine.embedder,
+                pool=lambda: engine.queries,
+                stages=engine.sight.stages(),
+                labels=labels,
+            )
+        finally:
+            content_id = self.catalogue.content_id(sha256)
+            if content_id is None:
+                files.remove(path)
+        if content_id is None:
+            raise BadPicture("not_embedded", "the picture was read, and the model gave nothing for it")
+        return content_id
+
+    def _is_whole(self, content_id: int) -> bool:
+        """Tell whether a picture's bytes are at hand and the model has embedded it, so that nothing is to be added."""
+        try:
+            self.read(content_id)
+        except NotFound:
+            return False
+        return self.catalogue.has_vectors(content_id, [space.id for space in self.spaces])
+
+    def _drop_originals(self, sha256: str, originals: Sequence[Path]) -> None:
+        with self._holding(sha256):
+            if self.catalogue.content_id(bytes.fromhex(sha256)) is None:  # not added again meanwhile
+                for path in originals:
+                    files.remove(path)
+
+    @contextmanager
+    def _holding(self, sha256: str) -> Iterator[None]:
+        """Keep threads and other processes from adding and removing the same upload at once."""
+        with self._uploads[int(sha256[:2], 16) % len(self._uploads)], self.catalogue.writing("keeping an upload"):
+            yield
 
     def remove(self, pictures: Sequence[int | str]) -> int:
-        """Forget pictures, by id or URI; the files themselves are never touched. Return how many were known."""
+        """Forget pictures, by id or URI, with what the library keeps of them; return how many were known.
+
+        Files outside the library's folder are never touched.
+        """
         ids = {p if isinstance(p, int) else getattr(self.catalogue.located(p), "content_id", None) for p in pictures}
         known = self.catalogue.pictures(sorted(i for i in ids if i is not None))
         self.catalogue.remove([record.id for record in known])
         for record in known:
             self._thumbnails.drop(record.sha256)
+            originals = [path for path in originals_of(self.path, record.sha256, record.format) if path.exists()]
+            if originals:
+                self._drop_originals(record.sha256, originals)
         return len(known)
 
     # -------------------------------------------------------------------------------------------- searching

@@ -5,14 +5,13 @@ They are named after the SHA-256 of their picture and can be made again at any t
 
 from __future__ import annotations
 
-import os
 import re
-import threading
 import warnings
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from sosie import files
 from sosie.errors import MissingExtra, UsageError
 
 __all__ = ["FolderThumbnails", "StoredThumbnails", "Thumbnails"]
@@ -52,14 +51,12 @@ class FolderThumbnails:
     def put(self, sha256: str, data: bytes) -> None:
         """Keep a thumbnail; a reader meets all of it or nothing."""
         path = self._folder / _below(sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
-        draft.write_bytes(data)
-        draft.replace(path)
+        files.make_folder(path.parent)
+        files.write(path, data)
 
     def drop(self, sha256: str) -> None:
         """Forget a thumbnail."""
-        (self._folder / _below(sha256)).unlink(missing_ok=True)
+        files.remove(self._folder / _below(sha256))
 
 
 class StoredThumbnails:

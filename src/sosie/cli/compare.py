@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import sosie
+from sosie import files
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.copies.compare import ANALYSE, PARAMS, Comparison, side_of
@@ -43,7 +44,7 @@ def compare(
     if html is not None:
         from sosie.copies.report import evidence_report
 
-        html.write_text(evidence_report([found], title="Is it a copy?"), encoding="utf-8")
+        files.write(html, evidence_report([found], title="Is it a copy?"))
         note(f"evidence report: {html}")
     if as_json:
         emit_json(found.to_json())

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import sosie
+from sosie import files
 from sosie.cli.options import JsonOption, KOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.cli.progress import progress_of
@@ -143,5 +144,5 @@ def _report(
         "model, SHA-256 of its name": model,
     }
     about |= {"calibration": lib.copies.finder.calibration.about, "false-match rate": max_false_rate}
-    path.write_text(evidence_report(comparisons, title="Copies: evidence", about=about), encoding="utf-8")
+    files.write(path, evidence_report(comparisons, title="Copies: evidence", about=about))
     note(f"evidence report: {path}")

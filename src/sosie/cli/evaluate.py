@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 import sosie
+from sosie import files
 from sosie.cli.options import JsonOption, LibraryOption, SeenOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import UsageError
@@ -121,7 +122,7 @@ def regions(
         for each in runs.values():
             write_report(each)
     comparison, path = compare_runs(runs), folder / "report.html"
-    path.write_text(comparison_page(comparison), encoding="utf-8")
+    files.write(path, comparison_page(comparison))
     _tell_comparison(comparison, as_json=as_json)
     note(f"report: {path}")
     _show(path, show)
@@ -251,7 +252,7 @@ def compare(
         comparison = compare_runs(compared)
     path = report or (Path("comparison.html") if show else None)
     if path is not None:
-        path.write_text(comparison_page(comparison), encoding="utf-8")
+        files.write(path, comparison_page(comparison))
         note(f"report: {path}")
         _show(path, show)
     _tell_comparison(comparison, as_json=as_json)

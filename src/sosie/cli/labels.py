@@ -13,6 +13,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 import sosie
+from sosie import files
 from sosie.catalogue import PictureRecord
 from sosie.cli.options import JsonOption, LibraryOption, WhereOption
 from sosie.cli.output import emit_json, note
@@ -119,7 +120,7 @@ def export(
         if str(file) == "-":
             _write_csv(sys.stdout, names, _records(lib, where))
             return 0
-        with file.open("w", newline="", encoding="utf-8") as out:
+        with files.writing_text(file) as out:
             if file.suffix == ".jsonl":
                 written = _write_json_lines(out, _records(lib, where))
             else:
@@ -229,7 +230,7 @@ def _write_page(lib: sosie.Library, records: Sequence[PictureRecord], path: Path
         caption = ", ".join(f"{name}: {text}" for name, text in labels.items()) or record.uris[0].rpartition("/")[2]
         shots.append(picture(_thumbnail(lib, record.id), f"Picture {record.id}", caption))
     body = section("pictures", where, pictures(shots))
-    path.write_text(page("A sub-collection", body, lead=f"{len(records)} of {matching} pictures"), encoding="utf-8")
+    files.write(path, page("A sub-collection", body, lead=f"{len(records)} of {matching} pictures"))
     note(f"page: {path}")
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import sosie
+from sosie import files
 from sosie.catalogue import QuarantineRow, check
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note, progress_bar
@@ -75,7 +76,7 @@ def export(
     if file is None:
         _write(csv.DictWriter(sys.stdout, names), rows)
     else:
-        with file.open("w", newline="", encoding="utf-8", errors="backslashreplace") as out:
+        with files.writing_text(file) as out:
             _write(csv.DictWriter(out, names), rows)
         note(f"{len(rows)} rows in {file}")
     return 0

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import sosie
+from sosie import files
 from sosie.cli.add import _stop_on_interrupt, fleet_at
 from sosie.cli.options import JsonOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
@@ -112,7 +113,7 @@ def _search(section: SearchSection, lib: sosie.Library, here: Path) -> list[dict
     if section.html:
         write_sheet(results, lib, here / section.html)
     if section.json_file:
-        (here / section.json_file).write_text(json.dumps(documents, indent=1), encoding="utf-8")
+        files.write_json(here / section.json_file, documents, indent=1)
     return documents
 
 

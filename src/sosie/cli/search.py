@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 import sosie
+from sosie import files
 from sosie.analysis.regions import Parts
 from sosie.cli.options import (
     DetectorOption,
@@ -139,7 +140,7 @@ def write_sheet(results: Sequence[SearchResult], lib: sosie.Library, path: Path)
             return None
 
     text = contact_sheet(results, thumbnail=thumbnail, title="Sosie", notes=_notes(results))
-    path.write_text(text, encoding="utf-8")
+    files.write(path, text)
     note(f"contact sheet: {path}")
 
 

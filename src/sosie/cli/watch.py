@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import sosie
+from sosie import files
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import BadPicture, UnknownName, UsageError
@@ -19,6 +21,7 @@ __all__ = ["app", "look"]
 app = typer.Typer(help="Report when copies of your own pictures turn up in the library.", no_args_is_help=True)
 
 _RECORD = "watch"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST = 100  # hits of one picture that are looked at
 
 
@@ -35,8 +38,8 @@ def add(
             lib.analyse(data)  # what is no picture is refused here, not at every look
             digest = hashlib.sha256(data).hexdigest()
             place = lib.path / "watch" / digest
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(data)
+            files.make_folder(place.parent)
+            files.write(place, data)
             known["pictures"][_free_name(image.name, digest, known["pictures"])] = digest
         lib.catalogue.put_record(_RECORD, known)
     print(f"watching {len(known['pictures'])} pictures; `sosie watch look` reports copies that are new")
@@ -62,14 +65,16 @@ def remove(
 ) -> int:
     """Watch no longer for some pictures."""
     with sosie.open(library, create=False) as lib:
-        known = _record(lib)
+        known, gone = _record(lib), list[str]()
         for name in names:
             digest = known["pictures"].pop(name, None)
             if digest is None:
                 raise UnknownName(f"nothing watched is called {name!r}: `sosie watch list`")
-            if digest not in known["pictures"].values():
-                (lib.path / "watch" / digest).unlink(missing_ok=True)
+            gone.append(digest)
         lib.catalogue.put_record(_RECORD, known)
+        for digest in set(gone) - set(known["pictures"].values()):
+            if _DIGEST.fullmatch(digest):  # what is no digest may lead out of the folder
+                files.remove(lib.path / "watch" / digest)
     return 0
 
 

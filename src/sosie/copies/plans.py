@@ -18,6 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from sosie import files
 from sosie.catalogue import PictureRecord
 from sosie.copies.duplicates import DuplicateGroup, DuplicateReport, Match
 from sosie.copies.frames import frames_in
@@ -85,7 +86,7 @@ def make_plan(report: DuplicateReport, *, action: str, library: str) -> Plan:
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Write a plan as JSON."""
-    path.write_text(json.dumps([line.to_json() for line in plan.lines], indent=1) + "\n", encoding="utf-8")
+    files.write_json(path, [line.to_json() for line in plan.lines], indent=1)
 
 
 def read_plan(path: Path) -> Iterator[Line | Refusal]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sosie import files
 from sosie.embedders.exported import export_timm, export_torchscript
 from sosie.embedders.onnx import Description, OnnxEmbedder, read_description
 from sosie.errors import NotFound, UnknownName, UntrustedModel, UsageError
@@ -53,7 +54,7 @@ class ModelStore:
         raw = json.loads(source.read_text(encoding="utf-8"))
         raw["name"] = name or described.spec.name
         _check_name(raw["name"])
-        there = self.find(raw["name"])
+        there = self._sound(raw["name"])
         if there is not None:
             if there.spec.sha256 == described.spec.sha256 and there.spec.version == described.spec.version:
                 return there
@@ -71,7 +72,7 @@ class ModelStore:
         An interrupted download goes on. Each file is held to its known digest, or to that of the first time. Raises
         ServiceAway, NotFound, UntrustedModel, MissingExtra.
         """
-        there = self.find(model.name)
+        there = self._sound(model.name)
         if there is not None:
             return there
         downloads = self.folder / ".downloads"
@@ -86,21 +87,31 @@ class ModelStore:
     def _keep(self, raw: dict[str, Any], origin: Path) -> Description:
         place, draft = self.folder / raw["name"], self.folder / f".{raw['name']}.{os.getpid()}.part"
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+        files.make_folder(draft)
         try:
             _copy_files(raw, origin, draft)
-            (draft / DESCRIPTION).write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+            files.write_json(draft / DESCRIPTION, raw)
             _try_once(read_description(draft / DESCRIPTION))
-            draft.replace(place)
+            if place.exists():
+                files.remove_tree(place)  # what is there was found broken
+            files.publish(draft, place)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return read_description(place / DESCRIPTION)
 
     def remove(self, name: str) -> None:
-        """Delete a model; raise UnknownName."""
-        if self.find(name) is None:
+        """Delete a model, also a broken one; raise UnknownName."""
+        if not _NAME.fullmatch(name) or not (self.folder / name).is_dir():
             raise UnknownName(f"no model of this library's own is called {name!r}; {nearest(name, self.names())}")
-        shutil.rmtree(self.folder / name)
+        files.remove_tree(self.folder / name)
+
+    def _sound(self, name: str) -> Description | None:
+        """Return the description of a model whose files are what it says; None where it is broken or not there."""
+        try:
+            there = self.find(name)
+            return there if there is None or digest_of(there.path) == there.spec.sha256 else None
+        except (UntrustedModel, NotFound):
+            return None
 
 
 def _description_in(package: Path) -> Path:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from sosie import files
 from sosie.errors import UsageError
 from sosie.evaluation import figures
 from sosie.evaluation.compare import Comparison
@@ -33,7 +34,7 @@ _HEAT = 60  # labels that a confusion map can show
 def write_report(run: Run) -> Path:
     """Score a run and write RUN/report.html; return its path."""
     path = run.folder / "report.html"
-    path.write_text(report(run), encoding="utf-8")
+    files.write(path, report(run))
     return path
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sosie import files
 from sosie.arrays import load_arrays
 from sosie.errors import DamagedError, NotFound, UsageError
 
@@ -66,7 +67,7 @@ class Run:
     def write_score(self, score: Mapping[str, Any]) -> None:
         """Write score.json."""
         text = json.dumps(plain(score), indent=1, allow_nan=False)
-        (self.folder / "score.json").write_text(text + "\n", encoding="utf-8")
+        files.write(self.folder / "score.json", text + "\n")
 
 
 def open_run(folder: Path, *, expect: Mapping[str, Any] | None = None) -> Run | None:
@@ -114,18 +115,16 @@ def write_run(
     if any(folder.iterdir()) and not (folder / "config.json").exists() and not (folder / "arrays.npz").exists():
         raise UsageError(f"{folder} holds other files: choose an empty --run folder")
     names = ["arrays.npz", "pictures.zip", *(f"{name}.csv" for name in tables)]
-    with (folder / "arrays.npz").open("wb") as file:
+    with files.writing(folder / "arrays.npz") as file:
         # numpy's types take every keyword for its option
         np.savez(file, **{name: _numbers(name, a) for name, a in arrays.items()})  # type: ignore[arg-type]
     for name, rows in tables.items():
         write_csv(folder / f"{name}.csv", rows)
-    with zipfile.ZipFile(folder / "pictures.zip", "w") as archive:
+    with files.writing(folder / "pictures.zip") as file, zipfile.ZipFile(file, "w") as archive:
         for name, data in pictures:
             archive.writestr(zipfile.ZipInfo(name), data)
     stored = {"config": plain(config), "sha256": {name: _sha256(folder / name) for name in names}}
-    draft = folder / "config.json.part"
-    draft.write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    draft.replace(folder / "config.json")
+    files.write(folder / "config.json", json.dumps(stored, indent=1, allow_nan=False) + "\n")
     return Run(folder, stored["config"])
 
 
@@ -142,7 +141,7 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({key: _cell(value) for key, value in row.items()})
-    path.write_text(text.getvalue(), encoding="utf-8", newline="", errors="surrogateescape")
+    files.write(path, text.getvalue())
 
 
 def _cell(value: Any) -> Any:

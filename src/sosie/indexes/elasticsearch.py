@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sosie import files
 from sosie.elastic import KINDS, Connection, read_url
 from sosie.elastic.vectors import MOST, dense_vector, is_quantized, knn, pack
 from sosie.errors import UsageError
@@ -113,7 +114,7 @@ class ElasticIndex(RowIndex):
         """Write where on the cluster the graph is; that part is no file, so nothing but the cluster vouches for it."""
         remote = self._there()
         remote.keep()
-        (folder / _FILE).write_text(json.dumps({"index": remote.name, **remote.identity()}))
+        files.write_json(folder / _FILE, {"index": remote.name, **remote.identity()})
 
     def _load(self, folder: Path) -> None:
         """Take up the graph on the cluster; raise UsageError where it is another one, or was written to since."""

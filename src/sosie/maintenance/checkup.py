@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import sosie
 from sosie.catalogue import AddQuarantine, Space, check
 from sosie.errors import BadPicture, DamagedError, SosieError
+from sosie.files import DRAFT
 from sosie.indexes import store
 from sosie.maintenance.indexes import open_trusted
 from sosie.sources.again import KnownPlaces
@@ -24,6 +26,7 @@ from sosie.sources.uris import MEMBER, path_of_uri
 from sosie.types import ImageRef, LabelValue, Picture
 
 __all__ = ["Finding", "examine"]
+_DRAFT_KEPT = 3600  # seconds; a younger draft may be one that is being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ def examine(lib: sosie.Library, *, deep: bool = False) -> Iterator[Finding]:
     yield from _indexes(lib)
     yield from _thumbnails(lib)
     yield from _leftovers(lib)
+    yield from _uploads(lib)
     yield from _watched(lib)
     yield from _model(lib)
 
@@ -144,7 +148,11 @@ def _rows(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _vectors(lib: sosie.Library) -> Iterator[Finding]:
-    for space in lib.spaces:
+    try:
+        spaces = lib.spaces
+    except SosieError:
+        return  # the model is broken, as is said of it
+    for space in spaces:
         damaged = set(check.damaged_vectors(lib.files, space.id, space.dim))
         for content_id in sorted(set(check.unusable_vectors(lib.files, space.id)) - damaged):
             yield _unusable(lib, space, content_id)
@@ -407,11 +415,26 @@ def _thumbnails(lib: sosie.Library) -> Iterator[Finding]:
 def _leftovers(lib: sosie.Library) -> Iterator[Finding]:
     places = (("uploads", "*.part"), ("originals", "*/*.part"), ("models", ".*.part"))
     drafts = [path for place, pattern in places for path in (lib.path / place).glob(pattern)]
+    old = time.time() - _DRAFT_KEPT
+    drafts += [path for path in lib.path.rglob(f"{DRAFT}*") if path.stat().st_mtime < old]
     for path in sorted(drafts):
         yield _removable("leftover", lib, path, "left by a write that did not end")
     for path in sorted((lib.path / "originals").glob("*/*")):
         if path.suffix != ".part" and lib.catalogue.content_id(_hex(path.name)) is None:
             yield _removable("leftover", lib, path, "a download that is no picture of the catalogue")
+
+
+def _uploads(lib: sosie.Library) -> Iterator[Finding]:
+    """Find uploads whose picture is not in the catalogue: it was removed, or never committed."""
+    for path in sorted((lib.path / "uploads").glob("*")):
+        digest = _hex(path.name.partition(".")[0])
+        if path.suffix == ".part" or path.name.startswith(DRAFT) or lib.catalogue.content_id(digest) is not None:
+            continue
+        yield replace(
+            _removable("stray_upload", lib, path, "an upload that is no picture of the catalogue"),
+            # by now it may have become one
+            still=lambda path=path, digest=digest: path.exists() and lib.catalogue.content_id(digest) is None,  # type: ignore[misc]
+        )
 
 
 def _removable(kind: str, lib: sosie.Library, path: Path, detail: str) -> Finding:
@@ -485,4 +508,7 @@ def _model(lib: sosie.Library) -> Iterator[Finding]:
     try:
         lib.embed([grey])
     except SosieError as error:
-        yield Finding("unusable_model", lib.model_in_use, str(error), "install or fetch the model again")
+        advice = (
+            "add or get the model again (sosie models add PACKAGE), or answer with another (sosie models use bundled)"
+        )
+        yield Finding("unusable_model", lib.model_in_use, str(error), advice)

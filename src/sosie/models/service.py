@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from sosie.catalogue import Catalogue, Space, Store
 from sosie.catalogue.specs import spec_hash
 from sosie.embedders.choose import embedder_of, full_name
+from sosie.embedders.onnx import Description
 from sosie.embedders.store import ModelStore
 from sosie.errors import SosieError, UsageError
 from sosie.ingest import AddReport, Progress
@@ -98,24 +99,42 @@ class Models:
             raise UsageError(f"{name} is in use: `sosie models use bundled` first")
         catalogue = self._library.files
         with catalogue.writing("sosie models remove"):
-            described = self._library.shelf.find(name)
+            described = self._described(name)
             self._library.shelf.remove(name)
             gone = described and spec_hash(described.spec)
             for space in (each for each in catalogue.spaces() if each.spec_hash == gone):
                 self._library.indexes.drop(space)
                 catalogue.drop_space(space)
 
+    def _described(self, name: str) -> Description | None:
+        try:
+            return self._library.shelf.find(name)
+        except SosieError:  # broken: its space stays, and a model of the same weights finds it again
+            return None
+
+    @contextmanager
+    def _through(self, name: str) -> Iterator[_Seen | None]:
+        """Give the library seen through a model; None where that model is gone or broken."""
+        try:
+            seen = self._library.with_model(name)
+        except SosieError:
+            yield None
+            return
+        with seen as opened:
+            yield opened
+
     def use(self, name: str, *, force: bool = False, progress: Callable[[Progress], None] | None = None) -> AddReport:
         """Answer with another model from now on; running servers follow. Return what had to be embedded for it.
 
         It must have measured better on this library than the one in use (`sosie models try`), or have been in use
-        before; ``force`` takes it all the same. Its vectors are completed and its index is built before the swap.
+        before, or that one is broken; ``force`` takes it all the same. Its vectors are completed and its index is built
+        before the swap.
         Raises UsageError, UnknownName.
         """
         library, now = self._library, self._library.model_in_use
-        with library.with_model(full_name(name)) as other, library.with_model(now) as before:
+        with library.with_model(full_name(name)) as other, self._through(now) as before:
             used = [now, *(library.catalogue.record("library") or {}).get("used", [])]
-            if not force and other.model not in used:
+            if not force and before is not None and other.model not in used:
                 trial = read_trial(library.catalogue, other.space.spec_hash)
                 require_better(trial, name=name, in_use=now, spec_hash=before.space.spec_hash)
             report = other.catch_up(progress=progress)
@@ -124,7 +143,7 @@ class Models:
                     f"{report.missing} pictures are away and would not be found by {name}: "
                     "bring their folders back, or add --force"
                 )
-            other.indexes.keep(like=before.indexes)
+            other.indexes.keep(like=before.indexes if before is not None else None)
             report.indexed += other.catch_up().indexed  # what was added in the meantime
             known = library.catalogue.record("library") or {}
             library.catalogue.put_record("library", {**known, "model": other.model, "used": list(dict.fromkeys(used))})

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sosie import files
 from sosie.errors import NotFound, ServiceAway, SosieError, UntrustedModel
 from sosie.networks.published import RemoteFile
 
@@ -60,10 +61,8 @@ class Lock:
             )
         entries = self._read()
         entries.setdefault(_key(file), {"commit": commit, "sha256": sha256})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}")
-        draft.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        draft.replace(self.path)
+        files.make_folder(self.path.parent)
+        files.write_json(self.path, dict(sorted(entries.items())))
 
     def _read(self) -> dict[str, Any]:
         if not self.path.exists():

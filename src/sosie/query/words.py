@@ -91,7 +91,7 @@ class WordStore:
             self._folders[-2:] = [{}]
 
     def _save(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        files.make_folder(self._folder)
         for at, segment in enumerate(self._segments):
             if not self._folders[at]:
                 self._folders[at] = self._write(segment)
@@ -114,6 +114,7 @@ class WordStore:
             except FileExistsError:  # another process was faster
                 number += 1
         save_segment(segment, folder)
+        files.sync_tree(folder)
         return {"folder": folder.name, "files": {file.name: _digest(file) for file in sorted(folder.iterdir())}}
 
     def _load(self) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sosie import files
 from sosie.sources.stamps import stamped
 from sosie.sources.web.links import is_web
 from sosie.types import ImageRef, Source
@@ -15,7 +15,7 @@ from sosie.types import ImageRef, Source
 if TYPE_CHECKING:
     from sosie.sources.web.download import Outcome
 
-__all__ = ["KeepingOriginals", "original_of"]
+__all__ = ["KeepingOriginals", "original_of", "originals_of", "upload_of"]
 
 
 _FORWARDED = frozenset({"gone", "ignored", "skipped", "left_out", "download"})
@@ -73,10 +73,18 @@ class KeepingOriginals:
         path = original_of(self._folder, hashlib.sha256(data).hexdigest())
         if not is_web(ref.uri) or path.exists():
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-        draft.write_bytes(data)
-        draft.replace(path)
+        files.make_folder(path.parent)
+        files.write(path, data)
+
+
+def upload_of(library: Path, sha256: str, form: str) -> Path:
+    """Return where a library keeps the picture with this digest that somebody uploaded."""
+    return library / "uploads" / f"{sha256}.{form.lower()}"
+
+
+def originals_of(library: Path, sha256: str, form: str) -> list[Path]:
+    """Return where a library may keep a picture's bytes: what was uploaded, and what was downloaded."""
+    return [upload_of(library, sha256, form), original_of(library / "originals", sha256)]
 
 
 def original_of(folder: Path, sha256: str) -> Path:

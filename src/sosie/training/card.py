@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sosie import files
 from sosie.evaluation.runs import plain
 from sosie.training.measure import Gain
 
@@ -20,9 +20,7 @@ _MEASURES = ("mAP", "recall@1", "nDCG@10")
 def write_card(trained: Trained) -> Path:
     """Write MODEL_CARD.md into the run's folder."""
     path = trained.folder / "MODEL_CARD.md"
-    path.write_text(
-        "\n".join([*_head(trained), *_data(trained), *_measures(trained), *_use(trained), ""]), encoding="utf-8"
-    )
+    files.write(path, "\n".join([*_head(trained), *_data(trained), *_measures(trained), *_use(trained), ""]))
     return path
 
 
@@ -114,5 +112,5 @@ def write_summary(trained: Trained) -> Path:
         "settings": trained.settings.to_json(),
     }
     path = trained.folder / "report.json"
-    path.write_text(json.dumps(plain(summary), indent=1) + "\n", encoding="utf-8")
+    files.write_json(path, plain(summary), indent=1)
     return path

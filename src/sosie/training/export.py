@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sosie import files
 from sosie.errors import UntrustedModel
 from sosie.training.extractor import Exported
 from sosie.training.starts import Start
@@ -49,7 +49,7 @@ def export(exported: Exported, path: Path, *, side: int, pictures: FloatMatrix) 
         raise UntrustedModel(
             f"the exported network differs from torch by {worst:.1e}, more than {TOLERANCE:g}: {draft}"
         )
-    draft.replace(path)
+    files.publish(draft, path)
     return worst
 
 
@@ -81,5 +81,5 @@ def describe(path: Path, *, name: str, start: Start, dim: int, recipe: str, clas
         **({"classes": {"output": "classes", **classes}} if classes else {}),
     }
     out = path.with_suffix(".json")
-    out.write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+    files.write_json(out, description)
     return out

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sosie import files
 from sosie.evaluation.figures import STYLE, tiles
 from sosie.present.charts import Series, line_chart
 from sosie.present.page import Html, escape, page, section, table
@@ -35,7 +36,7 @@ def write_report(trained: Trained, *, extra: Sequence[Section] = ()) -> Path:
     )
     path = trained.folder / "report.html"
     text = page(f"Training: {trained.name}", body, toc=[part[:2] for part in parts], lead=lead, style=STYLE)
-    path.write_text(text, encoding="utf-8")
+    files.write(path, text)
     return path
 
 

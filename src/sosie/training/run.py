@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sosie import files
 from sosie.errors import DiskFull, UsageError
 from sosie.evaluation.runs import differences
 from sosie.library import Library
@@ -123,7 +124,7 @@ def _require_own(out: Path, settings: Settings) -> None:
     elif out.exists() and any(out.iterdir()):
         raise UsageError(f"{out} holds other files: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    known.write_text(json.dumps(settings.to_json(), indent=1) + "\n", encoding="utf-8")
+    files.write_json(known, settings.to_json(), indent=1)
 
 
 def prepare(library: Library, settings: Settings, folder: Path, report: Report = lambda *_: None) -> Prepared:

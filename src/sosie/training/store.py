@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sosie import files
 from sosie.arrays import load_array
 from sosie.errors import DiskFull, NotFound
 from sosie.library import Library
@@ -186,9 +187,7 @@ class _Writer:
             array.flush()
         np.save(self._folder / "first.npy", first)
         np.save(self._folder / "count.npy", count)
-        draft = self._folder / "store.json.part"
-        draft.write_text(json.dumps({"key": key, "refused": refused}), encoding="utf-8")
-        draft.replace(self._folder / "store.json")
+        files.write_json(self._folder / "store.json", {"key": key, "refused": refused}, indent=None)
         found = _open(self._folder, key)
         assert found is not None
         return found

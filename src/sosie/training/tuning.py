@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sosie import files
 from sosie.errors import UsageError
 from sosie.evaluation.runs import differences, plain
 from sosie.library import Library
@@ -188,7 +189,7 @@ def _require_own(out: Path, settings: Mapping[str, Any]) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} holds other files: choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    known.write_text(json.dumps(plain_settings, indent=1) + "\n", encoding="utf-8")
+    files.write_json(known, plain_settings, indent=1)
 
 
 def _ended(study: Any) -> list[Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sosie import files
 from sosie.catalogue import Space, Store
 from sosie.errors import UsageError
 from sosie.maintenance.transfer.files import VERSION, arrow, flat_schema, schema_of, sha256_of, table_of
@@ -24,7 +24,7 @@ def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lamb
     pa, pq = arrow()
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty: export to a folder of its own")
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     spaces, sums = [space for space in store.spaces() if space.regions == "whole"], Sums()
     schema = schema_of(pa, spaces)
     ids = store.live_ids().tolist()
@@ -51,7 +51,8 @@ def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lamb
         "records": {key: store.record(key) for key in _CARRIED},
         "files": {file.name: sha256_of(file) for file in sorted(folder.glob("*.parquet"))},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    files.sync_tree(folder)
+    files.write_json(folder / "manifest.json", manifest, indent=1)
     return moved
 
 

@@ -31,9 +31,10 @@ async def pictures(state: Reader, where: Where = "", k: PageSize = 50, cursor: C
     return json_response({"pictures": [row.to_json() for row in rows], "next_cursor": following})
 
 
-@router.post("/pictures", status_code=201)
+@router.post("/pictures", status_code=201, responses={200: {"model": Added, "description": "It was there already."}})
 async def add_picture(
     state: Writer,
+    response: Response,
     picture: Annotated[UploadFile, File(description="The picture to add.")],
     labels: Annotated[
         str,
@@ -49,6 +50,7 @@ async def add_picture(
     data = await upload_bytes(picture)
     with named_after(picture):
         content, status = await state.work.run(lambda: state.library.add_bytes(data, labels=values))
+    response.status_code = 200 if status == "known" else 201
     return Added(id=content, status="known" if status == "known" else "indexed")
 
 

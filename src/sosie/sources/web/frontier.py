@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sosie import files
 from sosie.errors import UsageError
 
 __all__ = ["Budget", "Frontier", "Job"]
@@ -133,8 +134,8 @@ class Frontier:
         if lines and lines[-1].get("finished"):
             lines = []
         if not lines and self._journal is not None:
-            self._journal.parent.mkdir(parents=True, exist_ok=True)
-            self._journal.write_text(json.dumps({"crawl": self._start}) + "\n", encoding="utf-8")
+            files.make_folder(self._journal.parent)
+            files.write(self._journal, json.dumps({"crawl": self._start}) + "\n")
         self._add_page(self._start, 0)
         for line in lines:
             if "links" in line:
