@@ -25,6 +25,8 @@ class Hub:
     address: str = ""
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
+    hosts: list[tuple[str, str | None]] = field(default_factory=list)  # the name that was called, and the token
+    elsewhere: str | None = None  # where the hub sends those who ask, as the Location header says it
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,6 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.hub
         hub.asked.append((self.command, self.path, self.headers.get("Range")))
         hub.tokens.append(self.headers.get("Authorization"))
+        hub.hosts.append((self.headers.get("Host", ""), self.headers.get("Authorization")))
         if hub.status is not None:
             self._send(hub.status, b"no", {}, body=body)
         elif hub.plain:
@@ -61,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "X-Repo-Commit": hub.commit,
                 "X-Linked-Size": str(len(data)),
                 "X-Linked-ETag": f'"{hashlib.sha256(data).hexdigest()}"',
-                "Location": f"{hub.address}/cdn/{repo}/{path}",
+                "Location": hub.elsewhere or f"{hub.address}/cdn/{repo}/{path}",
             }
             self._send(302, b"", headers, body=body)
 

@@ -12,7 +12,7 @@ import pytest
 
 import sosie
 from sosie.embedders.store import ModelStore
-from sosie.errors import NotFound, ServiceAway, UntrustedModel
+from sosie.errors import NotFound, ServiceAway, SosieError, UntrustedModel
 from sosie.networks.hub import Lock, fetch
 from sosie.networks.published import PUBLISHED, Published, RemoteFile
 from tests.hubs import COMMIT, Hub, hub_of
@@ -192,13 +192,41 @@ def test_a_torchscript_of_another_server_becomes_a_network(
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 4), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()).eval()
     torch.jit.trace(network, torch.zeros(1, 3, 32, 32)).save(tmp_path / "script.pt")
     hub.files["script.pt"] = (tmp_path / "script.pt").read_bytes()
-    file = RemoteFile("cdn", "script.pt", host=hub.address)
+    digest = hashlib.sha256(hub.files["script.pt"]).hexdigest()
+    file = RemoteFile("cdn", "script.pt", sha256=digest, host=hub.address)
     described = shelf.install(replace(TINY, name="tiny-script", kind="torchscript", dim=5, files=(file,)))
     assert described.spec.version == hashlib.sha256(hub.files["script.pt"]).hexdigest()[:12]
     assert "secret" not in str(hub.tokens)
     hub.files["script.pt"] = b"PK no script"
+    file = replace(file, sha256=hashlib.sha256(b"PK no script").hexdigest())
     with pytest.raises(UntrustedModel, match="is no TorchScript"):
         shelf.install(replace(TINY, name="other", kind="torchscript", files=(replace(file, repo="/cdn"),)))
+
+
+def test_a_program_that_nobody_vouches_for_is_not_run(hub: Hub, shelf: ModelStore) -> None:
+    hub.files["script.pt"] = b"a program"
+    file = RemoteFile("cdn", "script.pt", host=hub.address)
+    for _ in range(2):  # the first time must not make it known
+        with pytest.raises(UntrustedModel, match="nobody here knows its SHA-256"):
+            shelf.install(replace(TINY, name="script", kind="torchscript", files=(file,)))
+    entry = {"cdn/script.pt": {"sha256": hashlib.sha256(b"a program").hexdigest()}}
+    (shelf.folder / "lock.json").parent.mkdir(exist_ok=True)
+    (shelf.folder / "lock.json").write_text(json.dumps(entry))
+    with pytest.raises(SosieError) as refused:
+        shelf.install(replace(TINY, name="script", kind="torchscript", files=(file,)))
+    assert "nobody here knows" not in str(refused.value)
+
+
+def test_a_token_stays_with_the_hub_whatever_it_answers(
+    hub: Hub, shelf: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    hub.elsewhere = f"//localhost:{hub.address.rpartition(':')[2]}/cdn/elsewhere"
+    hub.files["elsewhere"] = b"x"
+    with pytest.raises(SosieError):
+        shelf.install(TINY)
+    others = [token for host, token in hub.hosts if host.startswith("localhost")]
+    assert others and set(others) == {None}
 
 
 def test_a_token_is_shown_to_the_hub_alone(hub: Hub, shelf: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,3 +119,23 @@ def test_what_an_older_sosie_exported_is_read(library: Library, tmp_path: Path) 
     (tmp_path / "out" / "regions.parquet").unlink()
     with sosie.open(tmp_path / "new") as new:
         assert load(new.catalogue, tmp_path / "out").counts == {"pictures": 8}
+
+
+def test_records_that_no_export_carries_are_left_out(library: Library, tmp_path: Path) -> None:
+    export(library.catalogue, tmp_path / "export")
+    manifest = json.loads((tmp_path / "export" / "manifest.json").read_text())
+    evil = {"pictures": {"holiday.jpg": "/etc/passwd"}, "seen": 0}
+    manifest["records"] |= {"watch": evil, "server/keys": {"keys": []}, "library": {"model": "/tmp/evil.json"}}
+    (tmp_path / "export" / "manifest.json").write_text(json.dumps(manifest))
+    with sosie.open(tmp_path / "other") as other:
+        load(other.catalogue, tmp_path / "export")
+        assert other.catalogue.record("watch") is None and other.catalogue.record("server/keys") is None
+        assert other.model_in_use == "bundled" and other.catalogue.record("fusion") is not None
+
+
+def test_a_watched_name_that_leads_elsewhere_removes_nothing(library: Library, tmp_path: Path) -> None:
+    victim = tmp_path / "thesis.txt"
+    victim.write_text("the only copy")
+    library.catalogue.put_record("watch", {"pictures": {"holiday.jpg": str(victim)}, "seen": 0})
+    assert main(["watch", "remove", "holiday.jpg", "--library", str(library.path)]) == 0
+    assert victim.exists()

@@ -77,7 +77,8 @@ class ModelStore:
             return there
         downloads = self.folder / ".downloads"
         lock = Lock(self.folder / "lock.json")
-        fetched = [fetch(file, downloads, lock, progress=progress) for file in model.files]
+        program = model.kind == "torchscript"
+        fetched = [fetch(file, downloads, lock, known_only=program, progress=progress) for file in model.files]
         try:
             network = _network_of(model, fetched[0].path, downloads / f"{model.name}.onnx")
             return self._keep(package_of(model, network, fetched), downloads)

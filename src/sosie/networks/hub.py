@@ -78,12 +78,14 @@ def fetch(
     folder: Path,
     lock: Lock,
     *,
+    known_only: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Fetched:
     """Fetch a file into ``folder``; what an earlier try left there is gone on with.
 
-    A revision that is a branch is resolved to its commit the first time and kept to. ``progress`` gets bytes done and
-    bytes in all. Raises ServiceAway, NotFound, UntrustedModel.
+    ``known_only`` refuses a file, such as a program, whose digest neither Sosie nor ``lock`` knew before. A revision
+    that is a branch is resolved to its commit the first time and kept to. ``progress`` gets bytes done and bytes in
+    all. Raises ServiceAway, NotFound, UntrustedModel.
     """
     import httpx
 
@@ -106,6 +108,12 @@ def fetch(
     with path.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     try:
+        if known_only and not (file.sha256 or lock.known(file).get("sha256")):
+            entry = json.dumps({_key(file): {"sha256": sha256}})
+            raise UntrustedModel(
+                f"{_key(file)} is a program and nobody here knows its SHA-256: not run. "
+                f"If its publisher vouches for this one, write {entry} into {lock.path}"
+            )
         lock.hold(file, commit=commit, sha256=sha256)
     except UntrustedModel:
         path.unlink()
@@ -121,7 +129,10 @@ def _look_up(client: httpx.Client, file: RemoteFile, revision: str) -> tuple[str
         place = answer.headers.get("location", "")
         if not answer.is_redirect or not place.startswith("/"):
             break
-        url = str(answer.url.join(place))  # a repository that has another name now
+        moved = answer.url.join(place)  # a repository that has another name now
+        if _origin(moved) != _origin(answer.url):
+            break  # `//host/…` leads elsewhere, and the token is for the hub alone
+        url = str(moved)
     if not (answer.is_success or answer.is_redirect):
         raise _explained(file, answer.status_code)
     commit = "0" * 40 if file.host else answer.headers.get("x-repo-commit", "")  # only a hub has commits
@@ -155,6 +166,10 @@ def _download(client: httpx.Client, url: str, path: Path, size: int, progress: C
                 progress(done, size)
     if done < size:
         raise ServiceAway(f"{path.name} ended at {done:,} of {size:,} bytes: run the same command to go on")
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _key(file: RemoteFile) -> str:

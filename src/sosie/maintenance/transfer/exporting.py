@@ -14,9 +14,9 @@ from sosie.maintenance.transfer.files import VERSION, arrow, flat_schema, schema
 from sosie.maintenance.transfer.regions import read_regions, region_schema, to_parquet
 from sosie.maintenance.transfer.rows import BATCH, Moved, Sums, read_rows, refused
 
-__all__ = ["export"]
+__all__ = ["CARRIED", "export"]
 
-_CARRIED = ("library", "copies/calibration", "sight", "fusion")  # records that mean the same on any store
+CARRIED = ("library", "copies/calibration", "sight", "fusion")  # records that mean the same on any store
 
 
 def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lambda _: None) -> Moved:
@@ -48,7 +48,7 @@ def export(store: Store, folder: Path, *, progress: Callable[[int], None] = lamb
         **moved.to_json(),
         "spaces": [_about(space) for space in spaces],
         "regions": [{**_about(space), "regions": space.regions} for space in parts],
-        "records": {key: store.record(key) for key in _CARRIED},
+        "records": {key: store.record(key) for key in CARRIED},
         "files": {file.name: sha256_of(file) for file in sorted(folder.glob("*.parquet"))},
     }
     files.sync_tree(folder)

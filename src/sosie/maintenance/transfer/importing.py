@@ -14,6 +14,7 @@ import numpy as np
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, Space, Store
 from sosie.catalogue.specs import read_spec
 from sosie.errors import DamagedError
+from sosie.maintenance.transfer.exporting import CARRIED
 from sosie.maintenance.transfer.files import arrow, read_manifest, row_of
 from sosie.maintenance.transfer.regions import from_parquet, read_regions
 from sosie.maintenance.transfer.rows import BATCH, Moved, Row, Sums, read_rows, refused
@@ -36,9 +37,11 @@ def load(store: Store, folder: Path, *, progress: Callable[[int], None] = lambda
         for space in manifest["spaces"]
     }
     if not store.counts()["pictures"]:
-        for key, value in manifest["records"].items():
-            if value is not None:
-                store.put_record(key, {**(store.record(key) or {}), **value})
+        for key in CARRIED:
+            value = manifest["records"].get(key)
+            if isinstance(value, Mapping):
+                trusted = _without_paths(value) if key == "library" else value
+                store.put_record(key, {**(store.record(key) or {}), **trusted})
     sums, done = Sums(), 0
     with store.writing("sosie import"):
         for batch in pq.ParquetFile(folder / "pictures.parquet").iter_batches(batch_size=BATCH):
@@ -51,6 +54,19 @@ def load(store: Store, folder: Path, *, progress: Callable[[int], None] = lambda
         _write_regions(store, folder, manifest.get("regions", []), sums)  # before version 2 there were none
         _write_rest(store, folder, sums)
     return _compared(sums.moved(), manifest)
+
+
+def _without_paths(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out a model that is named by a path: it is somebody else's choice of a file of this machine."""
+    return {key: value for key, value in record.items() if not _names_a_path(value)}
+
+
+def _names_a_path(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.endswith((".json", ".onnx")) or "/" in value or "\\" in value
+    if isinstance(value, Mapping):
+        return any(map(_names_a_path, value.values()))
+    return isinstance(value, list) and any(map(_names_a_path, value))
 
 
 def _write(store: Store, rows: Sequence[Row], spaces: Mapping[str, Space]) -> None:
