@@ -31,7 +31,7 @@ from sosie.evaluation.compare import compare_runs
 from sosie.evaluation.intervals import paired_bootstrap
 from sosie.evaluation.regions import compare_kinds
 from sosie.regions.description import read_description
-from sosie.regions.detector import Detector
+from sosie.regions.detector import OnnxDetector
 from sosie.regions.fitting import fit
 from sosie.regions.masks import cut_out, masked_region
 from sosie.regions.pooled import pooled_regions
@@ -192,9 +192,9 @@ def alternating(jobs: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
 def pipelines(shared: Path, threads: int) -> None:
     """How much of the bare network's rate is left when pictures are prepared and outputs are read?"""
     pictures = pictures_of(shared / "data" / "regions-dev" / "images", 48)
-    for names, kind in ((DETECTORS, Detector), (SEGMENTERS, Segmenter)):
+    for names, kind in ((DETECTORS, OnnxDetector), (SEGMENTERS, Segmenter)):
         for name, file in names.items():
-            task = "detect" if kind is Detector else "segment"
+            task = "detect" if kind is OnnxDetector else "segment"
             network = kind(read_description(f"{name}:{shared / 'weights' / file}.onnx", task=task), threads=threads)
             network.warm_up()
             about, session = network.description, network._session
@@ -203,7 +203,7 @@ def pipelines(shared: Path, threads: int) -> None:
 
             def whole(network=network, wanted=wanted) -> None:
                 for each in pictures:
-                    if isinstance(network, Detector):
+                    if isinstance(network, OnnxDetector):
                         network.detect(each)
                     else:
                         region = masked_region(network.probability(each, wanted), wanted, threshold=0.5)
@@ -372,7 +372,7 @@ def draw(shared: Path, out: Path, folder: Path | None, count: int = 6) -> None:
             wanted = "person" if name == "deeplabv3_pascal" else "clothes"
             found = [[masked_region(network.probability(p, wanted), wanted, threshold=0.5)] for p in pictures]
         else:
-            detector = Detector(read_description(f"{name}:{weights / file}.onnx", task="detect"))
+            detector = OnnxDetector(read_description(f"{name}:{weights / file}.onnx", task="detect"))
             found = [detector.detect(p) for p in pictures]
         shots = [
             drawn(p, regions).resize((300, round(300 * p.shape[0] / p.shape[1])))

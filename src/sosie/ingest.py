@@ -25,11 +25,21 @@ import numpy as np
 from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
+from sosie.contracts import (
+    Embedder,
+    KeepsOriginals,
+    KnowsGone,
+    Partial,
+    ReportsProblems,
+    Source,
+    Streams,
+    offered,
+)
 from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.sources.files import file_is_gone
 from sosie.sources.uris import MEMBER, former_place
 from sosie.sources.web.links import is_web
-from sosie.types import Embedder, FloatMatrix, ImageRef, LabelValue, Source
+from sosie.types import FloatMatrix, ImageRef, LabelValue
 
 __all__ = ["AddReport", "Arrival", "Progress", "ingest"]
 
@@ -153,7 +163,8 @@ def ingest(
     mount point looks the same. ``labels`` are given to every picture. ``again`` looks once more at what seems unchanged
     or was refused. Setting ``stop`` ends the run cleanly after what is in flight.
     """
-    if sync and getattr(source, "partial", False):
+    part = offered(source, Partial)
+    if sync and part is not None and part.partial:
         raise UsageError("a website is never seen whole, so nothing is known to be gone: leave out --sync")
     stop = stop or threading.Event()
     run = _Run(source, catalogue, embedder, pool=pool, stages=stages, labels=dict(labels or {}), again=again, stop=stop)
@@ -231,6 +242,8 @@ class _Run:
     ) -> None:
         self.source, self.catalogue, self.embedder, self.labels, self.stop = source, catalogue, embedder, labels, stop
         self.report = AddReport()
+        self._knows_gone = offered(source, KnowsGone)
+        self._originals = offered(source, KeepsOriginals)
         self._make_pool = pool
         self._pool: Pool | None = None
         self._abandoned = threading.Event()
@@ -252,6 +265,11 @@ class _Run:
         self._before: dict[str, bytes] = {}  # digests of what places held until now, while they are read
         self._unstored: list[Change] = []
         self.failure: BaseException | None = None  # what ended the source
+
+    @property
+    def _problems(self) -> Sequence[tuple[str, str]]:
+        reporting = offered(self.source, ReportsProblems)
+        return reporting.problems if reporting else ()
 
     def progress(self, seconds: float) -> Progress:
         report = self.report
@@ -338,7 +356,7 @@ class _Run:
                 found = self._meet(ref, outcome)
                 if found is not None:
                     self._found.put(found)
-            for uri, reason in getattr(self.source, "problems", ()):
+            for uri, reason in self._problems:
                 self.report.seen += 1
                 self._found.put(self._quarantine(ImageRef(uri), BadPicture(reason)))
             self._found.put(None)
@@ -351,10 +369,10 @@ class _Run:
 
     def _arrivals(self) -> Iterator[tuple[ImageRef, Arrival]]:
         """Yield what is worth a look, as it comes; a source that fetches many at a time does so by itself."""
-        stream = getattr(self.source, "stream", None)
-        if stream is not None:
+        streaming = offered(self.source, Streams)
+        if streaming is not None:
             known = self.catalogue.located
-            yield from stream(wanted=self._is_wanted, known=lambda ref: known(ref.uri) is not None)
+            yield from streaming.stream(wanted=self._is_wanted, known=lambda ref: known(ref.uri) is not None)
             return
         for ahead in _in_blocks(self.source):
             with contextlib.suppress(*_OF_ONE_FILE):  # then each is looked up by itself
@@ -472,13 +490,15 @@ class _Run:
 
     def _places_left(self, content_id: int, ref: ImageRef) -> tuple[str, ...]:
         """Return places that the picture is no longer at; an unreachable root proves nothing."""
-        gone: Callable[[str], bool] = getattr(self.source, "gone", lambda _: False)
+        source = self._knows_gone
         places = [place for place in self.catalogue.places_of(content_id) if place.uri != ref.uri]
         left = [p for p in places if p.root != self.source.root and (p.gone_at is not None or file_is_gone(p.uri))]
         if left:
             self.left.update(place.root for place in left)
             self._gone += [place.uri for place in left if place.gone_at is None]
-        return tuple(place.uri for place in places if place.root == self.source.root and gone(place.uri))
+        return tuple(
+            place.uri for place in places if source and place.root == self.source.root and source.gone(place.uri)
+        )
 
     def _labelled(self, ref: ImageRef) -> ImageRef:
         if not self.labels:
@@ -526,8 +546,7 @@ class _Run:
         self.report.replaced += 1
         if not is_web(ref.uri):  # a file that its owner has changed
             return []
-        kept: Callable[[bytes], ImageRef | None] = getattr(self.source, "original", lambda _: None)
-        place = kept(before)
+        place = self._originals.original(before) if self._originals else None
         if place is None:
             place = ImageRef(former_place(ref.uri, before))
             self._gone.append(place.uri)
@@ -541,9 +560,9 @@ class _Run:
 
     def mark_what_is_gone(self) -> None:
         """Note which known places below the root are not there any more; it forgets nothing."""
-        gone: Callable[[str], bool] | None = getattr(self.source, "gone", None)
-        if gone is not None and sum(1 for _ in self.catalogue.locations_below(self.source.root)) > self.report.placed:
-            self._gone += [uri for uri in self.catalogue.locations_below(self.source.root) if gone(uri)]
+        source = self._knows_gone
+        if source is not None and sum(1 for _ in self.catalogue.locations_below(self.source.root)) > self.report.placed:
+            self._gone += [uri for uri in self.catalogue.locations_below(self.source.root) if source.gone(uri)]
         if self._gone:
             self.catalogue.mark_gone(list(dict.fromkeys(self._gone)))
 
@@ -553,13 +572,12 @@ class _Run:
         What came by this root is, since the source was asked for all that it has. What came by another root may be what
         this one leaves out by its patterns: that has to be gone.
         """
-        gone: Callable[[str], bool] | None = getattr(self.source, "gone", None)
-        located = self.catalogue.located(uri)
-        return gone is None or located is None or located.root == self.source.root or gone(uri)
+        source, located = self._knows_gone, self.catalogue.located(uri)
+        return source is None or located is None or located.root == self.source.root or source.gone(uri)
 
     def drop_what_is_gone(self, *, forget_all: bool) -> int:
         """Forget places below the root that the source no longer has, but nothing below what it could not read."""
-        problems = [uri.rstrip("/") for uri, _ in getattr(self.source, "problems", ())]
+        problems = [uri.rstrip("/") for uri, _ in self._problems]
         unread = tuple(f"{uri}{mark}" for uri in problems for mark in ("/", MEMBER))  # a folder, or an archive
         assert self.seen is not None
         known, gone = 0, []

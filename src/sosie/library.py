@@ -24,10 +24,10 @@ from sosie.analysis.regions import Parts, RegionExtractor, shown
 from sosie.analysis.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
 from sosie.analysis.worker import NO_EXTRAS
 from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, Space, Store, View
+from sosie.contracts import Embedder, SharesCores, Source
 from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
 from sosie.embedders.choose import embedder_of, full_name
-from sosie.embedders.onnx import OnnxEmbedder
 from sosie.embedders.store import ModelStore
 from sosie.errors import BadPicture, LibraryReadOnly, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
@@ -45,20 +45,7 @@ from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of, originals_of, upload_of
 from sosie.sources.reading import open_verified, read_uri
-from sosie.types import (
-    Box,
-    Embedder,
-    FloatMatrix,
-    Ids,
-    ImageRef,
-    LabelValue,
-    Picture,
-    Pixels,
-    Region,
-    SearchResult,
-    Source,
-    Text,
-)
+from sosie.types import Box, FloatMatrix, Ids, ImageRef, LabelValue, Picture, Pixels, Region, SearchResult, Text
 
 if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue
@@ -228,7 +215,7 @@ class Library:
 
     def _make_engine(self, name: str) -> Engine:
         embedder = embedder_of(name, self.shelf)
-        if self._threads is not None and isinstance(embedder, OnnxEmbedder):
+        if self._threads is not None and isinstance(embedder, SharesCores):
             embedder.share_cores(self._threads)
         return Engine(
             name,
@@ -438,8 +425,9 @@ class Library:
 
         Files outside the library's folder are never touched.
         """
-        ids = {p if isinstance(p, int) else getattr(self.catalogue.located(p), "content_id", None) for p in pictures}
-        known = self.catalogue.pictures(sorted(i for i in ids if i is not None))
+        located = [self.catalogue.located(each) for each in pictures if isinstance(each, str)]
+        ids = {each for each in pictures if isinstance(each, int)} | {each.content_id for each in located if each}
+        known = self.catalogue.pictures(sorted(ids))
         self.catalogue.remove([record.id for record in known])
         for record in known:
             self._thumbnails.drop(record.sha256)

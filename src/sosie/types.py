@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ import numpy.typing as npt
 __all__ = [
     "EXACT_PIXELS",
     "Box",
-    "Embedder",
     "EmbedderSpec",
     "Evidence",
     "FloatMatrix",
@@ -21,14 +20,12 @@ __all__ = [
     "Hit",
     "Ids",
     "ImageRef",
-    "Index",
     "LabelValue",
     "Picture",
     "Pixels",
     "Preprocessing",
     "Region",
     "SearchResult",
-    "Source",
     "Text",
     "Verdict",
 ]
@@ -79,33 +76,6 @@ def _clamped(number: int) -> int:
 def _signed(number: int) -> int:
     """Return a number of 64 unsigned bits as the signed one with the same bits."""
     return (number - _LOWEST) % (1 << 64) + _LOWEST
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Iterates the references of a collection and reads the bytes of one.
-
-    Iterating may be done again, in a stable order where the source has one (a crawl has none). ``root`` names the
-    source: ``--sync`` drops only locations that were found under the same root, and only after a whole iteration
-    without error.
-
-    Optional: ``stream(wanted, known)`` yields references with their bytes as they come, for sources that fetch many
-    at a time; ``problems`` lists what could not be looked into, so that nothing below it is taken for gone;
-    ``gone(uri)`` tells whether a place is deleted; ``partial = True`` says that an iteration never shows everything,
-    so that ``--sync`` is refused; ``refuses(ref)`` returns why a reference may not be read (BadPicture) or None, and
-    having it says that its pictures can be read by their URIs alone, on any machine that sees the same places.
-    """
-
-    @property
-    def root(self) -> str: ...
-
-    def __iter__(self) -> Iterator[ImageRef]:
-        """Yield references; raise SourceUnreachable where the root is away."""
-        ...
-
-    def read(self, ref: ImageRef) -> bytes:
-        """Return the bytes of one picture; raise BadPicture where that one cannot be read."""
-        ...
 
 
 # ------------------------------------------------------------------------------------------------ pictures
@@ -213,57 +183,6 @@ class EmbedderSpec:
     @property
     def dim(self) -> int:
         return sum(head.dim for head in self.heads)
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """Turns pictures into unit vectors. Constructing one does no I/O; the first ``embed`` may load weights.
-
-    Optional: ``embed_text(texts)`` gives unit vectors (n, dim of the first head) in the same space, for words.
-    """
-
-    @property
-    def spec(self) -> EmbedderSpec: ...
-
-    def embed(self, pictures: Sequence[Picture]) -> FloatMatrix:
-        """Return (n, dim): the vectors of ``spec.heads`` side by side, each of unit length."""
-        ...
-
-
-# ------------------------------------------------------------------------------------------------ indexes
-
-
-@runtime_checkable
-class Index(Protocol):
-    """Nearest neighbours among unit vectors by inner product; integers and vectors, nothing else."""
-
-    @property
-    def kind(self) -> str: ...
-
-    @property
-    def params(self) -> Mapping[str, Any]:
-        """Every parameter that building or searching depends on."""
-        ...
-
-    @property
-    def ids(self) -> Ids:
-        """The ids held, ascending."""
-        ...
-
-    def build(self, ids: Ids, vectors: FloatMatrix) -> None:
-        """Index ``vectors`` (n, dim) under ``ids`` (n,), unique and >= 0; raise ValueError for anything else."""
-        ...
-
-    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
-        """Return ids and scores, both (q, k), best first; -1 and -inf fill up what is not there.
-
-        ``allow`` is a sorted array of the ids that may be returned. Thread-safe.
-        """
-        ...
-
-    def save(self, folder: str) -> None: ...
-
-    def load(self, folder: str) -> None: ...
 
 
 # ------------------------------------------------------------------------------------------------ answers

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sosie.contracts import Index
 from sosie.registry import INDEXES, resolve
 from sosie.testing.indexes import INDEX_CHECKS, Make
-from sosie.types import Index
 from tests.indexes import maker
 
 

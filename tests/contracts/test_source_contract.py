@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from sosie.contracts import Source
 from sosie.sources.archive import TarSource, ZipSource
 from sosie.sources.dataset import Dataset
 from sosie.sources.folder import FolderSource
@@ -23,7 +24,6 @@ from sosie.sources.web.addresses import Internet
 from sosie.sources.web.download import Download
 from sosie.testing.servers import PictureServer
 from sosie.testing.sources import SOURCE_CHECKS, Make
-from sosie.types import Source
 
 Pictures = Mapping[str, bytes]
 

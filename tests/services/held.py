@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from sosie.contracts import Source
 from sosie.sources import SourceOptions, open_source
 from sosie.testing.servers import PictureServer, Seen
-from sosie.types import Source
 from tests.pictures import jpeg
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 import sosie
+from sosie.contracts import Embedder, Source
 from sosie.registry import EMBEDDERS, Entry
 from sosie.testing.fakes import MemorySource, ToyEmbedder, fill_with_vectors
 from sosie.testing.indexes import clustered
 from sosie.testing.sources import SOURCE_CHECKS, Make
-from sosie.types import Embedder, Picture, Source
+from sosie.types import Picture
 from tests.pictures import jpeg
 
 

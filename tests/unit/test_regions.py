@@ -11,7 +11,7 @@ from PIL import Image
 
 from sosie.errors import NotFound, UntrustedModel, UsageError
 from sosie.regions.description import Description, Input, read_description, shipped
-from sosie.regions.detector import Detector
+from sosie.regions.detector import OnnxDetector
 from sosie.regions.fitting import fit
 from sosie.regions.masks import cut_out, masked_region
 from sosie.regions.pooled import pooled_regions, squares
@@ -24,8 +24,8 @@ GREY = np.full((64, 128, 3), 128, np.uint8)  # twice as wide as high: a letterbo
 CLASSES = ["bag", "shoe"]
 
 
-def detector(path: Path) -> Detector:
-    return Detector(read_description(str(path), task="detect"), threads=1)
+def detector(path: Path) -> OnnxDetector:
+    return OnnxDetector(read_description(str(path), task="detect"), threads=1)
 
 
 def yolov8_output(*rows: tuple[float, float, float, float, float, float]) -> np.ndarray:
@@ -349,7 +349,7 @@ def test_pooling_takes_the_greatest_of_each_channel_and_its_place() -> None:
     ],
 )
 def test_a_real_detector_finds_the_cat(sosie_shared: Path, name: str, file: str) -> None:
-    network = Detector(read_description(f"{name}:{sosie_shared / 'weights' / file}", task="detect"), threads=1)
+    network = OnnxDetector(read_description(f"{name}:{sosie_shared / 'weights' / file}", task="detect"), threads=1)
     picture = sosie_shared / "data" / "regions-dev" / "images" / "coco__08cd25e319.jpg"
     seen = network.detect(np.asarray(Image.open(picture).convert("RGB")))
     [cat] = [one for one in seen if one.label == "cat"]
@@ -380,7 +380,7 @@ def test_a_real_segmenter_covers_the_person(sosie_shared: Path, name: str, file:
 def test_a_wrong_real_file_is_refused(sosie_shared: Path) -> None:
     about = read_description(f"yolox_nano:{sosie_shared / 'weights' / 'FastestDet.onnx'}", task="detect")
     with pytest.raises(UntrustedModel, match="SHA-256"):
-        Detector(about).warm_up()
+        OnnxDetector(about).warm_up()
 
 
 def test_a_description_knows_where_its_network_lies() -> None:

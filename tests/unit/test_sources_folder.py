@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from sosie.contracts import Source
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.sources.files import read_regular_file
 from sosie.sources.folder import FolderSource
 from sosie.sources.uris import path_of_uri, uri_of_path
-from sosie.types import Source
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs POSIX files")
 

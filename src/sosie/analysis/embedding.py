@@ -15,9 +15,9 @@ import numpy as np
 from sosie.analysis.regions import Stage
 from sosie.arrays import usable
 from sosie.catalogue.records import AddRegions, ContentRow
-from sosie.embedders.onnx import OnnxEmbedder
+from sosie.contracts import Embedder, FeatureMaps
 from sosie.errors import BadPicture
-from sosie.types import Embedder, EmbedderSpec, FloatMatrix, Picture
+from sosie.types import EmbedderSpec, FloatMatrix, Picture
 
 __all__ = ["Decoding", "Embedded", "Pool", "Recognised", "embed"]
 
@@ -94,7 +94,7 @@ def _vectors(
     """Return the vectors of whole pictures (n, dim), and the regions of each by the id of their space."""
     inputs = [Picture(a["input"], a["width"], a["height"], a["format"]) for a in analysed]
     if any(stage.wants_maps for stage in stages):
-        assert isinstance(embedder, OnnxEmbedder)  # or the stage could not have been made
+        assert isinstance(embedder, FeatureMaps)  # or the stage could not have been made
         vectors, maps = embedder.embed_with_maps(inputs)
         found = [(stage.space.id, stage.find(analysed, maps)) for stage in stages]
     else:

@@ -17,14 +17,14 @@ import numpy as np
 
 from sosie.catalogue import AddRegions, Space, Store
 from sosie.catalogue.specs import spec_hash
-from sosie.embedders.onnx import OnnxEmbedder
+from sosie.contracts import Embedder, FeatureMaps
 from sosie.errors import UntrustedModel, UsageError
 from sosie.regions.description import Description, Input, read_description
-from sosie.regions.detector import Detector
+from sosie.regions.detector import OnnxDetector
 from sosie.regions.masks import Fill, cut_out, masked_region
 from sosie.regions.pooled import pooled_regions
 from sosie.regions.segmenter import Segmenter
-from sosie.types import Box, Embedder, FloatMatrix, Head, Picture, Pixels, Region
+from sosie.types import Box, FloatMatrix, Head, Picture, Pixels, Region
 
 __all__ = ["WHOLE", "Parts", "RegionExtractor", "Stage", "shown"]
 
@@ -88,7 +88,7 @@ class RegionExtractor:
         They are given as `read_description` takes them. Raises NotFound, UntrustedModel.
         """
         if detector is not None:
-            seen = Detector(read_description(detector, task="detect"))
+            seen = OnnxDetector(read_description(detector, task="detect"))
             seen.warm_up()
             self._remember(detector=_stored(seen.description))
             self.__dict__["detector"] = seen
@@ -99,7 +99,7 @@ class RegionExtractor:
             self.__dict__["segmenter"] = split
 
     @cached_property
-    def detector(self) -> Detector:
+    def detector(self) -> OnnxDetector:
         """The library's detector; raises UsageError where it has none."""
         stored = self._record.get("detector")
         if stored is None:
@@ -107,7 +107,7 @@ class RegionExtractor:
                 "objects need a detector: give --detector yolox:FILE.onnx, or a description.json"
                 " (docs/how-to/search-by-parts.md says where to get one)"
             )
-        return Detector(_restored(stored))
+        return OnnxDetector(_restored(stored))
 
     @cached_property
     def segmenter(self) -> Segmenter:
@@ -217,14 +217,14 @@ class RegionExtractor:
         """Return what a kind's vectors are: the embedder's first, or its feature map's, whose depth it tells."""
         if kind != "pooled":
             return self._embedder.spec.heads[0]
-        assert isinstance(self._embedder, OnnxEmbedder)
+        assert isinstance(self._embedder, FeatureMaps)
         side = self._embedder.spec.preprocessing.side
         maps = self._embedder.feature_maps([Picture(np.zeros((side, side, 3), np.uint8), side, side)])
         return Head("featuremap", maps.shape[1])
 
     @property
     def _can_pool(self) -> bool:
-        return isinstance(self._embedder, OnnxEmbedder) and self._embedder.has_feature_map
+        return isinstance(self._embedder, FeatureMaps) and self._embedder.has_feature_map
 
     @property
     def _record(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sosie.cli.options import (
     open_to_add,
 )
 from sosie.cli.output import emit_json, note, progress_bar
+from sosie.contracts import Source
 from sosie.elastic import read_url
 from sosie.errors import UsageError
 from sosie.library import AddReport, folder_of
@@ -29,7 +30,6 @@ from sosie.present.text import display_path
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.folder import FolderSource
 from sosie.sources.keeping import KeepingOriginals
-from sosie.types import Source
 
 if TYPE_CHECKING:
     from sosie.ray import Fleet

@@ -11,11 +11,11 @@ import sosie
 from sosie.cli.add import _stop_on_interrupt
 from sosie.cli.options import JsonOption, LibraryOption, ModelOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
+from sosie.contracts import Source
 from sosie.sources.keeping import KeepingOriginals
 from sosie.sources.web.addresses import Internet
 from sosie.sources.web.crawl import CrawlSource, Policy
 from sosie.sources.web.frontier import Budget
-from sosie.types import Source
 
 __all__ = ["crawl"]
 

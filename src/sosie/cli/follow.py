@@ -11,8 +11,8 @@ from typing import Any
 
 import sosie
 from sosie.cli.output import note
+from sosie.contracts import Source
 from sosie.errors import SosieError, UsageError
-from sosie.types import Source
 
 __all__ = ["follow"]
 

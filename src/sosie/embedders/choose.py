@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sosie.contracts import Embedder
 from sosie.embedders.onnx import OnnxEmbedder, read_description
 from sosie.embedders.store import ModelStore
 from sosie.errors import NotFound, UnknownName, UsageError
 from sosie.networks.published import PUBLISHED
 from sosie.registry import EMBEDDERS, nearest, resolve
-from sosie.types import Embedder
 
 __all__ = ["embedder_of", "full_name"]
 

@@ -13,10 +13,11 @@ from PIL import Image
 
 from sosie import __version__
 from sosie.catalogue import Space
+from sosie.contracts import Source
 from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.evaluation.metrics import Ints
 from sosie.library import Library
-from sosie.types import FloatMatrix, ImageRef, LabelValue, Picture, Pixels, Source
+from sosie.types import FloatMatrix, ImageRef, LabelValue, Picture, Pixels
 
 __all__ = ["Collection", "Search", "from_library", "from_source", "setting_of", "shrunk", "through_view"]
 

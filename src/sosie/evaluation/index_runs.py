@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from sosie.contracts import Index
 from sosie.errors import SosieError, UsageError
 from sosie.evaluation.collection import Collection
 from sosie.evaluation.metrics import index_recall
 from sosie.evaluation.runs import Run, open_run, write_csv, write_run
 from sosie.indexes.flat import Metric, score_rows, top_k
 from sosie.registry import local_indexes, resolve
-from sosie.types import FloatMatrix, Index
+from sosie.types import FloatMatrix
 
 __all__ = ["IndexScore", "measure_indexes", "score_indexes"]
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from sosie.contracts import Embedder
 from sosie.errors import UsageError
 from sosie.evaluation.collection import Collection, from_library, setting_of
 from sosie.evaluation.compare import compare_runs
@@ -26,7 +27,7 @@ from sosie.evaluation.runs import Run
 from sosie.ingest import Progress
 from sosie.library import Library
 from sosie.models.trial import Figure, Trial, write_trial
-from sosie.types import Embedder, Picture
+from sosie.types import Picture
 
 __all__ = ["compare_spaces", "ms_a_picture", "try_model"]
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from sosie.contracts import Index
 from sosie.indexes.flat import Metric, Row, Vectors, score_rows, tolerance, top_k
 from sosie.indexes.recall import count_found
-from sosie.types import FloatMatrix, Ids, Index
+from sosie.types import FloatMatrix, Ids
 
 __all__ = ["Bench", "FilteredRecall", "Measured", "hold_out", "measure", "measure_as_it_is", "meets"]
 

@@ -8,9 +8,9 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from sosie.contracts import Index
 from sosie.errors import UsageError
 from sosie.registry import nearest, resolve
-from sosie.types import Index
 
 __all__ = ["check_params", "make_index", "read_params"]
 

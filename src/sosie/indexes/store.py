@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sosie
+from sosie.contracts import Index
 from sosie.errors import DamagedIndex, UnknownName, UsageError
 from sosie.indexes.manifest import FileDigest, Manifest
 from sosie.registry import resolve
-from sosie.types import Index
 
 __all__ = [
     "CURRENT",

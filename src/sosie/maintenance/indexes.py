@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from sosie.analysis.regions import RegionExtractor
 from sosie.catalogue import Catalogue, Space, Store, View, Vouched
+from sosie.contracts import Index
 from sosie.elastic.vectors import check_search_params
 from sosie.errors import DamagedIndex, UsageError
 from sosie.indexes import store
@@ -21,7 +22,7 @@ from sosie.indexes.measure import measure_as_it_is
 from sosie.indexes.params import make_index
 from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
 from sosie.query.words import segments_in
-from sosie.types import FloatMatrix, Ids, Index
+from sosie.types import FloatMatrix, Ids
 
 if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue

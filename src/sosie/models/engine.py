@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from sosie.analysis.regions import RegionExtractor
 from sosie.analysis.worker import analysis_params
 from sosie.catalogue import Space, Store, View
+from sosie.contracts import Embedder
 from sosie.decode import DecodePool
 from sosie.decode.limits import INTERACTIVE
 from sosie.decode.pool import query_workers
 from sosie.query.encode import QueryEncoder
-from sosie.types import Embedder, FloatMatrix, Picture
+from sosie.types import FloatMatrix, Picture
 
 if TYPE_CHECKING:
     from sosie.copies.service import Copies

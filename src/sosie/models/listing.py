@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from sosie.catalogue import Store
 from sosie.catalogue.specs import spec_hash
+from sosie.contracts import Embedder, HasFiles
 from sosie.models.trial import read_figure
 from sosie.networks.published import Published
-from sosie.types import Embedder
 
 __all__ = ["ModelRow", "row_of", "row_of_published"]
 
@@ -45,7 +44,7 @@ def row_of(name: str, embedder: Embedder, *, catalogue: Store, in_use: bool) -> 
     spec = embedder.spec
     digest = spec_hash(spec)
     spaces = [space for space in catalogue.spaces() if space.spec_hash == digest]
-    files: Sequence[Path] = getattr(embedder, "files", ())
+    files = embedder.files if isinstance(embedder, HasFiles) else ()
     return ModelRow(
         name=name,
         version=spec.version,

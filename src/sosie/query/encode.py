@@ -17,7 +17,8 @@ import numpy as np
 from sosie.analysis.regions import Parts, RegionExtractor
 from sosie.analysis.worker import NO_EXTRAS, ONLY_WORKING
 from sosie.catalogue import Space, Store, View
-from sosie.embedders.onnx import OnnxEmbedder, unit
+from sosie.contracts import Embedder, FeatureMaps, TextTower, WarmsUp
+from sosie.embedders.onnx import unit
 from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
 from sosie.networks.published import WITH_WORDS
 from sosie.present.text import visible
@@ -25,7 +26,7 @@ from sosie.query.crop import Crops, crop
 from sosie.query.query import Query
 from sosie.regions.pooled import pooled_regions
 from sosie.sources.reading import read_uri
-from sosie.types import Embedder, FloatMatrix, Picture, Pixels, Text
+from sosie.types import FloatMatrix, Picture, Pixels, Text
 
 __all__ = ["Asked", "Decoding", "QueryEncoder", "bytes_of", "terms_of", "with_words"]
 
@@ -148,12 +149,12 @@ class QueryEncoder:
             if isinstance(each, int):
                 facts[at] = {"exclude": each}
             elif isinstance(each, Picture):
-                facts[at] = {"shown": partial(getattr, each, "pixels")}
+                facts[at] = {"shown": partial(_pixels, each)}
             if at not in stored and not isinstance(each, Picture | Text | tuple):
                 decoding[at] = self._decode(each, whole=not (taken.given or masked))
                 facts[at] |= {"sha256": decoding[at].sha256, "shown": decoding[at].shown}
         if decoding:  # the network and the vectors are loaded while the workers decode
-            if isinstance(self._embedder, OnnxEmbedder):
+            if isinstance(self._embedder, WarmsUp):
                 self._embedder.warm_up()
             self._view.warm_up()
         for at, wanted in decoding.items():
@@ -192,7 +193,7 @@ class QueryEncoder:
             return {}
         pooled = spaces.get("pooled")
         maps = None
-        if pooled and isinstance(self._embedder, OnnxEmbedder):
+        if pooled and isinstance(self._embedder, FeatureMaps):
             vectors, maps = self._embedder.embed_with_maps(pictures)
         else:
             vectors = self._embedder.embed(pictures)
@@ -218,10 +219,9 @@ class QueryEncoder:
         return seen.picture if "mask" in seen.about else crop(seen.picture, Parts(mask=wanted), self._sight).picture
 
     def _embed_words(self, text: Text) -> FloatMatrix:
-        embed_text = getattr(self._embedder, "embed_text", None)
-        if embed_text is None:
+        if not isinstance(self._embedder, TextTower):
             raise UsageError(f"{self._embedder.spec.name} knows no words: {WITH_WORDS}")
-        vector: FloatMatrix = embed_text([text.words])[0]
+        vector: FloatMatrix = self._embedder.embed_text([text.words])[0]
         return vector
 
     def _stored_vector(self, content_id: int) -> FloatMatrix:
@@ -251,6 +251,10 @@ def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen],
         # a part of a picture is not the picture: it is no answer to itself only where it is searched whole
         **(facts if whole else {}),
     )
+
+
+def _pixels(picture: Picture) -> Pixels:
+    return picture.pixels
 
 
 def bytes_of(asked: str | os.PathLike[str] | bytes) -> bytes:

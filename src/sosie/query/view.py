@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sosie.catalogue import Catalogue, Condition, Found, Held, Space
+from sosie.contracts import Index
 from sosie.errors import UsageError
 from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
@@ -24,7 +25,7 @@ from sosie.indexes.manifest import Manifest
 from sosie.indexes.monitor import RecallMonitor, Running
 from sosie.query import rank
 from sosie.regions.table import Table
-from sosie.types import FloatMatrix, Ids, Index
+from sosie.types import FloatMatrix, Ids
 
 __all__ = ["SpaceView"]
 

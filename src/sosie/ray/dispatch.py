@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sosie.contracts import Embedder, RereadsUris, Source, offered
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.ray.connection import Fleet
 from sosie.ray.failures import explain
 from sosie.ray.frames import Made, unpack
 from sosie.sources.uris import path_of_uri
-from sosie.types import Embedder, ImageRef, Source
+from sosie.types import ImageRef
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,27 +56,23 @@ class RaySource:
         known: npt.NDArray[np.uint64],
         stop: threading.Event | None = None,
     ) -> None:
-        refuses: Callable[[ImageRef], BadPicture | None] | None = getattr(source, "refuses", None)
-        if refuses is None:
+        rereads = offered(source, RereadsUris)
+        if rereads is None:
             raise UsageError(
                 f"{source.root} is read by one machine: --ray is for folders, object stores, lists and databases"
             )
-        self._source, self._refuses, self._fleet = source, refuses, fleet
+        self.inner, self._rereads, self._fleet = source, rereads, fleet
         self._embedder, self._known, self._stop = embedder, known, stop or threading.Event()
 
     @property
     def root(self) -> str:
-        return self._source.root
+        return self.inner.root
 
     def __iter__(self) -> Iterator[ImageRef]:
-        return iter(self._source)
+        return iter(self.inner)
 
     def read(self, ref: ImageRef) -> bytes:
-        return self._source.read(ref)
-
-    def __getattr__(self, name: str) -> Any:
-        """Have what the source has beyond what every source must have: problems, partial, gone."""
-        return getattr(self._source, name)
+        return self.inner.read(ref)
 
     def stream(
         self, wanted: Callable[[ImageRef], bool], known: Callable[[ImageRef], bool] = lambda _: False
@@ -83,10 +80,10 @@ class RaySource:
         """Yield every reference once: None for an unwanted one, with what the workers made of it else."""
         segment: list[ImageRef] = []
         plan: Plan | None = None
-        for ref in self._source:
+        for ref in self.inner:
             if not wanted(ref):
                 yield ref, None
-            elif refused := self._refuses(ref):
+            elif refused := self._rereads.refuses(ref):
                 yield ref, refused
             else:
                 segment.append(ref)
@@ -101,9 +98,10 @@ class RaySource:
         import ray
 
         from sosie.ray.worker import Plan
-        from sosie.sources.web.download import Download
+        from sosie.sources.web.download import Download, Downloads
 
-        download: Download = getattr(self._source, "download", None) or Download()
+        downloading = offered(self.inner, Downloads)
+        download = downloading.download if downloading else Download()
         polite = download.politeness
         shared = replace(polite, per_host=max(1, polite.per_host // self._fleet.cores))  # a server sees all workers
         described = self._embedder.description if isinstance(self._embedder, OnnxEmbedder) else None

@@ -19,13 +19,13 @@ import numpy.typing as npt
 from sosie import __version__
 from sosie.analysis.embedding import Decoding, Recognised, embed
 from sosie.analysis.worker import analysis_params
+from sosie.contracts import Embedder
 from sosie.decode import DecodePool
 from sosie.embedders.onnx import Description, OnnxEmbedder
 from sosie.errors import BadPicture, UsageError
 from sosie.ray.frames import Made, pack
 from sosie.sources.reading import read_each
 from sosie.sources.web.download import Download
-from sosie.types import Embedder
 
 __all__ = ["Plan", "Worker", "prefix_of"]
 

@@ -14,12 +14,12 @@ from sosie.regions.network import Network
 from sosie.regions.suppression import suppress
 from sosie.types import Pixels, Region
 
-__all__ = ["Detector"]
+__all__ = ["OnnxDetector"]
 
 _LEAST = 0.01  # of a side: what is smaller is no object that one could search by
 
 
-class Detector(Network[list[Region]]):
+class OnnxDetector(Network[list[Region]]):
     """Finds boxes with a described network."""
 
     layouts, things = LAYOUTS, "boxes"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sosie import files
+from sosie.contracts import Source, Streams, offered
 from sosie.sources.stamps import stamped
 from sosie.sources.web.links import is_web
-from sosie.types import ImageRef, Source
+from sosie.types import ImageRef
 
 if TYPE_CHECKING:
     from sosie.sources.web.download import Outcome
@@ -18,36 +19,22 @@ if TYPE_CHECKING:
 __all__ = ["KeepingOriginals", "original_of", "originals_of", "upload_of"]
 
 
-_FORWARDED = frozenset({"gone", "ignored", "skipped", "left_out", "download"})
-
-
 class KeepingOriginals:
     """A source whose downloads are also written to ``folder``, by their digest."""
 
     def __init__(self, source: Source, folder: Path) -> None:
-        self._source = source
+        self.inner = source
         self._folder = folder
-        self.partial = getattr(source, "partial", False)
 
     @property
     def root(self) -> str:
-        return self._source.root
-
-    @property
-    def problems(self) -> list[tuple[str, str]]:
-        return list(getattr(self._source, "problems", ()))
-
-    def __getattr__(self, name: str) -> Any:
-        """Have those optional parts of a source that keeping changes nothing about."""
-        if name not in _FORWARDED:
-            raise AttributeError(name)
-        return getattr(self._source, name)
+        return self.inner.root
 
     def __iter__(self) -> Iterator[ImageRef]:
-        return iter(self._source)
+        return iter(self.inner)
 
     def read(self, ref: ImageRef) -> bytes:
-        data = self._source.read(ref)
+        data = self.inner.read(ref)
         self._keep(ref, data)
         return data
 
@@ -55,11 +42,11 @@ class KeepingOriginals:
         self, wanted: Callable[[ImageRef], bool], known: Callable[[ImageRef], bool] = lambda _: False
     ) -> Iterator[tuple[ImageRef, Outcome | None]]:
         """Yield what the source yields, bytes only once they are written."""
-        stream = getattr(self._source, "stream", None)
-        if stream is None:
-            yield from ((ref, self.read(ref) if wanted(ref) else None) for ref in self._source)
+        streaming = offered(self.inner, Streams)
+        if streaming is None:
+            yield from ((ref, self.read(ref) if wanted(ref) else None) for ref in self.inner)
             return
-        for ref, outcome in stream(wanted=wanted, known=known):
+        for ref, outcome in streaming.stream(wanted=wanted, known=known):
             if isinstance(outcome, bytes):
                 self._keep(ref, outcome)
             yield ref, outcome

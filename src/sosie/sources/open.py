@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from sosie.contracts import Source
 from sosie.errors import UsageError
 from sosie.registry import resolve
 from sosie.sources.names import has_picture_suffix
 from sosie.sources.options import SourceOptions
-from sosie.types import Source
 
 __all__ = ["kind_of", "open_source"]
 

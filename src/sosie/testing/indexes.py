@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from sosie.contracts import Index
 from sosie.indexes.flat import top_k
-from sosie.types import FloatMatrix, Ids, Index
+from sosie.types import FloatMatrix, Ids
 
 __all__ = ["INDEX_CHECKS", "Make", "clustered", "recall"]
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from urllib.parse import unquote
 
+from sosie.contracts import Source, Streams
 from sosie.errors import BadPicture
-from sosie.types import ImageRef, Source
+from sosie.types import ImageRef
 
 __all__ = ["PICTURES", "SOURCE_CHECKS", "Make"]
 
@@ -76,12 +77,11 @@ def check_a_picture_that_is_not_there_is_a_bad_picture(make: Make) -> None:
 def check_stream_gives_what_read_gives(make: Make) -> None:
     """``stream(wanted, known)`` is optional: one pass that gives references with their bytes, in any order."""
     source = make(PICTURES)
-    stream = getattr(source, "stream", None)
-    if stream is None:
+    if not isinstance(source, Streams):
         return
-    streamed = {ref.uri: data for ref, data in stream(lambda _: True)}
+    streamed = {ref.uri: data for ref, data in source.stream(lambda _: True)}
     assert streamed == {ref.uri: source.read(ref) for ref in source}
-    assert {data for _, data in stream(wanted=lambda _: False, known=lambda _: False)} == {None}
+    assert {data for _, data in source.stream(wanted=lambda _: False, known=lambda _: False)} == {None}
 
 
 def _name(ref: ImageRef) -> str:

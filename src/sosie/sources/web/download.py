@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from sosie.errors import BadPicture
 from sosie.sources.web.addresses import Internet
@@ -18,9 +18,18 @@ from sosie.types import ImageRef
 if TYPE_CHECKING:
     from sosie.sources.web.client import Limits, Response, SafeClient
 
-__all__ = ["Download", "Outcome", "Politeness", "refusal"]
+__all__ = ["Download", "Downloads", "Outcome", "Politeness", "refusal"]
 
 Outcome: TypeAlias = bytes | BadPicture
+
+
+@runtime_checkable
+class Downloads(Protocol):
+    """A source that says how its pictures are downloaded, so that others can do it the same way."""
+
+    @property
+    def download(self) -> Download: ...
+
 
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REASONS = {401: "forbidden", 403: "forbidden", 404: "gone", 410: "gone", 451: "forbidden"}
