@@ -111,3 +111,23 @@ def coloured_folder(path: Path, count: int = 24) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place)
     return path
+
+
+def classifier(folder: Path, name: str = "tones", *, names: tuple[str, ...] = ("red", "green", "blue")) -> Path:
+    """Write a package whose embedding is a picture's mean colour, and whose classes are the three colours.
+
+    Each probability is that of a softmax over ten times the colour; grey is a third of each.
+    """
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["embedding"]),
+        helper.make_node("Mul", ["embedding", "ten"], ["scores"]),
+        helper.make_node("Softmax", ["scores"], ["classes"], axis=1),
+    ]
+    picture = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    outputs = [helper.make_tensor_value_info(each, TensorProto.FLOAT, ["n", 3]) for each in ("embedding", "classes")]
+    ten = numpy_helper.from_array(np.float32(10), "ten")
+    graph = helper.make_graph(nodes, "classes", [picture], outputs, [ten])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    told = {"output": "classes", "names": list(names), "several": False, "label": "label"}
+    return describe(folder, name, model.SerializeToString(), dim=3, classes=told)

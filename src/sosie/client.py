@@ -68,15 +68,23 @@ class Client:
         k: int = 10,
         where: str = "",
         box: Box | None = None,
+        class_first: bool = False,
+        min_class: float = 0.5,
     ) -> SearchResult:
         """Return the pictures most like ``query``: a path, a picture's bytes, or the id of a picture there.
 
         ``text`` searches by words, or adds them to the picture, where the server's model has a text tower.
+        ``class_first`` searches within the class that the library's classifier gives the query.
         """
         asked = {"k": k, "where": where, "text": text, "box": ",".join(map(str, box)) if box else ""}
+        asked |= {"class_first": class_first, "min_class": min_class} if class_first else {}
         return _result(
             self._json("GET", "search", params=asked) if query is None else self._ask("search", query, asked)
         )
+
+    def classify(self, query: Asked, *, k: int = 10) -> dict[str, Any]:
+        """Return the ``k`` likeliest classes of ``query`` with their probabilities, by the library's classifier."""
+        return self._ask("classify", query, {"k": k})
 
     def copies(self, query: Asked, *, k: int = 10) -> SearchResult:
         """Return what ``query`` is an altered copy of, surest first."""
@@ -154,7 +162,8 @@ def _upload(picture: str | os.PathLike[str] | bytes) -> dict[str, tuple[str, byt
 
 
 def _result(found: Mapping[str, Any]) -> SearchResult:
-    return SearchResult(found["query"], tuple(_hit(hit) for hit in found["hits"]), found["took_ms"], found["index"])
+    hits = tuple(_hit(hit) for hit in found["hits"])
+    return SearchResult(found["query"], hits, found["took_ms"], found["index"], found.get("asked", {}))
 
 
 def _hit(found: Mapping[str, Any]) -> Hit:

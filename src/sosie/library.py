@@ -33,8 +33,10 @@ from sosie.errors import BadPicture, LibraryReadOnly, NotFound, SosieError, Unkn
 from sosie.indexes.monitor import Running
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.maintenance.indexes import Indexing, adopt, index_stamp, open_index
+from sosie.models.classifier import Classifier, find_classifier
 from sosie.models.engine import Engine
 from sosie.models.service import Models
+from sosie.query.class_first import ClassFirst, search_by_class
 from sosie.query.encode import Asked, Decoding, bytes_of, terms_of, with_words
 from sosie.query.query import Query
 from sosie.query.regions import KindView, answer_by_regions
@@ -45,7 +47,19 @@ from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of, originals_of, upload_of
 from sosie.sources.reading import open_verified, read_uri
-from sosie.types import Box, FloatMatrix, Ids, ImageRef, LabelValue, Picture, Pixels, Region, SearchResult, Text
+from sosie.types import (
+    Box,
+    Classification,
+    FloatMatrix,
+    Ids,
+    ImageRef,
+    LabelValue,
+    Picture,
+    Pixels,
+    Region,
+    SearchResult,
+    Text,
+)
 
 if TYPE_CHECKING:
     from sosie.catalogue.elastic import ElasticCatalogue
@@ -137,6 +151,7 @@ class Library:
         self._lock = threading.RLock()
         self._uploads = [threading.Lock() for _ in range(64)]  # by digest
         self._views: dict[int, View] = {}
+        self._classifiers: dict[str, Classifier] = {}
         self._engines: list[Engine] = []  # the one in use last; the one before it may be answering still
         self._epoch = -1
         self._pinned = None if model is None else full_name(model)
@@ -450,6 +465,7 @@ class Library:
         regions: Sequence[str] | None = None,
         verify: bool = True,
         index_params: Mapping[str, Any] | None = None,
+        class_first: bool | ClassFirst = False,
     ) -> SearchResult:
         """Return the ``k`` pictures most like ``query``, best first.
 
@@ -459,7 +475,9 @@ class Library:
         kinds that whole pictures are searched along with; None takes what fits. ``verify`` lays the query over each hit
         and says whether it is a copy and how sure that is, where the hit's local features are stored
         (`Copies.prepare`). ``index_params`` are search parameters of the main index for this question, such as
-        ``search_k``. Raises NotFound, BadPicture, FilterError, UsageError.
+        ``search_k``. ``class_first`` searches within the class that the library's classifier gives the query; an
+        unsure one is searched among all pictures, and ``asked["class"]`` says so. Raises NotFound, BadPicture,
+        FilterError, UsageError.
         """
         return self.search_many(
             [with_words(query, text)],
@@ -470,6 +488,7 @@ class Library:
             regions=regions,
             verify=verify,
             index_params=index_params,
+            class_first=class_first,
         )[0]
 
     def search_many(
@@ -483,17 +502,72 @@ class Library:
         regions: Sequence[str] | None = None,
         verify: bool = True,
         index_params: Mapping[str, Any] | None = None,
+        class_first: bool | ClassFirst = False,
     ) -> list[SearchResult]:
         """Answer several queries at once, in their order."""
         if k < 1:
             raise UsageError(f"k is how many answers to give: at least 1, not {k}")
         if not queries:
             return []
-        condition = self.condition(where)
+        self.condition(where)  # a wrong filter is refused before anything is decoded
         meant = replace(parts or Parts(), box=box or (parts.box if parts else None))
+
+        def search(asked: Sequence[Asked], within: str | None) -> list[SearchResult]:
+            condition, params = self.condition(within), index_params or {}
+            return self._answers(asked, k, condition, meant, regions, verify=verify, index_params=params)
+
         with self.catalogue.steady():
-            found = self._answers(queries, k, condition, meant, regions, verify=verify, index_params=index_params or {})
+            if class_first:
+                how = ClassFirst() if class_first is True else class_first
+                found = self._by_class(queries, how, where, meant, search)
+            else:
+                found = search(queries, where)
         return [replace(result, draw=self._drawn) for result in found]
+
+    def _by_class(
+        self,
+        queries: Sequence[Asked],
+        how: ClassFirst,
+        where: str | None,
+        parts: Parts,
+        search: Callable[[Sequence[Asked], str | None], list[SearchResult]],
+    ) -> list[SearchResult]:
+        """Classify the queries, and search for each within its class."""
+        started = time.perf_counter()
+        classifier = self._classifier(how.classifier)
+        begun = self.engine.questions.begin(queries)
+        classified = classifier.classify(self.engine.questions.pictures(begun, parts))
+        took_ms = (time.perf_counter() - started) * 1000 / len(queries)
+        found = search_by_class(
+            classified,
+            lambda rows, within: search([begun[at] for at in rows], within),
+            where=where,
+            min_class=how.min_class,
+        )
+        return [replace(result, took_ms=result.took_ms + took_ms) for result in found]
+
+    def classify(self, query: Asked, *, classifier: str | None = None, parts: Parts | None = None) -> Classification:
+        """Return the classes of a picture with their probabilities, likeliest first.
+
+        ``classifier`` is a model's name or a package's folder; None takes the library's own: the model in use where it
+        tells classes, else the only one of its models that does. Raises UsageError, NotFound, BadPicture.
+        """
+        return self.classify_many([query], classifier=classifier, parts=parts)[0]
+
+    def classify_many(
+        self, queries: Sequence[Asked], *, classifier: str | None = None, parts: Parts | None = None
+    ) -> list[Classification]:
+        """Classify several pictures with one run of the network, in their order."""
+        found, questions = self._classifier(classifier), self.engine.questions
+        return found.classify(questions.pictures(questions.begin(queries), parts or Parts()))
+
+    def _classifier(self, name: str | None) -> Classifier:
+        found = find_classifier(name, store=self.shelf, in_use=self.model_in_use)
+        with self._lock:  # one that is loaded already is kept, unless its file is another by now
+            known = self._classifiers.get(found.name)
+            if known is None or known.sha256 != found.sha256:
+                known = self._classifiers[found.name] = found
+        return known
 
     def _answers(
         self,
@@ -513,7 +587,7 @@ class Library:
         if lacking := view.unembedded:
             warnings.warn(
                 f"{lacking} pictures have no vectors of {view.space.name} yet: `sosie add` their folders again",
-                stacklevel=3,
+                stacklevel=4,
             )
         summed = [{type(each) for _, each in terms_of(query)} for query in queries]
         if any(types == {Text} for types in summed):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 __all__ = [
     "EXACT_PIXELS",
     "Box",
+    "Classification",
     "EmbedderSpec",
     "Evidence",
     "FloatMatrix",
@@ -230,6 +231,38 @@ class Hit:
             "region": list(self.region) if self.region else None,
             "evidence": dict(self.evidence),
             **({"gone": True} if self.gone else {}),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What a classifier says of one picture: its classes with their probabilities, likeliest first.
+
+    ``label`` is the label that the classes were learned from; ``several``: a picture may have several classes, and
+    their probabilities do not sum to 1.
+    """
+
+    query: str
+    model: str
+    label: str
+    several: bool
+    classes: tuple[tuple[str, float], ...]
+
+    def sure(self, least: float) -> tuple[str, ...]:
+        """Return the classes whose probability is at least ``least``; the likeliest alone where there can be one."""
+        likely = tuple(name for name, probability in self.classes if probability >= least)
+        return likely if self.several else likely[:1]
+
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """Return a document with the ``most`` likeliest classes."""
+        return {
+            "query": self.query,
+            "model": self.model,
+            "label": self.label,
+            "several": self.several,
+            "classes": [
+                {"class": name, "probability": round(probability, 6)} for name, probability in self.classes[:most]
+            ],
         }
 
 

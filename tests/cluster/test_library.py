@@ -11,9 +11,11 @@ import pytest
 import sosie
 from sosie.cli import main
 from sosie.errors import FilterError, UnknownName, UsageError
+from sosie.query.class_first import ClassFirst
 from sosie.types import Verdict
 from tests.cluster.conftest import Open
-from tests.networks import package
+from tests.networks import classifier, package
+from tests.painted import paint, painted
 from tests.pictures import jpeg
 
 SHARED_K = 10
@@ -138,3 +140,15 @@ def test_the_command_line_works_on_an_address(address: str, tmp_path: Path, caps
     assert main(["keys", "create", "me", "--library", address]) == 0
     assert main(["doctor", "--library", address]) == 2
     assert "lies on a cluster" in capsys.readouterr().err
+
+
+def test_class_first_is_a_filter_of_the_cluster(opened: Open, tmp_path: Path) -> None:
+    lib = opened()
+    lib.add(paint(tmp_path / "p", 4), label_from_folders=True, workers=1)
+    network = str(classifier(tmp_path / "net", "model"))
+    first = lib.pictures(where="label = 'blue'")[0].id
+    lib.set_labels(first, {"label": None, "predicted.class": "red"})
+    found = lib.search(painted("red", 50), k=12, class_first=ClassFirst(classifier=network))
+    assert len(found) == 5 and first in {hit.id for hit in found}
+    unsure = lib.search(painted("grey", 5), k=12, class_first=ClassFirst(0.9, network))
+    assert len(unsure) == 12 and unsure.asked["class"]["reason"] == "unsure"

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Draw a gallery, index it, search it, write a report: a first look in a minute."),
     "add": ("add", "Add pictures: folders, archives, URL lists, dataset databases."),
     "search": ("search", "Find the pictures most like a picture."),
+    "classify": ("classify", "Say which classes a picture is of, by the library's own classifier."),
     "copies": ("copies", "Say which pictures of the library a picture is an altered copy of."),
     "compare": ("compare", "Say what one picture is to another: the same, a copy, neither."),
     "duplicates": ("duplicates", "Group the copies inside the library around the best of each."),

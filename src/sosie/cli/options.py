@@ -16,6 +16,7 @@ from sosie.errors import EmptyCatalogue, UsageError
 from sosie.library import folder_of
 
 __all__ = [
+    "ClassifierOption",
     "DetectorOption",
     "JsonOption",
     "KOption",
@@ -79,6 +80,15 @@ def open_to_add(library: Path | None, model: str | None, *, cluster: Cluster | N
     return lib
 
 
+ClassifierOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--classifier",
+        metavar="NAME|FOLDER",
+        help="A model that `sosie train classifier` made.",
+        show_default="the library's own",
+    ),
+]
 DetectorOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

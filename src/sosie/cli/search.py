@@ -13,6 +13,7 @@ import sosie
 from sosie import files
 from sosie.analysis.regions import Parts
 from sosie.cli.options import (
+    ClassifierOption,
     DetectorOption,
     JsonOption,
     KOption,
@@ -24,10 +25,11 @@ from sosie.cli.options import (
 from sosie.cli.output import emit_json, note
 from sosie.errors import SosieError, UsageError
 from sosie.indexes.params import read_params
+from sosie.query.class_first import ClassFirst
 from sosie.query.encode import Asked, with_words
 from sosie.types import SearchResult
 
-__all__ = ["search"]
+__all__ = ["asked_of", "search"]
 
 
 def search(
@@ -59,6 +61,13 @@ def search(
         list[str] | None,
         typer.Option("--index-param", "-p", help="A search parameter of the index for this once: ef=200; repeatable."),
     ] = None,
+    class_first: Annotated[
+        bool, typer.Option("--class-first", help="Search within the class that the classifier gives IMAGE.")
+    ] = False,
+    min_class: Annotated[
+        float, typer.Option(help="Search all pictures where the class is less probable than this.", min=0, max=1)
+    ] = 0.5,
+    classifier: ClassifierOption = None,
     detector: DetectorOption = None,
     segmenter: SegmenterOption = None,
     as_json: JsonOption = False,
@@ -72,7 +81,7 @@ def search(
 ) -> int:
     """Find the pictures most like IMAGE, best first; with a model that knows words, most like what --text says."""
     with sosie.open(library, create=False) as lib:
-        queries = [with_words(each, text) for each in (map(_asked, images) if images else [None])]
+        queries = [with_words(each, text) for each in (map(asked_of, images) if images else [None])]
         lib.sight.use(detector=detector, segmenter=segmenter)
         if fill not in ("mean", "blur"):
             raise UsageError(f"--fill is mean or blur, not {fill!r}")
@@ -86,6 +95,7 @@ def search(
             regions=kinds,
             verify=verify,
             index_params=read_params(index_param or []),
+            class_first=ClassFirst(min_class, classifier) if class_first else False,
         )
         if lib.catalogue.counts()["pictures"] == 0:
             note("the library holds no pictures yet: `sosie add FOLDER`")
@@ -97,7 +107,8 @@ def search(
     return 0
 
 
-def _asked(image: str) -> Asked:
+def asked_of(image: str) -> Asked:
+    """Return what a person typed as a query: ``id:17`` is a picture of the library."""
     return int(image[3:]) if image.startswith("id:") and image[3:].isdigit() else image
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from sosie.present.text import visible
 from sosie.types import Hit, SearchResult
 
-__all__ = ["COLUMNS", "to_csv"]
+__all__ = ["COLUMNS", "plain_text", "to_csv"]
 
 COLUMNS = ("query", "rank", "id", "score", "verdict", "probability", "uri", "labels", "region")
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
@@ -36,10 +36,11 @@ def _row(query: str, hit: Hit) -> list[object]:
     region = " ".join(f"{edge:g}" for edge in hit.region) if hit.region else ""
     labels = json.dumps(document["labels"], ensure_ascii=True) if hit.labels else ""
     probability = "" if hit.probability is None else hit.probability
-    shown = (document["score"], str(hit.verdict), probability, _text(hit.uri), labels, region)
-    return [_text(query), hit.rank, hit.id, *shown]
+    shown = (document["score"], str(hit.verdict), probability, plain_text(hit.uri), labels, region)
+    return [plain_text(query), hit.rank, hit.id, *shown]
 
 
-def _text(value: str) -> str:
+def plain_text(value: str) -> str:
+    """Return text that no spreadsheet takes for a formula, with characters that cannot be shown as escapes."""
     shown = visible(value)
     return "'" + shown if shown.startswith(_FORMULA) else shown

@@ -83,7 +83,18 @@ def _headline(result: SearchResult) -> str:
     recall = result.index.get("recall")
     index = visible(str(result.index.get("kind", "exact")))
     measured = f", recall {recall:.3f}" if isinstance(recall, float) else ""
-    return f"{display_path(result.query)}  ({len(result)} hits, {result.took_ms:.3g} ms, {index}{measured})"
+    facts = f"{len(result)} hits, {result.took_ms:.3g} ms, {index}{measured}"
+    return f"{display_path(result.query)}  ({facts}){_class(result)}"
+
+
+def _class(result: SearchResult) -> str:
+    """Say within which class was searched, or why among all pictures."""
+    told = result.asked.get("class")
+    if told is None:
+        return ""
+    if told["searched"]:
+        return f"  within {visible(' + '.join(told['searched']))} ({told['probability']:.1%})"
+    return f"  among all pictures: {told['reason']} ({visible(told['name'])} {told['probability']:.1%})"
 
 
 def _verdict(hit: Hit) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 import re
@@ -46,21 +47,27 @@ class Decoding:
     """
 
     def __init__(self, asked: Asked, data: bytes, pool: _Pool, *, whole: bool) -> None:
-        self._asked, self._data, self._pool, self._whole = asked, data, pool, whole
+        self.asked, self._data, self._pool, self._whole = asked, data, pool, whole
+        self._has_working = not whole
         self.sha256 = hashlib.sha256(data).digest()
         self.future = pool.submit(data, NO_EXTRAS if whole else ONLY_WORKING)
 
     def at(self, pool: _Pool, *, whole: bool) -> Decoding:
         """Return this, or what begins anew because other workers are asked for, or more than has been."""
-        enough = self._pool is pool and (whole or not self._whole)
-        return self if enough else Decoding(self._asked, self._data, pool, whole=whole)
+        if self._pool is not pool or not (whole or self._has_working):
+            return Decoding(self.asked, self._data, pool, whole=whole)
+        if self._whole is whole:
+            return self
+        other = copy.copy(self)  # of the same work, which gives both the network's input and the working pixels
+        other._whole = whole
+        return other
 
     def result(self) -> Mapping[str, Any]:
         """Wait for what the workers found; raise BadPicture with the picture's name."""
         try:
             return self.future.result()
         except BadPicture as error:
-            raise error if isinstance(self._asked, bytes) else error.named(visible(_name(self._asked))) from error
+            raise error if isinstance(self.asked, bytes) else error.named(visible(_name(self.asked))) from error
 
     def picture(self) -> Picture:
         """Wait for what the network, or whoever takes parts, is to see; raise BadPicture."""
@@ -171,6 +178,27 @@ class QueryEncoder:
     def decode_ahead(self, data: bytes, *, whole: bool = True) -> Decoding:
         """Begin to decode a picture, without waiting for it."""
         return Decoding(data, data, self._pool(), whole=whole)
+
+    def begin(self, asked: Sequence[Asked]) -> list[Asked]:
+        """Begin to decode single pictures, each read once however often it is used; words and sums stay as they are."""
+        plain = (int, Picture, Text, tuple)
+        return [
+            each if isinstance(each, plain) or len(terms_of(each)) > 1 else self._decode(each, whole=False)
+            for each in asked
+        ]
+
+    def pictures(self, asked: Sequence[Asked], parts: Parts = _WHOLE) -> list[tuple[str, Picture]]:
+        """Return pictures by name, with the parts taken, for another network than the library's.
+
+        Raises UsageError for words and sums, which are no one picture.
+        """
+        found = []
+        for each in asked:
+            if isinstance(each, Text | tuple) or len(terms_of(each)) > 1:
+                raise UsageError(f"a class is told of one picture, not of {visible(_name(each))}")
+            picture = each if isinstance(each, Picture) else self._decode(each, whole=False).picture()
+            found.append((_name(each), self._look(picture, each, replace(parts, objects=False)).picture))
+        return found
 
     def _decode(self, asked: str | os.PathLike[str] | bytes | int | Decoding, *, whole: bool) -> Decoding:
         if isinstance(asked, Decoding):
@@ -297,6 +325,8 @@ def with_words(asked: Asked | None, text: str | None) -> Asked:
 
 
 def _name(asked: Asked) -> str:
+    if isinstance(asked, Decoding) and not isinstance(asked.asked, bytes):
+        asked = asked.asked
     if isinstance(asked, bytes | Decoding):
         sha256 = hashlib.sha256(asked).digest() if isinstance(asked, bytes) else asked.sha256
         return f"bytes:{sha256.hex()[:16]}"

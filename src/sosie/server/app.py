@@ -18,7 +18,7 @@ from sosie.server.guards import HostGuard, OriginGuard, PublicScheme, SecureHead
 from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
 from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
-from sosie.server.routes import copies, health, jobs, maps, pages, pictures, quarantine, reports, search
+from sosie.server.routes import classify, copies, health, jobs, maps, pages, pictures, quarantine, reports, search
 from sosie.server.state import State, make_state
 from sosie.server.streams import Pieces
 from sosie.server.strict import only_known
@@ -70,7 +70,7 @@ def create_app(
     )
     app.state.sosie = state
     problems.install(app, page=error_page)
-    for module in (search, copies, pictures, maps, jobs, quarantine):
+    for module in (search, classify, copies, pictures, maps, jobs, quarantine):
         app.include_router(module.router, dependencies=[Depends(only_known)])
     for module in (health, pages, reports):
         app.include_router(module.router)

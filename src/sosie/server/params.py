@@ -15,12 +15,16 @@ from sosie.types import Box
 __all__ = [
     "BoxField",
     "BoxText",
+    "ClassFirstField",
+    "ClassFirstFlag",
     "Cursor",
     "CursorField",
     "IndexParams",
     "IndexParamsField",
     "MaskField",
     "MaskText",
+    "MinClass",
+    "MinClassField",
     "ObjectField",
     "ObjectNumber",
     "ObjectsField",
@@ -57,6 +61,13 @@ ObjectNumber = Annotated[int | None, Query(ge=1, le=100, description=_ABOUT_OBJE
 ObjectField = Annotated[int | None, Form(ge=1, le=100, description=_ABOUT_OBJECT)]
 MaskText = Annotated[str, Query(max_length=200, description=_ABOUT_MASK)]
 MaskField = Annotated[str, Form(max_length=200, description=_ABOUT_MASK)]
+
+_ABOUT_CLASS = "Search within the class that the library's classifier gives the query; `asked.class` says which."
+_ABOUT_MIN_CLASS = "Search all pictures where the class is less probable than this."
+ClassFirstFlag = Annotated[bool, Query(description=_ABOUT_CLASS)]
+ClassFirstField = Annotated[bool, Form(description=_ABOUT_CLASS)]
+MinClass = Annotated[float, Query(ge=0, le=1, description=_ABOUT_MIN_CLASS)]
+MinClassField = Annotated[float, Form(ge=0, le=1, description=_ABOUT_MIN_CLASS)]
 
 _ABOUT_INDEX = "Search parameters of the index for this question alone, with commas between: ef=200."
 _INDEX: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-index-params"}}

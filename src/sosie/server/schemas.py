@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat
 __all__ = [
     "Added",
     "BuildJob",
+    "ClassifyOut",
     "CompareOut",
     "DecisionBody",
     "DecisionsOut",
@@ -98,6 +99,25 @@ class SearchOut(_Out):
             }
         }
     )
+
+
+class ClassOut(_Out):
+    """A class, and how probable it is."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    name: str = Field(alias="class")
+    probability: float
+
+
+class ClassifyOut(_Out):
+    """What the library's classifier says of a picture."""
+
+    query: str
+    model: str
+    label: str = Field(description="the label that the classes were learned from")
+    several: bool = Field(description="whether a picture may have several classes")
+    classes: list[ClassOut] = Field(description="likeliest first")
 
 
 class ObjectOut(_Out):

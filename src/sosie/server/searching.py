@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sosie.analysis.regions import Parts
 from sosie.indexes.params import read_params
+from sosie.query.class_first import ClassFirst
 from sosie.query.encode import Asked, with_words
 from sosie.server.cursors import decode_place, encode_cursor
 from sosie.server.lists import HitList
@@ -37,6 +38,8 @@ class Question:
     object: int | None = None
     mask: str | None = None
     index_params: str = ""  # name=value, with commas between
+    class_first: bool = False
+    min_class: float = 0.5
 
     @property
     def parts(self) -> Parts:
@@ -128,7 +131,8 @@ async def _search(state: State, question: Question, upload: bytes | None) -> tup
     They share the network and the catalogue's answers.
     """
     state.work.check_room()  # or what is refused would be decoded all the same
-    decoding = None if upload is None else state.library.decode_ahead(upload, whole=not question.parts.given)
+    whole = not (question.parts.given or question.class_first)
+    decoding = None if upload is None else state.library.decode_ahead(upload, whole=whole)
     where = question.where if question.where and question.where.strip() else None
     index_params = read_params(question.index_params.split(",")) if question.index_params.strip() else None
 
@@ -142,11 +146,13 @@ async def _search(state: State, question: Question, upload: bytes | None) -> tup
                 parts=question.parts,
                 verify=question.verify,
                 index_params=index_params,
+                class_first=ClassFirst(question.min_class) if question.class_first else False,
             )
         return [(each, epoch) for each in found]
 
-    # The vector of a picture of the library is stored; a part of it is taken from the picture itself.
-    queue = state.sources if upload is None and question.id is not None and question.parts.given else state.work
+    # The vector of a picture of the library is stored; a part of it, or its class, is taken from the picture itself.
+    reads = upload is None and question.id is not None and (question.parts.given or question.class_first)
+    queue = state.sources if reads else state.work
     return await queue.run_alike(
         (_kind(question), replace(question, id=None, query=None)),
         with_words(question.id if decoding is None else decoding, question.words),

@@ -13,12 +13,16 @@ from sosie.server.auth import Reader
 from sosie.server.params import (
     BoxField,
     BoxText,
+    ClassFirstField,
+    ClassFirstFlag,
     Cursor,
     CursorField,
     IndexParams,
     IndexParamsField,
     MaskField,
     MaskText,
+    MinClass,
+    MinClassField,
     ObjectField,
     ObjectNumber,
     ObjectsField,
@@ -57,6 +61,8 @@ async def search(
     k: PageSize = 10,
     verify: Annotated[bool, Query(description=_VERIFY)] = True,
     index_params: IndexParams = "",
+    class_first: ClassFirstFlag = False,
+    min_class: MinClass = 0.5,
     cursor: Cursor = "",
 ) -> Response:
     """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
@@ -72,6 +78,8 @@ async def search(
         object=object,
         mask=mask,
         index_params=index_params,
+        class_first=class_first,
+        min_class=min_class,
     )
     return _page(await answer(state, question, cursor))
 
@@ -89,6 +97,8 @@ class SearchForm(BaseModel):
     k: Annotated[int, Field(ge=1, le=200)] = 10
     verify: Annotated[bool, Field(description=_VERIFY)] = True
     index_params: IndexParamsField = ""
+    class_first: ClassFirstField = False
+    min_class: MinClassField = 0.5
     cursor: CursorField = ""
 
     @property
@@ -104,6 +114,8 @@ class SearchForm(BaseModel):
             object=self.object,
             mask=self.mask,
             index_params=self.index_params,
+            class_first=self.class_first,
+            min_class=self.min_class,
         )
 
 
