@@ -29,6 +29,7 @@ __all__ = [
     "Source",
     "Streams",
     "TextTower",
+    "Tunable",
     "WarmsUp",
     "Wraps",
     "offered",
@@ -217,6 +218,8 @@ class Index(Protocol):
     index of the same kind.
     """
 
+    def __init__(self, **params: Any) -> None: ...
+
     @property
     def kind(self) -> str: ...
 
@@ -247,4 +250,21 @@ class Index(Protocol):
 
     def load(self, folder: str) -> None:
         """Read what ``save`` wrote."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """An index whose search parameters can be changed after it was built.
+
+    Its class may declare ``build_space``, the values of its build parameters that the tuner tries.
+    """
+
+    @property
+    def knobs(self) -> Mapping[str, tuple[Any, ...]]:
+        """The search parameters, and the values that the tuner tries of each, from cheap to thorough."""
+        ...
+
+    def tuned(self, changes: Mapping[str, Any]) -> Index:
+        """Return this index with other search parameters; what was built is shared. Raise UsageError."""
         ...

@@ -8,13 +8,29 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sosie.errors import MissingExtra, UnknownName
+from sosie.errors import MissingExtra, UnknownName, UsageError
 
-__all__ = ["EMBEDDERS", "INDEXES", "SOURCES", "Entry", "local_indexes", "nearest", "resolve"]
+if TYPE_CHECKING:  # at run time it would bring numpy to `import sosie`
+    from importlib.metadata import EntryPoint
+
+    from sosie.contracts import Embedder, Index
+
+__all__ = [
+    "EMBEDDERS",
+    "INDEXES",
+    "SOURCES",
+    "Entry",
+    "is_known",
+    "local_indexes",
+    "nearest",
+    "resolve",
+    "resolve_embedder",
+    "resolve_index",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +85,8 @@ def resolve(table: str, name: str) -> Any:
     known = _TABLES[table]
     entry = known.get(name)
     if entry is None:
-        from importlib.metadata import entry_points  # slow to import, and seldom needed
-
-        for point in entry_points(group=f"sosie.{table}"):
-            if point.name == name:
-                return point.load()
+        if point := _entry_point(table, name):
+            return point.load()
         raise UnknownName(f"no {table.rstrip('s')} is called {name!r}; {nearest(name, known)}")
     module, _, attribute = entry.target.partition(":")
     try:
@@ -82,6 +95,37 @@ def resolve(table: str, name: str) -> Any:
         if entry.extra is None:
             raise
         raise MissingExtra(f"{name} needs {error.name}: pip install 'sosie[{entry.extra}]'") from error
+
+
+def resolve_index(kind: str) -> type[Index]:
+    """Return the class of an index kind; raise UnknownName, MissingExtra, UsageError for what keeps no contract."""
+    found: type[Index] = resolve("indexes", kind)
+    _require(found, ("build", "search", "save", "load"), f"the index {kind}")
+    return found
+
+
+def resolve_embedder(name: str) -> Callable[[], Embedder]:
+    """Return what makes an embedder; raise UnknownName, MissingExtra, UsageError for what keeps no contract."""
+    found: Callable[[], Embedder] = resolve("embedders", name)
+    if isinstance(found, type):
+        _require(found, ("embed",), f"the embedder {name}")
+    return found
+
+
+def is_known(table: str, name: str) -> bool:
+    """Tell whether ``name`` is in a table or among the entry points of installed packages; nothing is imported."""
+    return name in _TABLES[table] or _entry_point(table, name) is not None
+
+
+def _entry_point(table: str, name: str) -> EntryPoint | None:
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
+    return next((point for point in entry_points(group=f"sosie.{table}") if point.name == name), None)
+
+
+def _require(found: type, methods: Sequence[str], what: str) -> None:
+    if lacking := [name for name in methods if not hasattr(found, name)]:
+        raise UsageError(f"{what} has no {', '.join(lacking)}: sosie.contracts says what it needs")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from sosie.embedders.onnx import OnnxEmbedder, read_description
 from sosie.embedders.store import ModelStore
 from sosie.errors import NotFound, UnknownName, UsageError
 from sosie.networks.published import PUBLISHED
-from sosie.registry import EMBEDDERS, nearest, resolve
+from sosie.registry import EMBEDDERS, nearest, resolve_embedder
 
 __all__ = ["embedder_of", "full_name"]
 
@@ -32,7 +32,7 @@ def embedder_of(name: str, shelf: ModelStore) -> Embedder:
     if name == "onnx":
         raise UsageError("an ONNX file is used by its description: give the path of the JSON file beside it")
     try:
-        embedder: Embedder = resolve("embedders", name)()
+        embedder = resolve_embedder(name)()
     except UnknownName:
         raise UnknownName(
             f"no model is called {name!r}; {nearest(name, [*EMBEDDERS, *PUBLISHED, *shelf.names()])}"

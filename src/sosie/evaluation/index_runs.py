@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sosie.contracts import Index
+from sosie.contracts import Index, Tunable
 from sosie.errors import SosieError, UsageError
 from sosie.evaluation.collection import Collection
 from sosie.evaluation.metrics import index_recall
 from sosie.evaluation.runs import Run, open_run, write_csv, write_run
 from sosie.indexes.flat import Metric, score_rows, top_k
-from sosie.registry import local_indexes, resolve
+from sosie.indexes.measure import metric_of, saved_size
+from sosie.registry import local_indexes, resolve_index
 from sosie.types import FloatMatrix
 
 __all__ = ["IndexScore", "measure_indexes", "score_indexes"]
@@ -89,7 +89,7 @@ def _bench(vectors: FloatMatrix, *, k: int, queries: int, seed: int) -> _Bench:
 def _measure(kind: str, bench: _Bench, note: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """Build one kind and search with each setting; a kind that is not installed is noted and left out."""
     try:
-        index: Index = resolve("indexes", kind)()
+        index = resolve_index(kind)()
         started = time.perf_counter()
         index.build(np.arange(len(bench.vectors)), bench.vectors)
     except (SosieError, ImportError) as error:
@@ -98,7 +98,7 @@ def _measure(kind: str, bench: _Bench, note: Callable[[str], None]) -> Iterator[
     built = time.perf_counter() - started
     size = _size(index)
     for changes in _settings(index):
-        tuned = index.tuned(changes) if changes else index  # type: ignore[attr-defined]
+        tuned = index.tuned(changes) if changes and isinstance(index, Tunable) else index
         row = _search(tuned, bench)
         shown = ", ".join(f"{name}={value}" for name, value in changes.items()) or "default"
         note(f"{kind} {shown}: recall@{bench.k} {row['recall']:.3f}, {row['queries_per_second']:.0f} queries/s")
@@ -107,8 +107,8 @@ def _measure(kind: str, bench: _Bench, note: Callable[[str], None]) -> Iterator[
 
 
 def _settings(index: Index) -> list[Mapping[str, Any]]:
-    space: Mapping[str, Sequence[Any]] = getattr(index, "search_space", {})
-    if not space or not hasattr(index, "tuned"):
+    space = index.knobs if isinstance(index, Tunable) else {}
+    if not space:
         return [{}]
     every = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
     if len(every) <= _SETTINGS:
@@ -117,7 +117,7 @@ def _settings(index: Index) -> list[Mapping[str, Any]]:
 
 
 def _search(index: Index, bench: _Bench) -> dict[str, Any]:
-    bench = bench.by(getattr(index, "metric", "dot"))
+    bench = bench.by(metric_of(index))
     ids, _ = index.search(bench.queries, bench.k)
     true = score_rows(bench.vectors, bench.queries, ids, bench.metric)  # ids are rows here
     recall = index_recall(ids, true, bench.exact_scores, k=bench.k)
@@ -145,9 +145,7 @@ def _rates(index: Index, bench: _Bench) -> dict[str, float]:
 
 def _size(index: Index) -> float:
     """Return how large the index is when saved, its vectors included, in MiB."""
-    with tempfile.TemporaryDirectory() as folder:
-        index.save(folder)
-        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()) / 2**20
+    return saved_size(index) / 2**20
 
 
 # ------------------------------------------------------------------------------------------------ scoring

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sosie.indexes.base import RowIndex
+from sosie.contracts import Index
 from sosie.indexes.flat import Rows, score_rows, top_k_of
 from sosie.indexes.measure import Bench, FilteredRecall
 from sosie.indexes.recall import count_found
@@ -23,7 +23,7 @@ WAYS = ("along", "across", "against")
 _QUERIES = 12  # of each way and share: each has a filter of its own
 
 
-def measure_filtered(index: RowIndex, bench: Bench, *, seed: int = 0) -> list[FilteredRecall]:
+def measure_filtered(index: Index, bench: Bench, *, seed: int = 0) -> list[FilteredRecall]:
     """Measure ``index``, built over the vectors of ``bench``, with filters of several shares and ways."""
     rng = np.random.default_rng(seed)
     queries = bench.queries[:_QUERIES]
@@ -53,7 +53,7 @@ def _allowed(order: Rows, size: int, way: str, rng: np.random.Generator) -> Rows
     return np.sort(order[-size:] if way == "along" else order[:size])
 
 
-def _recall(index: RowIndex, bench: Bench, at: int, rows: Rows) -> float:
+def _recall(index: Index, bench: Bench, at: int, rows: Rows) -> float:
     query = bench.queries[at : at + 1]
     truth = top_k_of(bench.vectors, query, bench.k, rows, bench.metric)[1]
     found = index.search(query, bench.k, bench.ids[rows])[0]

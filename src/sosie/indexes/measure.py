@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,7 +16,18 @@ from sosie.indexes.flat import Metric, Row, Vectors, score_rows, tolerance, top_
 from sosie.indexes.recall import count_found
 from sosie.types import FloatMatrix, Ids
 
-__all__ = ["Bench", "FilteredRecall", "Measured", "hold_out", "measure", "measure_as_it_is", "meets"]
+__all__ = [
+    "Bench",
+    "FilteredRecall",
+    "Measured",
+    "hold_out",
+    "measure",
+    "measure_as_it_is",
+    "meets",
+    "memory_of",
+    "metric_of",
+    "saved_size",
+]
 
 _Z = 1.96  # 95 % confidence
 _SINGLE = 200  # queries asked one by one
@@ -83,6 +96,38 @@ class Measured:
         }
 
 
+@runtime_checkable
+class HasMetric(Protocol):
+    """An index whose scores are of a metric of its own; without it they are inner products."""
+
+    @property
+    def metric(self) -> Metric: ...
+
+
+@runtime_checkable
+class KnowsSize(Protocol):
+    """An index that knows how many bytes a search keeps in memory; without it that is taken to be what it saves."""
+
+    def structure_size(self) -> int: ...
+
+
+def metric_of(index: object) -> Metric:
+    """Return what the scores of an index are."""
+    return index.metric if isinstance(index, HasMetric) else "dot"
+
+
+def memory_of(index: Index) -> int:
+    """Return how many bytes a search keeps in memory."""
+    return index.structure_size() if isinstance(index, KnowsSize) else saved_size(index)
+
+
+def saved_size(index: Index) -> int:
+    """Return how many bytes an index writes."""
+    with tempfile.TemporaryDirectory(prefix="sosie-size-") as folder:
+        index.save(folder)
+        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
+
+
 def hold_out(
     vectors: FloatMatrix, ids: Ids, *, queries: int, k: int, seed: int, metric: Metric = "dot"
 ) -> tuple[Bench, FloatMatrix, Ids]:
@@ -101,7 +146,7 @@ def measure(index: Index, bench: Bench) -> Measured:
 
     Recall is measured by the index's own metric, and by exact scores of the ids that it returns, not by its own.
     """
-    bench = bench.by(getattr(index, "metric", "dot"))
+    bench = bench.by(metric_of(index))
     index.search(bench.queries[:8], bench.k)  # the first search reads pages and starts threads
     started = time.perf_counter()
     found, _ = index.search(bench.queries, bench.k)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sosie.contracts import Index
 from sosie.errors import UsageError
-from sosie.registry import nearest, resolve
+from sosie.registry import nearest, resolve_index
 
 __all__ = ["check_params", "make_index", "read_params"]
 
@@ -19,10 +19,9 @@ _PLAIN = (bool, int, float, str)
 
 def make_index(kind: str, params: Mapping[str, Any]) -> Index:
     """Return an empty index of a kind; raise UnknownName, MissingExtra, UsageError."""
-    cls = resolve("indexes", kind)
+    cls = resolve_index(kind)
     check_params(cls, params)
-    made: Index = cls(**params)
-    return made
+    return cls(**params)
 
 
 def check_params(cls: Any, params: Mapping[str, Any], *, only: Iterable[str] | None = None) -> None:

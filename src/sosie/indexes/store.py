@@ -27,7 +27,7 @@ import sosie
 from sosie.contracts import Index
 from sosie.errors import DamagedIndex, UnknownName, UsageError
 from sosie.indexes.manifest import FileDigest, Manifest
-from sosie.registry import resolve
+from sosie.registry import resolve_index
 
 __all__ = [
     "CURRENT",
@@ -232,7 +232,7 @@ def _open(root: Path, expect: Mapping[str, Any], vouches: Callable[[str, str], b
     folder = root / manifest.generation
     _verify_files(folder, manifest)
     try:
-        index: Index = resolve("indexes", manifest.kind)(**manifest.params)
+        index = resolve_index(manifest.kind)(**manifest.params)
     except (UnknownName, TypeError, ValueError) as error:
         raise DamagedIndex(f"{folder} is of a kind this Sosie cannot read ({error}); {_REBUILD}") from error
     try:

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from sosie.errors import UnknownName, UsageError
-from sosie.indexes.base import RowIndex, Space
+from sosie.contracts import Index, Tunable
+from sosie.errors import UsageError
 from sosie.indexes.checks import check_build, check_k
 from sosie.indexes.filtered import measure_filtered
-from sosie.indexes.measure import Bench, Measured, hold_out, measure, meets
+from sosie.indexes.measure import Bench, Measured, hold_out, measure, meets, memory_of, metric_of
 from sosie.indexes.params import make_index
-from sosie.registry import INDEXES, local_indexes, nearest, resolve
+from sosie.registry import INDEXES, local_indexes, resolve_index
 from sosie.types import FloatMatrix, Ids
 
 __all__ = ["EXACT_UNTIL", "Trial", "TuneReport", "calibrate", "choose", "tune"]
@@ -34,7 +34,7 @@ _QUERIES = (200, 1_000)  # on the first rungs, on the last
 _LEAST = 100  # vectors, below which there is nothing to tune
 
 Progress = Callable[[str], None]
-Make = Callable[[str, Mapping[str, Any]], RowIndex]
+Make = Callable[[str, Mapping[str, Any]], Index]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def tune(
     started = time.perf_counter()
     goal = _Goal(recall, {"memory": memory, "latency": latency}, len(vectors))
     contenders = list(builds or _contenders(kinds or _installed()))
-    make = make or _made
+    make = make or make_index
     trials: list[Trial] = []
     for size in _rungs(len(vectors)):
         last = size == len(vectors)
@@ -147,7 +147,7 @@ def tune(
 
 
 def calibrate(
-    index: RowIndex,
+    index: Index,
     vectors: FloatMatrix,
     ids: Ids,
     *,
@@ -156,7 +156,7 @@ def calibrate(
     queries: int = 500,
     seed: int = 0,
     given: Collection[str] = (),
-) -> tuple[RowIndex, Measured]:
+) -> tuple[Index, Measured]:
     """Return a built ``index`` at the cheapest search setting that surely reaches ``recall``, and what it reaches.
 
     The parameters named in ``given`` were set by a person and stay as they are; the others are open.
@@ -165,8 +165,8 @@ def calibrate(
     reaches the target, the most thorough one is returned.
     """
     held = max(1, min(queries, len(ids) // 10))
-    bench, rest, rest_ids = hold_out(vectors, ids, queries=held, k=k, seed=seed, metric=index.metric)
-    twin: RowIndex = type(index)(**index.params)
+    bench, rest, rest_ids = hold_out(vectors, ids, queries=held, k=k, seed=seed, metric=metric_of(index))
+    twin = type(index)(**index.params)
     twin.build(rest_ids, rest)
     knobs = _open_knobs(index, given)
     settings = list(_ascend(twin, bench, recall, given))
@@ -181,7 +181,7 @@ def calibrate(
     else:
         best, measured = max(settings, key=lambda setting: setting[1].recall)
     measured = replace(measured, filtered=tuple(measure_filtered(best, bench, seed=seed)))
-    return index.tuned({name: best.params[name] for name in knobs}), measured
+    return _tuned(index, {name: best.params[name] for name in knobs}), measured
 
 
 # ------------------------------------------------------------------------------------------------ the search
@@ -193,8 +193,7 @@ def _check(n: int, recall: float, kinds: Sequence[str] | None) -> None:
     if n < _LEAST:
         raise UsageError(f"{n} vectors are too few to tune on; up to {EXACT_UNTIL} exact search serves well")
     for kind in kinds or ():
-        if kind not in INDEXES:
-            raise UnknownName(f"no index is called {kind!r}; {nearest(kind, INDEXES)}")
+        resolve_index(kind)
 
 
 def _installed() -> list[str]:
@@ -204,7 +203,7 @@ def _installed() -> list[str]:
 
 def _contenders(kinds: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for kind in kinds:
-        space = getattr(resolve("indexes", kind), "build_space", {})
+        space = getattr(resolve_index(kind), "build_space", {})
         for values in itertools.product(*space.values()):
             yield kind, dict(zip(space, values, strict=True))
 
@@ -213,33 +212,30 @@ def _rungs(n: int) -> list[int]:
     return [size for size in _RUNGS if size < n / 2] + [n]
 
 
-def _made(kind: str, build: Mapping[str, Any]) -> RowIndex:
-    index = make_index(kind, build)
-    assert isinstance(index, RowIndex)
-    return index
-
-
-def _try(index: RowIndex, data: tuple[Ids, FloatMatrix], bench: Bench, goal: _Goal) -> list[Trial]:
+def _try(index: Index, data: tuple[Ids, FloatMatrix], bench: Bench, goal: _Goal) -> list[Trial]:
     """Build one contender and measure it at the settings that bisection visits."""
     started = time.perf_counter()
     index.build(*data)
     took = time.perf_counter() - started
-    memory = index.structure_size()
+    memory = memory_of(index)
     trials = []
-    for tuned, found in _ascend(index, bench.by(index.metric), goal.recall):
-        expected = memory * goal.n / len(index)
+    for tuned, found in _ascend(index, bench.by(metric_of(index)), goal.recall):
+        expected = memory * goal.n / len(index.ids)
         fits = meets(found, recall=goal.recall, size=expected, limits=goal.limits)
-        trials.append(Trial(index.kind, tuned.params, len(index), found, memory, took, fits))
+        trials.append(Trial(index.kind, tuned.params, len(index.ids), found, memory, took, fits))
     return trials
 
 
-def _open_knobs(index: RowIndex, given: Collection[str]) -> Space:
-    return {name: values for name, values in index.knobs.items() if name not in given}
+def _open_knobs(index: Index, given: Collection[str]) -> Mapping[str, tuple[Any, ...]]:
+    knobs = index.knobs if isinstance(index, Tunable) else {}
+    return {name: values for name, values in knobs.items() if name not in given}
 
 
-def _ascend(
-    index: RowIndex, bench: Bench, recall: float, given: Collection[str] = ()
-) -> Iterator[tuple[RowIndex, Measured]]:
+def _tuned(index: Index, changes: Mapping[str, Any]) -> Index:
+    return index.tuned(changes) if changes and isinstance(index, Tunable) else index
+
+
+def _ascend(index: Index, bench: Bench, recall: float, given: Collection[str] = ()) -> Iterator[tuple[Index, Measured]]:
     """Measure ``index`` at the settings on the way to the cheapest that reaches ``recall``.
 
     The first open search parameter is taken to trade time for recall in one direction; the others are tried in full.
@@ -254,7 +250,7 @@ def _ascend(
         low, high = 0, len(space[main]) - 1
         while low <= high:
             middle = (low + high) // 2
-            tuned = index.tuned({main: space[main][middle], **fixed})
+            tuned = _tuned(index, {main: space[main][middle], **fixed})
             found = measure(tuned, bench)
             yield tuned, found
             low, high = (low, middle - 1) if found.low >= recall else (middle + 1, high)

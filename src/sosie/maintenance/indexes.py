@@ -88,9 +88,11 @@ class Indexing:
         if kind == "auto":
             kind, params = self._best_kind(len(ids), params, space)
         index = make_index(kind, params or {})
+        if space.regions != "whole" and not isinstance(index, RowIndex):  # regions are scored by their stored vectors
+            raise UsageError(f"an index of kind {kind} holds no vectors, which an index of regions has to")
         index.build(ids, vectors)
         measured: dict[str, Any] = {}
-        if isinstance(index, RowIndex) and kind != "exact" and len(ids) > 1:
+        if kind != "exact" and len(ids) > 1:
             index, reached = calibrate(index, vectors, ids, recall=recall, given=given)
             measured = reached.to_json()
         covers = int(ids[-1]) if len(ids) else 0

@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 
 from sosie.catalogue import Catalogue, Condition, Found, Held, Space
-from sosie.contracts import Index
+from sosie.contracts import Index, Tunable
 from sosie.errors import UsageError
 from sosie.indexes.base import RowIndex
 from sosie.indexes.exact import ExactIndex
 from sosie.indexes.filtered import recall_at_share
 from sosie.indexes.manifest import Manifest
+from sosie.indexes.measure import metric_of
 from sosie.indexes.monitor import RecallMonitor, Running
 from sosie.query import rank
 from sosie.regions.table import Table
@@ -68,7 +69,7 @@ class _Snapshot:
             raise UsageError(
                 f"search is exact here, and takes no {next(iter(params))!r}: `sosie index build --kind KIND` first"
             )
-        if not isinstance(self.main, RowIndex):
+        if not isinstance(self.main, Tunable):
             raise UsageError(f"an index of kind {self.main.kind} takes no parameters at a query")
         return replace(self, main=self.main.tuned(params), search_params=params)
 
@@ -290,7 +291,7 @@ class SpaceView:
         live = self._catalogue.live_ids()
         live = live if regions is None else regions.below(live)
         alive = np.isin(ids, live, assume_unique=True)
-        tail = ExactIndex(metric=getattr(main, "metric", "dot"))
+        tail = ExactIndex(metric=metric_of(main))
         # what is all alive is not copied: it is most of what a library takes in memory
         tail.build(*((ids, vectors) if alive.all() else (ids[alive], vectors[alive])))
         unembedded = int((~np.isin(live, ids if main is None else np.concatenate([ids, main.ids]))).sum())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sosie.contracts import Source
 from sosie.errors import UsageError
-from sosie.registry import resolve
+from sosie.registry import is_known, resolve
 from sosie.sources.names import has_picture_suffix
 from sosie.sources.options import SourceOptions
 
@@ -74,6 +74,8 @@ def _kind_of_url(spec: str, scheme: str) -> str:
         return "web"
     if scheme == "file":
         return kind_of(spec[len("file://") :])
+    if is_known("sources", scheme):  # of an installed package, by the name of its scheme
+        return scheme
     raise UsageError(f"nothing opens {scheme}:// ({spec!r}); accepted: {_ACCEPTED}")
 
 

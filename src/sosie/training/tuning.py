@@ -108,7 +108,7 @@ def tune_index(
     """Try parameters of an index kind: queries a second where recall@10 reaches ``recall``, else what lacks of it."""
     from sosie.indexes.measure import hold_out
     from sosie.indexes.measure import measure as measure_index
-    from sosie.registry import resolve
+    from sosie.indexes.params import make_index
 
     if kind not in INDEX:
         raise UsageError(f"{kind} has nothing to tune here: choose one of {', '.join(INDEX)}")
@@ -118,7 +118,7 @@ def tune_index(
     bench, rest, rest_ids = hold_out(vectors, ids, queries=min(200, len(ids) // 5), k=10, seed=seed)
 
     def measure(_trial: Any, drawn: Mapping[str, Any]) -> Mapping[str, float]:
-        index = resolve("indexes", kind)(**drawn)
+        index = make_index(kind, drawn)
         index.build(rest_ids, rest)
         found = measure_index(index, bench)
         value = found.per_second if found.recall >= recall else found.recall - 1
