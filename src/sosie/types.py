@@ -29,12 +29,21 @@ __all__ = [
     "SearchResult",
     "Text",
     "Verdict",
+    "number_text",
 ]
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
 FloatMatrix: TypeAlias = npt.NDArray[np.float32]  # (n, dim)
 Ids: TypeAlias = npt.NDArray[np.int64]  # (n,)
 LabelValue: TypeAlias = str | float | tuple[str, ...]  # single | number | multi
+
+
+def number_text(value: float) -> str:
+    """Return the shortest text that reads back as the same number, whole numbers without a point."""
+    whole = abs(value) < 1e16 and value == int(value)
+    return str(int(value)) if whole else repr(float(value))
+
+
 Box: TypeAlias = tuple[float, float, float, float]  # x, y, width, height, relative to the upright picture, 0..1
 
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1  # of 64 signed bits

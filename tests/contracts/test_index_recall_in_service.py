@@ -14,6 +14,7 @@ from sosie.client import Client
 from sosie.library import Library
 from sosie.testing.fakes import fill_with_vectors
 from sosie.testing.indexes import clustered
+from sosie.types import number_text
 from tests.serving import running
 
 VECTORS = clustered(3_000, 320)
@@ -83,5 +84,5 @@ def test_the_server_tells_it(library: Library) -> None:
         metrics = httpx.get(f"{address}/metrics").text
     assert (told["pictures"], told["index"]["kind"]) == (3_000, "hnsw")
     assert told["recall_in_service"]["checked"] == 20
-    assert f"sosie_recall_in_service {told['recall_in_service']['recall']:g}\n" in metrics
+    assert f"sosie_recall_in_service {number_text(told['recall_in_service']['recall'])}\n" in metrics
     assert "sosie_recall_checked 20\n" in metrics

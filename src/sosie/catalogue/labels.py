@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sosie.catalogue.database import Database
 from sosie.catalogue.records import fields_digest
 from sosie.errors import DamagedError
-from sosie.types import LabelValue
+from sosie.types import LabelValue, number_text
 
 __all__ = ["Condition", "Labels", "gather", "label_is_sound"]
 
@@ -48,25 +48,28 @@ class Labels(Database):
         """
         pictures, parameters = _pictures(condition)
         rows = self.query(
-            f"SELECT name, text, count(*) FROM labels WHERE content_id IN ({pictures})"
-            " GROUP BY name, text ORDER BY name, count(*) DESC, text",
+            # texts of numbers that older versions wrote are rounded
+            f"SELECT name, text, number, count(*) FROM labels WHERE content_id IN ({pictures})"
+            " GROUP BY name, iif(number IS NULL, text, number) ORDER BY name, count(*) DESC, text",
             parameters,
         )
         counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        for name, text, count in rows:
-            counts[name][text] = count
+        for name, text, number, count in rows:
+            value = _text(text, number)
+            counts[name][value] = counts[name].get(value, 0) + count
         return dict(counts)
 
     def label_cross(self, first: str, second: str, condition: Condition | None = None) -> dict[tuple[str, str], int]:
         """Return how many live pictures carry each pair of values of two labels, most frequent first."""
         pictures, parameters = _pictures(condition)
         rows = self.query(
-            "SELECT a.text, b.text, count(*) FROM labels AS a JOIN labels AS b ON a.content_id = b.content_id"
+            "SELECT a.text, a.number, b.text, b.number, count(*)"
+            " FROM labels AS a JOIN labels AS b ON a.content_id = b.content_id"
             f" WHERE a.name = ? AND b.name = ? AND a.content_id IN ({pictures})"
-            " GROUP BY a.text, b.text ORDER BY count(*) DESC, a.text, b.text",
+            " GROUP BY a.text, a.number, b.text, b.number ORDER BY count(*) DESC, a.text, b.text",
             (first, second, *parameters),
         )
-        return {(one, other): count for one, other, count in rows}
+        return {(_text(*row[:2]), _text(*row[2:4])): row[4] for row in rows}
 
     def label_kinds(self) -> dict[str, list[str]]:
         """Return of which kinds the values of each label are; more than one is worth a look."""
@@ -121,12 +124,16 @@ def _pictures(condition: Condition | None) -> tuple[str, tuple[object, ...]]:
     return f"SELECT id FROM contents WHERE {live} AND ({sql})", tuple(parameters)
 
 
+def _text(text: str, number: float | None) -> str:
+    return text if number is None else number_text(number)
+
+
 def _rows(value: LabelValue) -> list[tuple[str, str, float | None]]:
     if isinstance(value, tuple):
         return [("multi", text, None) for text in value]
     if isinstance(value, str):
         return [("single", value, None)]
-    return [("number", f"{value:g}", float(value))]
+    return [("number", number_text(value), float(value))]
 
 
 def _by_content(rows: list[tuple[Any, ...]]) -> dict[int, dict[str, LabelValue]]:

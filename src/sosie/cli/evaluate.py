@@ -58,6 +58,9 @@ def labels(
     through_index: Annotated[
         bool, typer.Option("--through-index", help="Search as the library does, with its index; else exactly.")
     ] = False,
+    k: Annotated[
+        int, typer.Option("-k", "--k", help="So many answers are asked for with --through-index.", min=1, max=1000)
+    ] = 20,
     run: RunOption = None,
     seed: SeedOption = 0,
     show: OpenOption = False,
@@ -81,6 +84,7 @@ def labels(
             references,
             queries=asked,
             search=through_view(lib, vectors) if through_index else None,
+            k=k,
             keys=tuple(label or ()),
             seed=seed,
             setting={**setting_of(lib), "index": {name: index.get(name) for name in ("kind", "generation", "tail")}},

@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from sosie.errors import UsageError
+from sosie.errors import UnknownName, UsageError
 from sosie.evaluation.collection import Collection, Search
 from sosie.evaluation.intervals import paired_bootstrap
 from sosie.evaluation.metrics import Bools, Floats, Ints, mean, ndcg, ranked_measures, ranks_of_answers
 from sosie.evaluation.ranking import Blocks, score_blocks, stream_measures
 from sosie.evaluation.relevance import LabelSets, choose_keys, label_sets
 from sosie.evaluation.runs import Run, open_run, write_csv, write_run
+from sosie.registry import nearest
 from sosie.types import FloatMatrix, LabelValue
 
-__all__ = ["KS", "SHOWN", "LabelScore", "predict_labels", "score_labels"]
+__all__ = ["ASKED", "KS", "SHOWN", "LabelScore", "predict_labels", "score_labels"]
 
 KS = (1, 5, 10, 20, 100)
+ASKED = 20  # answers that a search through the library is asked for
 _FULL = 20_000_000  # answers that are stored in full; beyond that the vectors are stored and ranked when scored
 _DEPTH = 1000  # of stored answers where the full ranking is not
 _WORST, _MIDDLE, _BEST = 12, 8, 4  # queries shown in the report
@@ -40,34 +42,40 @@ def predict_labels(
     *,
     queries: Collection | None = None,
     search: Search | None = None,
+    k: int = ASKED,
     keys: Sequence[str] = (),
     setting: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> Run:
     """Answer every query and store the answers in ``folder``; what is stored there already is not computed again.
 
-    ``search`` answers in some other way than by the vectors; ``setting`` describes it and the model for the stored
+    ``search`` answers in some other way than by the vectors, ``k`` of them, since an index that is asked for more finds
+    others; ``setting`` describes it and the model for the stored
     configuration. Raises UsageError where there is nothing to judge by.
     """
     asked = queries or references
     keys = tuple(keys) or choose_keys(references.labels)
     if not keys:
         raise UsageError("no label is shared by several pictures: add labels (`sosie add --label-from-folders`)")
+    known = {name for each in references.labels for name in each}
+    for key in keys:
+        if key not in known:
+            raise UnknownName(f"no picture has a label {key!r}; {nearest(key, known)}")
     config = {
         "protocol": "labels",
         "labels": list(keys),
         "k": list(KS),
         "references": {"count": len(references), "digest": references.digest},
         "queries": {"count": len(asked), "digest": asked.digest, "leave_one_out": queries is None},
-        "search": "exact" if search is None else "library",
+        "search": "exact" if search is None else f"library, {k} answers",
         "seed": seed,
         **(setting or {}),
     }
-    known = open_run(folder, expect=config)
-    if known is not None:
-        return known
+    done = open_run(folder, expect=config)
+    if done is not None:
+        return done
     own = references.rows_of(asked)
-    arrays = {**_answers(asked, references, own, search), "own": own}
+    arrays = {**_answers(asked, references, own, search, k), "own": own}
     judged = label_sets(references.labels, keys)
     values = _ranked(arrays, label_sets(asked.labels, keys, judged.names), judged, own)["mAP"]
     arrays["panels"] = _panels(values, seed)
@@ -89,11 +97,11 @@ def _panels(values: Floats, seed: int) -> Ints:
     return np.asarray(chosen[np.argsort(values[chosen], kind="stable")], np.int64)
 
 
-def _answers(asked: Collection, references: Collection, own: Ints, search: Search | None) -> dict[str, Any]:
+def _answers(asked: Collection, references: Collection, own: Ints, search: Search | None, k: int) -> dict[str, Any]:
     count = len(asked) * len(references)
     depth = len(references) if count <= _FULL else min(_DEPTH, len(references))
     if search is not None:
-        columns, scores = search(np.arange(len(asked)), min(depth + 1, len(references)))
+        columns, scores = search(np.arange(len(asked)), min(k + 1, len(references)))
         return dict(zip(("columns", "scores"), _without_own(columns, scores, own), strict=True))
     columns, scores = score_blocks(Blocks(asked.vectors, references.vectors, own), depth)
     answers: dict[str, Any] = {"columns": columns.astype(np.int32), "scores": scores}
@@ -165,7 +173,7 @@ def score_labels(run: Run) -> LabelScore:
         panels=arrays["panels"],
         per_label=_per_label(queries, values),
         confusion=_confusion(queries, references, columns),
-        notes=_notes(judged, _chance(queries, references), arrays, len(reference_rows)),
+        notes=_notes(judged, _chance(queries, references, own), arrays, len(reference_rows)),
     )
     _write(run, score, query_rows, reference_rows)
     return score
@@ -252,11 +260,19 @@ def _confusion(queries: LabelSets, references: LabelSets, columns: Ints) -> list
     ]
 
 
-def _chance(queries: LabelSets, references: LabelSets) -> float:
-    """Return the share of the references that is relevant to a query, over those that have any."""
-    shares = [queries.take(rows).shared(references).mean(axis=1) for rows in _row_blocks(len(queries))]
-    every = np.concatenate(shares) if shares else np.zeros(0)
-    return float(every[every > 0].mean()) if (every > 0).any() else 0.0
+def _chance(queries: LabelSets, references: LabelSets, own: Ints) -> float:
+    """Return the mAP to expect of answers in random order, over the queries that have something relevant.
+
+    Of n answers, R of them relevant, rank i holds one with R / n, and then has (i - 1)(R - 1) / (n - 1) before it: the
+    mean over all ranks is the expectation of the average precision.
+    """
+    blocks = [_relevant(queries.take(rows), references, own[rows]).sum(axis=1) for rows in _row_blocks(len(queries))]
+    relevant = np.concatenate(blocks).astype(np.float64) if blocks else np.zeros(0)
+    count = np.maximum(len(references) - (own >= 0), 1)
+    harmonic = np.cumsum(1 / np.arange(1, len(references) + 1))[count - 1]
+    others = (relevant - 1) / np.maximum(count - 1, 1) * (count - harmonic)
+    expected = (harmonic + others) / count
+    return float(expected[relevant > 0].mean()) if (relevant > 0).any() else 0.0
 
 
 def _notes(judged: Bools, chance: float, arrays: Mapping[str, Any], references: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sosie.contracts import Index
 from sosie.indexes.flat import Metric, Row, Vectors, score_rows, tolerance, top_k
-from sosie.indexes.recall import count_found
+from sosie.indexes.recall import count_found, wilson
 from sosie.types import FloatMatrix, Ids
 
 __all__ = [
@@ -154,11 +154,12 @@ def measure(index: Index, bench: Bench) -> Measured:
     share = _recalls(found, bench)
     mean = float(share.mean())
     half = _Z * float(share.std()) / len(share) ** 0.5
+    low, high = wilson(mean, share.size * bench.k)  # which is wider where all that was looked for was found
     times = _latencies(index, bench.queries, bench.k)
     return Measured(
         recall=mean,
-        low=max(0.0, mean - half),
-        high=min(1.0, mean + half),
+        low=min(low, max(0.0, mean - half)),
+        high=max(high, min(1.0, mean + half)),
         k=bench.k,
         queries=len(share),
         p50_ms=float(np.percentile(times, 50)),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sosie.indexes.flat import tolerance
 from sosie.types import FloatMatrix
 
-__all__ = ["count_found", "count_true"]
+__all__ = ["count_found", "count_true", "wilson"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -32,6 +32,13 @@ def count_found(scores: FloatMatrix, truth: FloatMatrix, slack: npt.NDArray[Any]
     tied = ((scores >= least) & (scores <= above)).sum(axis=1)
     found: Counts = sure + np.minimum(tied, there - nearer)
     return found
+
+
+def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:
+    """Return the interval of a share of ``count`` trials (Wilson, 1927), which is right at 0 and 1, too."""
+    spread = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
+    middle, scale = share + z * z / (2 * count), 1 + z * z / count
+    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
 
 
 def count_true(truth: FloatMatrix) -> Counts:

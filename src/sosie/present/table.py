@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from sosie.present.terminal import choose_protocol, strip
 from sosie.present.text import display_path, shorten, visible
-from sosie.types import Hit, LabelValue, SearchResult, Verdict
+from sosie.types import Hit, LabelValue, SearchResult, Verdict, number_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,4 +110,4 @@ def _labels(labels: Mapping[str, LabelValue]) -> str:
 def _value(value: LabelValue) -> str:
     if isinstance(value, tuple):
         return shorten("+".join(visible(one) for one in value), _LABEL_WIDTH)
-    return f"{value:g}" if isinstance(value, float | int) else shorten(visible(value), _LABEL_WIDTH)
+    return number_text(value) if isinstance(value, float | int) else shorten(visible(value), _LABEL_WIDTH)

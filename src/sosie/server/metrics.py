@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from threading import Lock
 
+from sosie.types import number_text
+
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -47,13 +49,13 @@ class Metrics:
         with self._lock:
             for name, series in sorted(self._counters.items()):
                 lines.append(f"# TYPE {name} counter")
-                lines += [f"{name}{_braces(key)} {value:g}" for key, value in sorted(series.items())]
+                lines += [f"{name}{_braces(key)} {number_text(value)}" for key, value in sorted(series.items())]
             for name, cells_of in sorted(self._histograms.items()):
                 lines.append(f"# TYPE {name} histogram")
                 for key, cells in sorted(cells_of.items()):
                     lines += _buckets(name, key, cells)
         for name, value in sorted(gauges.items()):
-            lines += [f"# TYPE {name} gauge", f"{name} {value:g}"]
+            lines += [f"# TYPE {name} gauge", f"{name} {number_text(value)}"]
         return "\n".join(lines) + "\n"
 
 
@@ -62,9 +64,9 @@ def _buckets(name: str, key: Labels, cells: list[float]) -> list[str]:
     for bound, cell in zip((*_BOUNDS, float("inf")), cells[:-1], strict=True):
         total += cell
         edge = "+Inf" if bound == float("inf") else f"{bound:g}"
-        lines.append(f"{name}_bucket{_braces((*key, ('le', edge)))} {total:g}")
+        lines.append(f"{name}_bucket{_braces((*key, ('le', edge)))} {number_text(total)}")
     lines.append(f"{name}_sum{_braces(key)} {cells[-1]:.9g}")
-    lines.append(f"{name}_count{_braces(key)} {total:g}")
+    lines.append(f"{name}_count{_braces(key)} {number_text(total)}")
     return lines
 
 

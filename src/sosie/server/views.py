@@ -11,7 +11,7 @@ from sosie.catalogue import PictureRecord
 from sosie.catalogue.where import parse
 from sosie.present.text import display_path, visible
 from sosie.server.state import State
-from sosie.types import Box, Hit, LabelValue, Verdict
+from sosie.types import Box, Hit, LabelValue, Verdict, number_text
 
 __all__ = [
     "TONES",
@@ -102,7 +102,7 @@ def label_texts(labels: Mapping[str, LabelValue]) -> tuple[tuple[str, str], ...]
     pairs = []
     for name, value in labels.items():
         values = value if isinstance(value, tuple) else (value,)
-        pairs += [(visible(name), visible(f"{v:g}" if isinstance(v, float) else str(v))) for v in values]
+        pairs += [(visible(name), visible(number_text(v) if isinstance(v, float) else str(v))) for v in values]
     return tuple(pairs)
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from sosie.catalogue.elastic.base import Base
 from sosie.catalogue.elastic.documents import NUL, labels_of, number_of
 from sosie.catalogue.elastic.query import Query, live_and
-from sosie.types import LabelValue
+from sosie.types import LabelValue, number_text
 
 __all__ = ["Labels"]
 
@@ -36,7 +36,7 @@ class Labels(Base):
             counts[name][text] += count
         for key, count in self.buckets("numbers", query):
             name, number = number_of(key)
-            counts[name][f"{number:g}"] += count
+            counts[name][number_text(number)] += count
         return {name: _most_first(found) for name, found in sorted(counts.items())}
 
     def label_cross(self, first: str, second: str, condition: Query | None = None) -> dict[tuple[str, str], int]:
@@ -63,7 +63,7 @@ class Labels(Base):
 def _texts(value: LabelValue) -> tuple[str, ...]:
     if isinstance(value, tuple):
         return value
-    return (value if isinstance(value, str) else f"{value:g}",)
+    return (value if isinstance(value, str) else number_text(value),)
 
 
 def _kind(value: LabelValue) -> str:
