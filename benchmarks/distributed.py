@@ -39,7 +39,7 @@ from sosie.elastic import read_url  # noqa: E402
 from sosie.elastic.vectors import dense_vector  # noqa: E402
 from sosie.indexes.flat import top_k  # noqa: E402
 from sosie.query.query import Query  # noqa: E402
-from sosie.search import answer  # noqa: E402
+from sosie.query.whole import answer_by_whole  # noqa: E402
 from sosie.testing.indexes import clustered, recall  # noqa: E402
 from sosie.types import EmbedderSpec, Head, ImageRef, Preprocessing  # noqa: E402
 
@@ -150,7 +150,7 @@ def measure(store: ElasticCatalogue, vectors: np.ndarray, queries: np.ndarray, b
         return client.search(index=index, knn=knn, size=K + 1, source_includes=["id", "places", "labels"])
 
     def ask(query: np.ndarray, where: Any = None) -> Any:
-        return answer([Query("q", query)], view=view, catalogue=store, k=K, condition=where)
+        return answer_by_whole([Query("q", query)], view=view, catalogue=store, k=K, condition=where)
 
     for query in queries[:50]:
         ask_bare(query), ask(query)

@@ -6,8 +6,6 @@ import hashlib
 import os
 import tempfile
 import threading
-import time
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,13 +34,10 @@ from sosie.maintenance.indexes import Indexing, adopt, index_stamp, open_index
 from sosie.models.classifier import Classifier, find_classifier
 from sosie.models.engine import Engine
 from sosie.models.service import Models
-from sosie.query.class_first import ClassFirst, search_by_class
-from sosie.query.encode import Asked, Decoding, bytes_of, terms_of, with_words
-from sosie.query.query import Query
-from sosie.query.regions import KindView, answer_by_regions
+from sosie.query.class_first import ClassFirst
+from sosie.query.encode import Asked, Decoding, bytes_of, with_words
 from sosie.query.view import SpaceView
-from sosie.regions.fusion import weights_of
-from sosie.search import answer
+from sosie.search import Wanted, search
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.sources.keeping import original_of, originals_of, upload_of
@@ -58,7 +53,6 @@ from sosie.types import (
     Pixels,
     Region,
     SearchResult,
-    Text,
 )
 
 if TYPE_CHECKING:
@@ -505,46 +499,22 @@ class Library:
         class_first: bool | ClassFirst = False,
     ) -> list[SearchResult]:
         """Answer several queries at once, in their order."""
-        if k < 1:
-            raise UsageError(f"k is how many answers to give: at least 1, not {k}")
-        if not queries:
-            return []
-        self.condition(where)  # a wrong filter is refused before anything is decoded
-        meant = replace(parts or Parts(), box=box or (parts.box if parts else None))
-
-        def search(asked: Sequence[Asked], within: str | None) -> list[SearchResult]:
-            condition, params = self.condition(within), index_params or {}
-            return self._answers(asked, k, condition, meant, regions, verify=verify, index_params=params)
-
-        with self.catalogue.steady():
-            if class_first:
-                how = ClassFirst() if class_first is True else class_first
-                found = self._by_class(queries, how, where, meant, search)
-            else:
-                found = search(queries, where)
+        how = ClassFirst() if class_first is True else class_first or None
+        whole = parts or Parts()
+        wanted = Wanted(
+            k=k,
+            where=where,
+            parts=replace(whole, box=box or whole.box),
+            regions=regions,
+            verify=verify,
+            index_params=index_params or {},
+            class_first=how,
+        )
+        found = search(queries, wanted, self.engine.searcher(self._classify))
         return [replace(result, draw=self._drawn) for result in found]
 
-    def _by_class(
-        self,
-        queries: Sequence[Asked],
-        how: ClassFirst,
-        where: str | None,
-        parts: Parts,
-        search: Callable[[Sequence[Asked], str | None], list[SearchResult]],
-    ) -> list[SearchResult]:
-        """Classify the queries, and search for each within its class."""
-        started = time.perf_counter()
-        classifier = self._classifier(how.classifier)
-        begun = self.engine.questions.begin(queries)
-        classified = classifier.classify(self.engine.questions.pictures(begun, parts))
-        took_ms = (time.perf_counter() - started) * 1000 / len(queries)
-        found = search_by_class(
-            classified,
-            lambda rows, within: search([begun[at] for at in rows], within),
-            where=where,
-            min_class=how.min_class,
-        )
-        return [replace(result, took_ms=result.took_ms + took_ms) for result in found]
+    def _classify(self, name: str | None, pictures: Sequence[tuple[str, Picture]]) -> list[Classification]:
+        return self._classifier(name).classify(pictures)
 
     def classify(self, query: Asked, *, classifier: str | None = None, parts: Parts | None = None) -> Classification:
         """Return the classes of a picture with their probabilities, likeliest first.
@@ -569,45 +539,6 @@ class Library:
                 known = self._classifiers[found.name] = found
         return known
 
-    def _answers(
-        self,
-        queries: Sequence[Asked],
-        k: int,
-        condition: Condition | None,
-        meant: Parts,
-        regions: Sequence[str] | None,
-        *,
-        verify: bool,
-        index_params: Mapping[str, Any],
-    ) -> list[SearchResult]:
-        engine = self.engine
-        view = self.view(engine.spaces[0])
-        if index_params:
-            view = view.with_params(index_params)
-        if lacking := view.unembedded:
-            warnings.warn(
-                f"{lacking} pictures have no vectors of {view.space.name} yet: `sosie add` their folders again",
-                stacklevel=4,
-            )
-        summed = [{type(each) for _, each in terms_of(query)} for query in queries]
-        if any(types == {Text} for types in summed):
-            if meant.given:
-                raise UsageError("a box, an object or a mask is of a picture: give one along with the words")
-            regions = ()
-        kinds = self._kinds(meant, regions, engine)
-        if any(Text in types for types in summed):  # squares of a feature map are in a space without words
-            kinds = [kind for kind in kinds if kind.name != "pooled"]
-        asked = engine.questions.encode(queries, meant, {each.name: each.view.space for each in kinds})
-        if kinds or any(len(each.terms) > 1 for each in asked):
-            found = answer_by_regions(
-                asked, whole=view, kinds=kinds, catalogue=self.catalogue, k=k, condition=condition
-            )
-        else:
-            found = answer(asked, view=view, catalogue=self.catalogue, k=k, condition=condition)
-        if verify and meant.whole:
-            found = [_verified(query, result, engine) for query, result in zip(asked, found, strict=True)]
-        return found
-
     def _drawn(self, result: SearchResult) -> str:
         from sosie.present.notebook import cards
 
@@ -618,17 +549,6 @@ class Library:
             return self.thumbnail(content_id)
         except SosieError:
             return None
-
-    def _kinds(self, parts: Parts, regions: Sequence[str] | None, engine: Engine) -> list[KindView]:
-        """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts."""
-        names = engine.sight.fitting(parts) if regions is None else regions
-        if not names and not parts.objects:
-            return []
-        fitted = self.catalogue.record("fusion")
-        kinds = [KindView(n, self.view(engine.sight.existing_space(n)), weights_of(n, fitted)) for n in names]
-        if parts.objects and not any(each.name == "objects" for each in kinds):
-            kinds.append(KindView("objects", self.view(engine.spaces[0]), weights_of("objects", fitted)))
-        return kinds
 
     def detect(self, asked: str | os.PathLike[str] | bytes | int) -> list[Region]:
         """Return the objects in a picture, in the order by which `Parts.object` counts them; raise UsageError."""
@@ -835,20 +755,6 @@ def _open_catalogue(path: Path, cluster: Cluster | None, *, create: bool, read_o
 def _onwards(show: Callable[[Progress], None] | None, seen: int) -> Callable[[Progress], None] | None:
     """Show the progress of a run that comes after others, which saw so many files."""
     return show and (lambda now: show(replace(now, seen=seen + now.seen)))
-
-
-def _verified(query: Query, result: SearchResult, engine: Engine) -> SearchResult:
-    """Lay the query over what was found; sums of pictures and parts of one have nothing to lay."""
-    started = time.perf_counter()
-    shown, own = query.shown, query.exclude if len(query.terms) == 1 else None
-    if shown is not None:
-        sha256 = (query.sha256 or b"").hex()
-        hits = engine.verifier.verified(result.hits, lambda: engine.verifier.look_at(shown(), sha256))
-    elif own is not None:
-        hits = engine.verifier.verified(result.hits, lambda: engine.verifier.stored_look(own))
-    else:
-        return result
-    return replace(result, hits=hits, took_ms=result.took_ms + 1000 * (time.perf_counter() - started))
 
 
 def _open_source(source: str | os.PathLike[str], *, label_from_folders: bool) -> Source:

@@ -1,80 +1,158 @@
-"""How a question is answered: encode → candidates → judge → rank → hits. Only this file tells that story.
+"""How a query is answered: encode → candidates → rank → hits → judge. This file alone knows the order.
 
-A picture is searchable as soon as its commit returns: see `sosie.query.view`.
+The parts of the engine come as one value. What each does is in `sosie.query`: `encode` makes vectors of what was asked,
+`whole` and `regions` find the candidates in their spaces and rank them, `hits` makes answers of them, and `verifier`
+lays the query over each and judges it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sosie.catalogue import Condition, PictureRecord, Store, View
-from sosie.query import rank
-from sosie.query.hits import make_hit, same_pictures
+from sosie.analysis.regions import Parts, RegionExtractor
+from sosie.catalogue import Space, Store, View
+from sosie.errors import UsageError
+from sosie.query.class_first import ClassFirst, search_by_class
+from sosie.query.encode import Asked, QueryEncoder, terms_of
 from sosie.query.query import Query
-from sosie.types import FloatMatrix, Hit, Ids, SearchResult
+from sosie.query.regions import KindView, answer_by_regions
+from sosie.query.whole import answer_by_whole
+from sosie.regions.fusion import weights_of
+from sosie.types import Classification, Picture, SearchResult, Text
 
-__all__ = ["answer"]
+if TYPE_CHECKING:
+    from sosie.query.verifier import HitVerifier
 
-
-def answer(
-    queries: Sequence[Query],
-    *,
-    view: View,
-    catalogue: Store,
-    k: int,
-    condition: Condition | None = None,
-) -> list[SearchResult]:
-    """Answer several queries at once, in their order.
-
-    ``condition`` is the catalogue's own form of what answers have to meet; it is applied before the top k, so that
-    k answers come back whenever k pictures meet it.
-    """
-    started = time.perf_counter()
-    # one more than asked for, since a picture of the library is not an answer to itself
-    found = view.find(np.stack([query.vector for query in queries]), k + 1, condition)
-    same = 1.0 if found.index.get("metric", "dot") == "dot" else 0.0
-    asked = _Asked(catalogue, condition, found.records, k, same)
-    hits = [
-        _hits(query, ids[ids >= 0], scores[ids >= 0], asked)
-        for query, ids, scores in zip(queries, found.ids, found.scores, strict=True)
-    ]
-    took_ms = (time.perf_counter() - started) * 1000 / len(queries)
-    return [
-        SearchResult(query.name, answers, took_ms, found.index, query.about)
-        for query, answers in zip(queries, hits, strict=True)
-    ]
+__all__ = ["Searcher", "Wanted", "search"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the queries of one call have in common."""
+class Wanted:
+    """What is wanted of a search, beside the queries; `Library.search` says what each means."""
+
+    k: int = 10
+    where: str | None = None
+    parts: Parts = field(default_factory=Parts)
+    regions: Sequence[str] | None = None
+    verify: bool = True
+    index_params: Mapping[str, Any] = field(default_factory=dict)
+    class_first: ClassFirst | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """The parts of an engine that a search goes through.
+
+    ``view`` gives the searchable view of a space; ``classify`` the classes of pictures by a classifier's name.
+    """
 
     catalogue: Store
-    condition: Condition | None
-    records: Mapping[int, PictureRecord]  # those that came along with the neighbours
-    k: int
-    same: float  # the score of a picture with itself
-
-    def records_of(self, ids: Sequence[int]) -> dict[int, PictureRecord]:
-        lacking = [i for i in ids if i not in self.records]
-        return {**self.records, **{record.id: record for record in self.catalogue.pictures(lacking)}}
-
-    def met_by(self, ids: Sequence[int]) -> Sequence[int]:
-        if self.condition is None or not ids:
-            return ids
-        meeting = self.catalogue.meeting(ids, self.condition)
-        return [i for i in ids if i in meeting]
+    space: Space
+    view: Callable[[Space], View]
+    encoder: QueryEncoder
+    extractor: RegionExtractor
+    verifier: Callable[[], HitVerifier]
+    classify: Callable[[str | None, Sequence[tuple[str, Picture]]], list[Classification]]
 
 
-def _hits(query: Query, ids: Ids, scores: FloatMatrix, asked: _Asked) -> tuple[Hit, ...]:
-    same = same_pictures(query, asked.catalogue)
-    first = asked.met_by([i for i in same if i != query.exclude])
-    pairs = [(i, s) for i, s in zip(ids.tolist(), scores.tolist(), strict=True) if i != query.exclude]
-    ranked = rank.put_first([i for i, _ in pairs], [s for _, s in pairs], first, asked.k, same=asked.same)
-    records = asked.records_of([i for i, _ in ranked])
-    kept = [(i, score) for i, score in ranked if i in records]
-    return tuple(make_hit(position, records[i], score, same.get(i)) for position, (i, score) in enumerate(kept, 1))
+def search(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[SearchResult]:
+    """Answer several queries at once, in their order; raise UsageError, FilterError, NotFound, BadPicture."""
+    if wanted.k < 1:
+        raise UsageError(f"k is how many answers to give: at least 1, not {wanted.k}")
+    if not queries:
+        return []
+    if wanted.where:
+        engine.catalogue.condition(wanted.where)  # a wrong filter is refused before anything is decoded
+    with engine.catalogue.steady():
+        if wanted.class_first is not None:
+            return _answer_by_class(queries, wanted.class_first, wanted, engine)
+        return _answer(queries, wanted, engine)
+
+
+def _answer(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[SearchResult]:
+    view = _view_of_whole(wanted, engine)
+    kinds = _views_of_regions(queries, wanted, engine)
+    encoded = engine.encoder.encode(queries, wanted.parts, {each.name: each.view.space for each in kinds})
+    condition = engine.catalogue.condition(wanted.where) if wanted.where else None
+    if kinds or any(len(each.terms) > 1 for each in encoded):
+        found = answer_by_regions(
+            encoded, whole=view, kinds=kinds, catalogue=engine.catalogue, k=wanted.k, condition=condition
+        )
+    else:
+        found = answer_by_whole(encoded, view=view, catalogue=engine.catalogue, k=wanted.k, condition=condition)
+    if not (wanted.verify and wanted.parts.whole):
+        return found
+    return [_judged(query, result, engine.verifier()) for query, result in zip(encoded, found, strict=True)]
+
+
+def _answer_by_class(queries: Sequence[Asked], how: ClassFirst, wanted: Wanted, engine: Searcher) -> list[SearchResult]:
+    """Classify the queries, and search for each within its class."""
+    started = time.perf_counter()
+    begun = engine.encoder.begin(queries)
+    classified = engine.classify(how.classifier, engine.encoder.pictures(begun, wanted.parts))
+    took_ms = (time.perf_counter() - started) * 1000 / len(queries)
+    found = search_by_class(
+        classified,
+        lambda rows, within: _answer([begun[at] for at in rows], replace(wanted, where=within), engine),
+        where=wanted.where,
+        min_class=how.min_class,
+    )
+    return [replace(result, took_ms=result.took_ms + took_ms) for result in found]
+
+
+# ------------------------------------------------------------------------------------------------ what is searched
+
+
+def _view_of_whole(wanted: Wanted, engine: Searcher) -> View:
+    view = engine.view(engine.space)
+    if wanted.index_params:
+        view = view.with_params(wanted.index_params)
+    if lacking := view.unembedded:
+        warnings.warn(
+            f"{lacking} pictures have no vectors of {view.space.name} yet: `sosie add` their folders again",
+            stacklevel=5,
+        )
+    return view
+
+
+def _views_of_regions(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[KindView]:
+    """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts.
+
+    Words alone have no parts, and what holds words has no squares of a feature map, whose space knows none.
+    """
+    summed = [{type(each) for _, each in terms_of(query)} for query in queries]
+    parts, names = wanted.parts, wanted.regions
+    if any(types == {Text} for types in summed):
+        if parts.given:
+            raise UsageError("a box, an object or a mask is of a picture: give one along with the words")
+        names = ()
+    names = engine.extractor.fitting(parts) if names is None else names
+    if not names and not parts.objects:
+        return []
+    fitted = engine.catalogue.record("fusion")
+    space = engine.extractor.existing_space
+    kinds = [KindView(name, engine.view(space(name)), weights_of(name, fitted)) for name in names]
+    if parts.objects and "objects" not in names:
+        kinds.append(KindView("objects", engine.view(engine.space), weights_of("objects", fitted)))
+    return [kind for kind in kinds if kind.name != "pooled"] if any(Text in types for types in summed) else kinds
+
+
+# ------------------------------------------------------------------------------------------------ what was found
+
+
+def _judged(query: Query, result: SearchResult, verifier: HitVerifier) -> SearchResult:
+    """Lay the query over what was found; sums of pictures and parts of one have nothing to lay."""
+    started = time.perf_counter()
+    shown, own = query.shown, query.exclude if len(query.terms) == 1 else None
+    if shown is not None:
+        sha256 = (query.sha256 or b"").hex()
+        hits = verifier.verified(result.hits, lambda: verifier.look_at(shown(), sha256))
+    elif own is not None:
+        hits = verifier.verified(result.hits, lambda: verifier.stored_look(own))
+    else:
+        return result
+    return replace(result, hits=hits, took_ms=result.took_ms + 1000 * (time.perf_counter() - started))

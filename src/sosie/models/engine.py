@@ -16,7 +16,8 @@ from sosie.decode import DecodePool
 from sosie.decode.limits import INTERACTIVE
 from sosie.decode.pool import query_workers
 from sosie.query.encode import QueryEncoder
-from sosie.types import FloatMatrix, Picture
+from sosie.search import Searcher
+from sosie.types import Classification, FloatMatrix, Picture
 
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
@@ -97,6 +98,20 @@ class Engine:
             sight=self.sight,
             pool=lambda: self.queries,
             read=self._read,
+        )
+
+    def searcher(
+        self, classify: Callable[[str | None, Sequence[tuple[str, Picture]]], list[Classification]]
+    ) -> Searcher:
+        """Return the parts that a search with this model goes through."""
+        return Searcher(
+            catalogue=self._catalogue,
+            space=self.spaces[0],
+            view=self._view,
+            encoder=self.questions,
+            extractor=self.sight,
+            verifier=lambda: self.verifier,
+            classify=classify,
         )
 
     @cached_property
