@@ -31,6 +31,7 @@ from sosie.errors import BadPicture, LibraryReadOnly, NotFound, SosieError, Unkn
 from sosie.indexes.monitor import Running
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.maintenance.indexes import Indexing, adopt, index_stamp, open_index
+from sosie.models.classifier import RECORD as CLASSIFIER
 from sosie.models.classifier import Classifier, find_classifier
 from sosie.models.engine import Engine
 from sosie.models.service import Models
@@ -532,7 +533,8 @@ class Library:
         return found.classify(questions.pictures(questions.begin(queries), parts or Parts()))
 
     def _classifier(self, name: str | None) -> Classifier:
-        found = find_classifier(name, store=self.shelf, in_use=self.model_in_use)
+        chosen = (self.catalogue.record(CLASSIFIER) or {}).get("model")
+        found = find_classifier(name, store=self.shelf, in_use=self.model_in_use, chosen=chosen)
         with self._lock:  # one that is loaded already is kept, unless its file is another by now
             known = self._classifiers.get(found.name)
             if known is None or known.sha256 != found.sha256:

@@ -48,6 +48,51 @@ class RegionsSection(_Section):
     segmenter: str | None = Field(None, description="NAME:FILE.onnx or a description.json, as `sosie add --segmenter`.")
 
 
+class TrainingSection(_Section):
+    """A network to train on the library's own pictures; what is left out is as `sosie train` has it."""
+
+    recipe: Literal["classifier", "metric", "hash"] = Field(description="Learn classes, likeness, or codes.")
+    name: str | None = Field(None, description="The model's name in the library; none: the recipe's.")
+    adopt: Literal["if-better", "always", "never"] = Field(
+        "if-better",
+        description="Answer with it: where held-out pictures are found clearly better, always, never.",
+    )
+    labels: tuple[str, ...] = Field((), description="The labels to learn; none: the library's own choice.")
+    where: str | None = Field(None, description="Learn from pictures whose labels fit.")
+    start: str | None = Field(None, description="bundled, or any network of timm.")
+    weights: str | None = Field(None, description="A checkpoint of start, or none for random weights.")
+    head: tuple[int, ...] = Field((), description="Sizes of dense layers; the last is the embedding.")
+    unfreeze: int | None = Field(None, description="Layers at the end that learn; all others are frozen.")
+    epochs: int | None = Field(None, description="Passes over the pictures, at most.")
+    patience: int | None = Field(None, description="Stop after so many epochs without a better one.")
+    batch: int | None = Field(None, description="Pictures in a step.")
+    rate: float | None = Field(None, description="Learning rate of the head.")
+    optimiser: Literal["adamw", "sgd"] | None = Field(None, description="adamw or sgd.")
+    dropout: float | None = Field(None, description="Share of units left out while learning.")
+    views: int | None = Field(None, description="Augmented views kept of a picture.")
+    validation: float | None = Field(None, description="Share of pictures held out.")
+    unseen: int | None = Field(None, description="Classes kept out of training, to see how the rest fares.")
+    balance: Literal["none", "sample", "weight"] | None = Field(None, description="How rare classes count.")
+    loss: Literal["triplet", "contrastive", "arcface", "multi-similarity"] | None = Field(
+        None, description="Of metric."
+    )
+    mining: Literal["random", "semi-hard", "hard"] | None = Field(None, description="Of triplets.")
+    margin: float | None = Field(None, description="Of triplets.")
+    bits: int | None = Field(None, description="Length of the codes of hash.")
+    codes: Literal["auto-encoder", "supervised"] | None = Field(None, description="How codes are learned.")
+    seed: int | None = Field(None, description="Equal seeds give equal weights on one machine.")
+
+
+class TuningSection(_Section):
+    """What is tried before it is used."""
+
+    trials: Annotated[int, Field(ge=0)] = Field(0, description="Settings of training to try; what it gives, holds.")
+    epochs: Annotated[int, Field(ge=1)] = Field(10, description="Passes of one trial.")
+    index: bool = Field(False, description="Measure kinds of index on the library's vectors, and build the best.")
+    kinds: tuple[str, ...] = Field((), description="Only these kinds of index; none: all.")
+    k: Annotated[int, Field(ge=1)] = Field(10, description="Neighbours that the index's recall is measured at.")
+
+
 class IndexSection(_Section):
     """The main index; searches are exact without one."""
 
@@ -62,6 +107,8 @@ class SearchSection(_Section):
     images: tuple[str, ...] = Field((), description="Pictures to search for.")
     k: Annotated[int, Field(ge=1)] = Field(10, description="How many answers each.")
     where: str | None = Field(None, description="A filter on labels.")
+    class_first: bool = Field(False, description="Search within the class that the classifier gives each picture.")
+    min_class: Annotated[float, Field(ge=0, le=1)] = Field(0.5, description="Less probable classes are not used.")
     html: str | None = Field(None, description="Write a contact sheet here.")
     json_file: str | None = Field(None, alias="json", description="Write the answers here.")
 
@@ -117,6 +164,8 @@ class Application(BaseSettings):
     ray: str | None = Field(None, description="A Ray cluster that reads and embeds: HOST:PORT, auto or local.")
     sources: tuple[SourceSection, ...] = Field((), description="Where pictures come from.")
     regions: RegionsSection = RegionsSection.model_validate({})
+    training: TrainingSection | None = Field(None, description="Train a network, and adopt it if it is better.")
+    tuning: TuningSection = TuningSection.model_validate({})
     index: IndexSection = IndexSection.model_validate({})
     search: SearchSection = SearchSection.model_validate({})
     evaluation: EvaluationSection = EvaluationSection.model_validate({})

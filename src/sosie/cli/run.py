@@ -14,8 +14,12 @@ from sosie import files
 from sosie.cli.add import _stop_on_interrupt, fleet_at
 from sosie.cli.options import JsonOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
+from sosie.cli.run_summary import summary
+from sosie.cli.run_training import check_training, train_from_file
 from sosie.cli.search import write_sheet
 from sosie.elastic import Cluster
+from sosie.errors import NotFound
+from sosie.query.class_first import ClassFirst
 from sosie.settings import Application, RegionsSection, SearchSection, json_schema, read_application
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.dataset import PRESETS
@@ -28,24 +32,39 @@ def run(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the file.")] = False,
     as_json: JsonOption = False,
 ) -> int:
-    """Run the whole pipeline from one file: add, index, search, evaluate, serve."""
+    """Run the whole pipeline from one file: add, train, index, search, evaluate, serve."""
     if schema:
         print(json_schema())
         return 0
     application = read_application(path)
     here = path.resolve().parent
-    with open_to_add(here / application.library, application.model, cluster=_cluster(application)) as lib:
+    check_training(application)
+    with _open(application, here) as lib:
         _see(application.regions, lib, here)
         done: dict[str, Any] = {"add": _add(application, lib, here, quiet=as_json)}
+        done["train"] = train_from_file(application, lib, here, quiet=as_json)
         done["index"] = _index(application, lib)
         done["search"] = _search(application.search, lib, here)
         done["evaluate"] = _evaluate(application, lib, here)
         done["library"] = lib.stats()
+        done["place"] = str(_cluster(application) or lib.path)
     if as_json:
         emit_json(done)
     else:
-        print(f"the library at {lib.path} holds {done['library']['pictures']} pictures")
+        print(summary(done))
     return _serve(application, here) if application.serving.enabled else 0
+
+
+def _open(application: Application, here: Path) -> sosie.Library:
+    """Open the library; where training may have given it another model, ``model`` is only what it began with."""
+    place, cluster = here / application.library, _cluster(application)
+    if application.training is None:
+        return open_to_add(place, application.model, cluster=cluster)
+    try:
+        sosie.open(place, create=False, read_only=True, cluster=cluster).close()
+    except NotFound:
+        open_to_add(place, application.model, cluster=cluster).close()
+    return open_to_add(place, None, cluster=cluster)
 
 
 def _cluster(application: Application) -> Cluster | None:
@@ -97,8 +116,11 @@ def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: boo
 
 
 def _index(application: Application, lib: sosie.Library) -> dict[str, Any]:
-    section = application.index
-    if section.kind == "auto":
+    section, tuning = application.index, application.tuning
+    if tuning.index:
+        lib.indexes.tune(recall=section.recall, k=tuning.k, kinds=tuning.kinds or None)
+        lib.indexes.build("auto", section.params or None, recall=section.recall)
+    elif section.kind == "auto":
         lib.indexes.keep()
     else:
         lib.indexes.build(section.kind, section.params or None, recall=section.recall)
@@ -108,7 +130,12 @@ def _index(application: Application, lib: sosie.Library) -> dict[str, Any]:
 def _search(section: SearchSection, lib: sosie.Library, here: Path) -> list[dict[str, Any]]:
     if not section.images:
         return []
-    results = lib.search_many([_resolve(here, image) for image in section.images], k=section.k, where=section.where)
+    results = lib.search_many(
+        [_resolve(here, image) for image in section.images],
+        k=section.k,
+        where=section.where,
+        class_first=ClassFirst(section.min_class) if section.class_first else False,
+    )
     documents = [result.to_json() for result in results]
     if section.html:
         write_sheet(results, lib, here / section.html)

@@ -13,7 +13,9 @@ from sosie.embedders.store import DESCRIPTION, ModelStore
 from sosie.errors import SosieError, UsageError
 from sosie.types import Classification, Picture
 
-__all__ = ["Classifier", "find_classifier"]
+__all__ = ["RECORD", "Classifier", "find_classifier"]
+
+RECORD = "classifier"  # names the model that the library classifies with, where one was chosen
 
 _HOW = "`sosie train classifier --out runs/mine` makes one, `sosie models add runs/mine` gives it to the library"
 
@@ -48,10 +50,11 @@ class Classifier:
         ]
 
 
-def find_classifier(name: str | None, *, store: ModelStore, in_use: str) -> Classifier:
+def find_classifier(name: str | None, *, store: ModelStore, in_use: str, chosen: str | None = None) -> Classifier:
     """Return the classifier of a name: a model of the library, a package's folder, or the path of its description.
 
-    None takes the model in use where it tells classes, else the only model of the library that does. Raises UsageError
+    None takes the one that was ``chosen`` for the library, else the model in use where it tells classes, else the only
+    model of the library that does. Raises UsageError
     where there is none or where several could be meant, UnknownName, NotFound, UntrustedModel.
     """
     if name is not None:
@@ -61,6 +64,8 @@ def find_classifier(name: str | None, *, store: ModelStore, in_use: str) -> Clas
             raise UsageError(f"{name} tells no classes: {_HOW}")
         return Classifier(name, network)
     found = _classifiers(store, in_use)
+    if chosen in (names := [each.name for each in found]):
+        return found[names.index(chosen)]
     if not found:
         raise UsageError(f"the library has no classifier: {_HOW}")
     if len(found) > 1 and found[0].name != in_use:
