@@ -65,7 +65,7 @@ def test_the_migration_takes_milliseconds_whatever_the_library_holds(older: Path
     size, started = path.stat().st_size, time.perf_counter()
     with closing(Catalogue(path)):
         took = time.perf_counter() - started
-    assert took < 1, took  # measured: 10 ms; a machine that is busy may take longer
+    assert took < 1, took  # far below it on an idle machine; a busy one takes longer
     assert path.stat().st_size - size < 200_000  # no row was written anew
 
 
@@ -75,7 +75,8 @@ def test_a_second_opening_changes_nothing(older: Path) -> None:
         identity = store.query("SELECT value FROM meta WHERE key = 'identity'")
     with closing(Catalogue(path)) as store:
         assert store.query("SELECT value FROM meta WHERE key = 'identity'") == identity
-        assert len(identity[0][0]) == 32 and [row[0] for row in store.query("SELECT number FROM migrations")] == [1, 2]
+        numbers = [row[0] for row in store.query("SELECT number FROM migrations")]
+        assert len(identity[0][0]) == 32 and numbers == [1, 2, 3]
 
 
 def test_changes_that_are_old_are_forgotten_and_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

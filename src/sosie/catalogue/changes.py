@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from sosie.errors import DamagedError
+
 __all__ = ["move_epoch"]
 
 _EVERY = 64  # epochs between two looks at how many there are
@@ -13,7 +15,10 @@ _MOST = 200_000  # rows that are kept
 def move_epoch(connection: sqlite3.Connection) -> None:
     """End a commit that changed what is known of pictures: the next one has the next number."""
     sql = "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'epoch' RETURNING value"
-    epoch = int(connection.execute(sql).fetchone()[0])
+    found = connection.execute(sql).fetchone()
+    if found is None:
+        raise DamagedError("the catalogue has lost its epoch: `sosie restore DIR` brings a backup back")
+    epoch = int(found[0])
     if epoch % _EVERY == 0:
         _forget_old(connection)
 

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from sosie.arrays import usable
+from sosie.catalogue import schema
 from sosie.catalogue.decisions import decision_is_sound
+from sosie.catalogue.facts import fact_is_sound
 from sosie.catalogue.labels import label_is_sound
 from sosie.catalogue.places import PLACE_COLUMNS, place_is_sound
-from sosie.catalogue.records import ContentRow, Space, digest_of
+from sosie.catalogue.records import ContentRow, Space, digest_of, row_is_sound
 from sosie.catalogue.regions import count_rewrites
-from sosie.catalogue.sqlite import CONTENT_COLUMNS, Catalogue, row_digest
+from sosie.catalogue.sqlite import CONTENT_COLUMNS, REFUSAL_COLUMNS, Catalogue, content_is_sound
 
 __all__ = [
     "damaged_decisions",
+    "damaged_facts",
     "damaged_features",
     "damaged_labels",
+    "damaged_log",
     "damaged_places",
+    "damaged_records",
+    "damaged_refusals",
     "damaged_regions",
     "damaged_rows",
     "damaged_vectors",
@@ -37,6 +45,10 @@ __all__ = [
 ]
 
 _PAGE = 2_000
+_TABLES_AND_COLUMNS = (
+    "SELECT tables.type, tables.name, coalesce(columns.name, '') FROM sqlite_master AS tables"
+    " LEFT JOIN pragma_table_info(tables.name) AS columns WHERE tables.name NOT LIKE 'sqlite_%'"
+)
 # Tables whose rows belong to a picture.
 _CHILDREN = ("locations", "vectors", "regions", "features", "labels", "facts")
 
@@ -44,7 +56,18 @@ _CHILDREN = ("locations", "vectors", "regions", "features", "labels", "facts")
 def integrity(catalogue: Catalogue) -> list[str]:
     """Return what SQLite itself finds wrong with the file."""
     rows = [str(row[0]) for row in catalogue.query("PRAGMA integrity_check(20)")]
-    return [] if rows == ["ok"] else rows
+    return ([] if rows == ["ok"] else rows) + _altered_tables(catalogue)
+
+
+def _altered_tables(catalogue: Catalogue) -> list[str]:
+    """Return which tables and indexes are not as the migrations make them; an older schema has nothing to compare."""
+    if catalogue.query("PRAGMA user_version") != [(schema.VERSION,)]:
+        return []
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        schema.migrate(fresh, ":memory:")
+        wanted = set(fresh.execute(_TABLES_AND_COLUMNS))
+    there = set(catalogue.query(_TABLES_AND_COLUMNS))
+    return [f"{kind} {name} {column} is not there" for kind, name, column in sorted(wanted - there)]
 
 
 def orphans(catalogue: Catalogue) -> dict[str, int]:
@@ -67,9 +90,9 @@ def drop_orphans(catalogue: Catalogue, table: str) -> None:
 
 def damaged_rows(catalogue: Catalogue) -> Iterator[int]:
     """Yield the ids of pictures whose row does not fit its digest."""
-    columns = f"id, {CONTENT_COLUMNS}, digest"
+    columns = f"id, {CONTENT_COLUMNS}, added_at, digest"
     for row in _paged(catalogue, f"SELECT {columns} FROM contents WHERE id > ? ORDER BY id LIMIT ?"):
-        if row_digest(ContentRow(*row[1:-1])) != row[-1]:
+        if not content_is_sound(ContentRow(*row[1:-2]), *row[-2:]):
             yield int(row[0])
 
 
@@ -188,14 +211,44 @@ def damaged_decisions(catalogue: Catalogue) -> list[tuple[bytes, bytes]]:
     return [row[:2] for row in rows if not decision_is_sound(row)]
 
 
+def damaged_refusals(catalogue: Catalogue) -> list[str]:
+    """Return the URIs in the quarantine whose row does not fit its digest."""
+    rows = catalogue.query(f"SELECT {REFUSAL_COLUMNS}, digest FROM quarantine ORDER BY uri")
+    return [row[0] for row in rows if not row_is_sound(row)]
+
+
+def damaged_records(catalogue: Catalogue) -> list[str]:
+    """Return the keys of documents that do not fit their digest."""
+    rows = catalogue.query("SELECT key, value, at, digest FROM records ORDER BY key")
+    return [row[0] for row in rows if not row_is_sound(row)]
+
+
+def damaged_facts(catalogue: Catalogue) -> list[tuple[int, str, str]]:
+    """Return (content id, name, text) of facts whose row does not fit its digest."""
+    rows = catalogue.query("SELECT content_id, name, text, number, digest FROM facts ORDER BY 1, 2, 3")
+    return [row[:3] for row in rows if not fact_is_sound(row)]
+
+
+def damaged_log(catalogue: Catalogue) -> list[int]:
+    """Return the ids of entries of the log that do not fit their digest."""
+    rows = catalogue.query("SELECT id, at, actor, deed, detail, digest FROM log ORDER BY id")
+    return [row[0] for row in rows if row[-1] is not None and not row_is_sound(row[1:])]
+
+
 def drop_damaged(catalogue: Catalogue) -> None:
-    """Forget places, labels and decisions that are not what was written: they cannot be told from wrong ones."""
+    """Forget small rows that are not what was written: they cannot be told from wrong ones."""
     places, labels = damaged_places(catalogue), damaged_labels(catalogue)
     decisions = damaged_decisions(catalogue)
+    refusals, records = damaged_refusals(catalogue), damaged_records(catalogue)
+    facts, entries = damaged_facts(catalogue), damaged_log(catalogue)
     with catalogue.transaction("sosie doctor") as connection:
         connection.executemany("DELETE FROM locations WHERE uri = ?", [(uri,) for uri in places])
         connection.executemany("DELETE FROM labels WHERE content_id = ? AND name = ? AND text = ?", labels)
         connection.executemany("DELETE FROM decisions WHERE a = ? AND b = ?", decisions)
+        connection.executemany("DELETE FROM quarantine WHERE uri = ?", [(uri,) for uri in refusals])
+        connection.executemany("DELETE FROM records WHERE key = ?", [(key,) for key in records])
+        connection.executemany("DELETE FROM facts WHERE content_id = ? AND name = ? AND text = ?", facts)
+        connection.executemany("DELETE FROM log WHERE id = ?", [(entry,) for entry in entries])
 
 
 def places(catalogue: Catalogue) -> Iterator[tuple[str, str, int, bytes, tuple[int | None, ...]]]:

@@ -63,7 +63,7 @@ def move_places(path: Path, old: str, new: str) -> int:
             " WHERE substr(uri, 1, length(?1)) = ?1",
             (old, new),
         )
-        connection.create_function("place_digest", 6, fields_digest, deterministic=True)
+        connection.create_function("place_digest", 8, fields_digest, deterministic=True)
         connection.execute(
             f"UPDATE locations SET digest = place_digest({PLACE_COLUMNS})"
             " WHERE digest IS NOT NULL AND substr(uri, 1, length(?1)) = ?1",

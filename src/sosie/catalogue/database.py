@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -106,14 +106,19 @@ class Database:
         still = not os.access(self.path.parent, os.W_OK) and not (log.exists() and log.stat().st_size)
         uri = f"{self.path.resolve().as_uri()}?mode=ro{'&immutable=1' if still else ''}"
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        if schema.check_version(connection, str(self.path)) < schema.VERSION:
-            schema.read_older(connection)
+        if (version := schema.check_version(connection, str(self.path))) < schema.VERSION:
+            schema.read_older(connection, version)
         return connection
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one reading statement."""
         with self.translated():
             return self.connection().execute(sql, parameters).fetchall()
+
+    def counter(self, key: str) -> int:
+        """Return a number that the catalogue keeps of itself; raise DamagedError where it is lost."""
+        rows = self.query("SELECT value FROM meta WHERE key = ?", (key,))
+        return int(self.parsed(rows[0][0] if rows else None, key, int))
 
     def among(self, sql: str, before: tuple[Any, ...], ids: Sequence[int]) -> list[Any]:
         """Run a query over ``ids``, as many at a time as SQLite takes; ``{marks}`` stands for them."""
@@ -163,15 +168,28 @@ class Database:
         """Turn SQLite's errors into ours."""
         try:
             yield
+        except UnicodeDecodeError as error:  # the name of a table or a column, in a message of SQLite's
+            raise self.damaged(str(error)) from error
         except sqlite3.OperationalError as error:
             raise self._operational(error) from error
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
                 raise
-            raise DamagedError(
-                f"{self.path} is damaged ({error}): `sosie restore DIR` brings a backup back; without one move it away "
-                "and add again"
-            ) from error
+            raise self.damaged(str(error)) from error
+
+    def damaged(self, why: str) -> DamagedError:
+        """Return the error for a catalogue that does not hold what was written."""
+        return DamagedError(
+            f"{self.path} is damaged ({why}): `sosie restore DIR` brings a backup back; without one move it away "
+            "and add again"
+        )
+
+    def parsed(self, text: Any, what: str, read: Callable[[Any], Any] = json.loads) -> Any:
+        """Return a stored document; raise DamagedError where it is not what ``read`` takes."""
+        try:
+            return read(text)
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            raise self.damaged(f"{what}: {error}") from error
 
     def _operational(self, error: sqlite3.OperationalError) -> SosieError:
         text = str(error)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sosie.catalogue.database import Database
 from sosie.catalogue.records import FactValues, digest_of
 from sosie.errors import DamagedError
 
-__all__ = ["Facts"]
+__all__ = ["Facts", "fact_is_sound"]
 
 
 class Facts(Database):
@@ -25,7 +26,7 @@ class Facts(Database):
         )
         found: defaultdict[int, dict[str, FactValues]] = defaultdict(dict)
         for content_id, name, text, number, digest in rows:
-            if _digest(content_id, name, text, number) != digest:
+            if not fact_is_sound((content_id, name, text, number, digest)):
                 raise DamagedError(f"a fact of picture {content_id} in {self.path} is damaged: run `sosie doctor`")
             found[content_id][name] = (*found[content_id].get(name, ()), text if number is None else number)
         return dict(found)
@@ -41,6 +42,11 @@ class Facts(Database):
                         "INSERT INTO facts (content_id, name, text, number, digest) VALUES (?, ?, ?, ?, ?)",
                         [(*row, _digest(*row)) for row in rows],
                     )
+
+
+def fact_is_sound(row: Sequence[Any]) -> bool:
+    """Tell whether a row (content_id, name, text, number, digest) is what was written."""
+    return bool(_digest(*row[:4]) == row[4])
 
 
 def _columns(value: str | float) -> tuple[str, float | None]:

@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sosie.catalogue.database import Database
-from sosie.catalogue.records import ContentChange, Job, LogEntry, Vouched
+from sosie.catalogue.records import ContentChange, Job, LogEntry, Vouched, fields_digest
+from sosie.errors import DamagedError
 
 __all__ = ["Journal"]
 
@@ -21,7 +22,7 @@ class Journal(Database):
     def changes(self, since: int) -> list[ContentChange] | None:
         """Return what commits after the epoch ``since`` did to pictures, in order; None where that is not kept."""
         kept_from = self.query("SELECT value FROM meta WHERE key = 'changes_from'")
-        now = int(self.query("SELECT value FROM meta WHERE key = 'epoch'")[0][0])
+        now = self.counter("epoch")
         if not kept_from or not int(kept_from[0][0]) <= since <= now:  # what is above was in another past
             return None
         rows = self.query("SELECT epoch, content_id, what FROM changes WHERE epoch > ? ORDER BY 1, 2, 3", (since,))
@@ -33,16 +34,24 @@ class Journal(Database):
         """Write down that somebody did something."""
         row = (time.time(), actor, deed, json.dumps(dict(detail or {})))
         with self.transaction("writing the log", epoch=False) as connection:
-            cursor = connection.execute("INSERT INTO log (at, actor, deed, detail) VALUES (?, ?, ?, ?)", row)
+            cursor = connection.execute(
+                "INSERT INTO log (at, actor, deed, detail, digest) VALUES (?, ?, ?, ?, ?)", (*row, fields_digest(*row))
+            )
             return LogEntry(int(cursor.lastrowid or 0), *row[:3], detail or {})
 
     def log(self, *, limit: int = 100, before: int | None = None) -> list[LogEntry]:
         """Return the last entries, or the last ones with an id below ``before``, newest first."""
         rows = self.query(
-            "SELECT id, at, actor, deed, detail FROM log WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
+            "SELECT id, at, actor, deed, detail, digest FROM log WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2",
             (before, limit),
         )
-        return [LogEntry(i, at, actor, deed, json.loads(detail)) for i, at, actor, deed, detail in rows]
+        for row in rows:
+            if row[-1] is not None and fields_digest(*row[1:-1]) != row[-1]:
+                raise DamagedError(f"entry {row[0]} of the log in {self.path} is damaged: run `sosie doctor`")
+        return [
+            LogEntry(i, at, actor, deed, self.parsed(detail, f"entry {i} of the log"))
+            for i, at, actor, deed, detail, _ in rows
+        ]
 
     # -------------------------------------------------------------------------------------------- jobs
 
@@ -73,7 +82,7 @@ class Journal(Database):
 
     def _jobs(self, condition: str, parameters: Sequence[Any]) -> list[Job]:
         rows = self.query(f"SELECT {_JOB} FROM jobs WHERE {condition} ORDER BY created_at, id", parameters)
-        return [_job(row) for row in rows]
+        return [self.parsed(row, f"job {row[0]}", _job) for row in rows]
 
     # -------------------------------------------------------------------------------------------- derived files
 
@@ -93,7 +102,10 @@ class Journal(Database):
             "SELECT name, kind, digest, detail, at FROM vouched WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name",
             (below,),
         )
-        return {name: Vouched(name, kind, digest, json.loads(text), at) for name, kind, digest, text, at in rows}
+        return {
+            name: Vouched(name, kind, digest, self.parsed(text, f"what vouches for {name}"), at)
+            for name, kind, digest, text, at in rows
+        }
 
     def vouches(self, name: str, digest: str) -> bool:
         """Tell whether a derived file goes with this catalogue; an older one that is only read vouched for nothing."""

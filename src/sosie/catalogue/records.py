@@ -35,6 +35,7 @@ __all__ = [
     "digest_of",
     "fields_digest",
     "is_below",
+    "row_is_sound",
 ]
 
 
@@ -54,6 +55,11 @@ def digest_of(data: bytes) -> bytes:
 def fields_digest(*fields: object) -> bytes:
     """Return the digest of a row: of its fields, in the order of its table."""
     return digest_of(repr(fields).encode("utf-8", "surrogatepass"))
+
+
+def row_is_sound(row: Sequence[object]) -> bool:
+    """Tell whether a row, its digest last, is what was written; one of an older version has no digest."""
+    return row[-1] is None or fields_digest(*row[:-1]) == row[-1]
 
 
 @dataclass(frozen=True, slots=True)

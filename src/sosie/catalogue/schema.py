@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from sosie.errors import NewerSchema
 
 __all__ = ["VERSION", "check_version", "migrate", "read_older"]
+
+_Columns: TypeAlias = Mapping[str, tuple[tuple[str, str], ...]]  # of a table: names and declarations
 
 # contents.id is never used twice (AUTOINCREMENT), so that an index built earlier can never name the wrong picture.
 _INITIAL = """
@@ -133,6 +136,8 @@ _COLUMNS = {
     "labels": (("digest", "BLOB"),),
     "decisions": (("digest", "BLOB"),),
 }
+# Digests of the rows that schema 2 left without; NULL: written by an older version.
+_MORE_DIGESTS = dict.fromkeys(("quarantine", "records", "log"), (("digest", "BLOB"),))
 
 _TABLES = """
 -- What was read from a picture or recognised in it (EXIF, tags). A label is what a person said, and lies apart.
@@ -240,17 +245,21 @@ def _triggers() -> str:
     return "".join(made)
 
 
-def _added_columns() -> str:
+def _added(tables: _Columns) -> str:
     return "".join(
         f"ALTER TABLE {table} ADD COLUMN {name} {kind};\n"
-        for table, columns in _COLUMNS.items()
+        for table, columns in tables.items()
         for name, kind in columns
     )
 
 
-_SECOND = _added_columns() + _TABLES + _triggers()
+_SECOND = _added(_COLUMNS) + _TABLES + _triggers()
 
-_MIGRATIONS: tuple[tuple[str, str], ...] = (("initial", _INITIAL), ("history, facts, pairs, jobs", _SECOND))
+_MIGRATIONS: tuple[tuple[str, str], ...] = (
+    ("initial", _INITIAL),
+    ("history, facts, pairs, jobs", _SECOND),
+    ("digests of refusals, records and the log", _added(_MORE_DIGESTS)),
+)
 VERSION = len(_MIGRATIONS)
 
 
@@ -295,15 +304,19 @@ def _statements(script: str) -> Iterator[str]:
     assert not statement.strip(), statement
 
 
-def read_older(connection: sqlite3.Connection) -> None:
+def read_older(connection: sqlite3.Connection, version: int) -> None:
     """Let a connection that cannot write see an older database as if it had been migrated, through temporary views."""
     connection.execute("PRAGMA temp_store = MEMORY")
-    for table, columns in _COLUMNS.items():
+    for table, columns in {**(_COLUMNS if version < 2 else {}), **_MORE_DIGESTS}.items():
+        if table == "log" and version < 2:
+            continue  # made below, as a table of no rows
         more = ", ".join(f"{_default(kind)} AS {name}" for name, kind in columns)
         connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {more} FROM main.{table}")
-    for statement in _statements(_TABLES):
+    for statement in _statements(_TABLES) if version < 2 else ():
         if "CREATE TABLE" in statement:
             connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+    if version < 2:
+        connection.execute("ALTER TABLE temp.log ADD COLUMN digest BLOB")
 
 
 def _default(kind: str) -> str:

@@ -34,13 +34,14 @@ from sosie.catalogue.records import (
     Space,
     digest_of,
     fields_digest,
+    row_is_sound,
 )
 from sosie.catalogue.regions import Regions, count_rewrites, put_regions
 from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.errors import DamagedError, UnknownName
 from sosie.types import EXACT_PIXELS, EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Verdict
 
-__all__ = ["CONTENT_COLUMNS", "Catalogue", "row_digest"]
+__all__ = ["CONTENT_COLUMNS", "REFUSAL_COLUMNS", "Catalogue", "content_is_sound"]
 
 _VARIABLES = 500  # of one statement; SQLite allows more
 _LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.id)"
@@ -50,10 +51,14 @@ _LIVE = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.i
 # Numbers are written with 21 digits, as SQLite's own quote() does: JSON's have 15, and not every double survives that.
 _PICTURES = """
 SELECT json_group_array(json_array(
-    id, hex(sha256), bytes, format, width, height, printf('%!.20e', added_at),
+    id, hex(sha256), bytes, format, width, height, hex(pixels), hex(pdq), pdq_quality, pixels_version, frames, repaired,
+    hex(digest), printf('%!.20e', added_at),
     NOT EXISTS (SELECT 1 FROM locations WHERE content_id = contents.id AND gone_at IS NULL),
     json((
-        SELECT json_group_array(json_array(uri, content_id, root, size, mtime_ns, inode, hex(digest)))
+        SELECT json_group_array(json_array(
+            uri, content_id, root, size, mtime_ns, inode, iif(seen_at IS NULL, NULL, printf('%!.20e', seen_at)),
+            iif(gone_at IS NULL, NULL, printf('%!.20e', gone_at)), hex(digest)
+        ))
         FROM (SELECT * FROM locations WHERE content_id = contents.id ORDER BY gone_at IS NOT NULL, uri)
     )),
     json((
@@ -74,7 +79,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def epoch(self) -> int:
         """Return a number that grows with every commit."""
         known: int | None = getattr(self._local, "epoch", None)
-        return int(self.query("SELECT value FROM meta WHERE key = 'epoch'")[0][0]) if known is None else known
+        return self.counter("epoch") if known is None else known
 
     @contextmanager
     def steady(self) -> Iterator[None]:
@@ -113,7 +118,11 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def spaces(self) -> list[Space]:
         """Return every embedding space, oldest first."""
         rows = self.query("SELECT id, name, spec, spec_hash, head, dim, regions FROM spaces ORDER BY id")
-        return [Space(i, name, read_spec(spec), h, head, dim, regions) for i, name, spec, h, head, dim, regions in rows]
+        specs = [self.parsed(row[2], f"the description of space {row[1]}", read_spec) for row in rows]
+        return [
+            Space(i, name, spec, spec_digest, head, dim, regions)
+            for (i, name, _, spec_digest, head, dim, regions), spec in zip(rows, specs, strict=True)
+        ]
 
     def space(self, name: str) -> Space:
         """Return the space of that name; raise UnknownName."""
@@ -192,15 +201,19 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         )
         if not rows:
             return None
-        if not place_is_sound(rows[0]):
+        if not place_is_sound(rows[0][:9]):
             raise DamagedError(f"what {self.path} knows of {uri} is damaged: run `sosie doctor`")
-        _, content_id, root, size, mtime_ns, inode, _, sha256, gone = rows[0]
+        _, content_id, root, size, mtime_ns, inode, _, _, _, sha256, gone = rows[0]
         return Located(content_id, sha256, root, stamp=(size, mtime_ns, inode), gone=bool(gone))
 
     def quarantined(self, uri: str) -> tuple[tuple[int | None, int | None, int | None], str] | None:
         """Return the stamp and the reason of a quarantined place."""
-        rows = self.query("SELECT size, mtime_ns, inode, reason FROM quarantine WHERE uri = ?", (uri,))
-        return (tuple(rows[0][:3]), rows[0][3]) if rows else None
+        rows = self.query(f"SELECT {REFUSAL_COLUMNS}, digest FROM quarantine WHERE uri = ?", (uri,))
+        if not rows:
+            return None
+        if not row_is_sound(rows[0]):
+            raise DamagedError(f"what {self.path} knows of {uri} is damaged: run `sosie doctor`")
+        return tuple(rows[0][4:7]), rows[0][1]
 
     def content_id(self, sha256: bytes) -> int | None:
         """Return the id of the picture with these bytes."""
@@ -359,13 +372,13 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def content(self, content_id: int) -> ContentRow:
         """Return one picture's row; raise UnknownName, or DamagedError where its digest does not fit."""
         rows = self.query(
-            f"SELECT {CONTENT_COLUMNS}, digest FROM contents WHERE id = ?",
+            f"SELECT {CONTENT_COLUMNS}, added_at, digest FROM contents WHERE id = ?",
             (content_id,),
         )
         if not rows:
             raise UnknownName(f"the library has no picture {content_id}")
-        row = ContentRow(*rows[0][:-1])
-        if row_digest(row) != rows[0][-1]:
+        row = ContentRow(*rows[0][:-2])
+        if not content_is_sound(row, *rows[0][-2:]):
             raise DamagedError(f"the row of picture {content_id} in {self.path} is damaged: restore a backup")
         return row
 
@@ -377,14 +390,15 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         """Return the records of these pictures, in the order asked; ids that are not there are left out."""
         found: dict[int, PictureRecord] = {}
         ((listed,),) = self.query(_PICTURES, (json.dumps([int(i) for i in ids]),))
-        for content_id, sha256, size, kind, width, height, added_at, gone, uris, labels in json.loads(listed):
+        for content_id, *fields, digest, added_at, gone, uris, labels in self.parsed(listed, "rows of pictures"):
+            row = self._sound_content(content_id, fields, float(added_at), digest)
             found[content_id] = PictureRecord(
                 id=content_id,
-                sha256=sha256.lower(),
-                bytes=size,
-                format=kind,
-                width=width,
-                height=height,
+                sha256=row.sha256.hex(),
+                bytes=row.size,
+                format=row.format,
+                width=row.width,
+                height=row.height,
                 uris=self._sound_uris(uris),
                 labels=gather(row[1:5] for row in self.sound_labels(map(_label_row, labels))),
                 added_at=float(added_at),
@@ -392,10 +406,20 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
             )
         return [found[i] for i in ids if i in found]
 
+    def _sound_content(self, content_id: int, fields: Sequence[Any], added_at: float, digest: str) -> ContentRow:
+        """Return a picture's row as `_PICTURES` gives it; raise DamagedError."""
+        sha256, size, kind, width, height, pixels, pdq, *rest = fields
+        blobs = bytes.fromhex(sha256), bytes.fromhex(pixels), bytes.fromhex(pdq) or None
+        row = ContentRow(blobs[0], size, kind, width, height, blobs[1], blobs[2], *rest)
+        if not content_is_sound(row, added_at, bytes.fromhex(digest)):
+            raise DamagedError(f"the row of picture {content_id} in {self.path} is damaged: run `sosie doctor`")
+        return row
+
     def _sound_uris(self, places: Iterable[Sequence[Any]]) -> tuple[str, ...]:
         """Return the URIs of places as `_PICTURES` gives them; raise DamagedError."""
-        for *fields, digest in places:
-            if not place_is_sound((*fields, bytes.fromhex(digest) or None)):
+        for *fields, seen, gone, digest in places:
+            times = (None if each is None else float(each) for each in (seen, gone))
+            if not place_is_sound((*fields, *times, bytes.fromhex(digest) or None)):
                 raise DamagedError(f"what {self.path} knows of {fields[0]} is damaged: run `sosie doctor`")
         return tuple(place[0] for place in places)
 
@@ -444,18 +468,22 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
 
     def quarantine(self, *, reason: str | None = None) -> list[QuarantineRow]:
         """Return the files that could not become pictures."""
-        rows = self.query(
-            "SELECT uri, reason, detail, tries, at FROM quarantine WHERE ? IS NULL OR reason = ? ORDER BY uri",
-            (reason, reason),
-        )
-        return [QuarantineRow(*row) for row in rows]
+        return [QuarantineRow(*row[:3], *row[7:9]) for row in self._refused(reason)]
 
     def quarantined_refs(self, *, reason: str | None = None) -> list[tuple[str, ImageRef]]:
         """Return (root, reference) of quarantined files, for another try."""
+        return [(row[3], ImageRef(row[0])) for row in self._refused(reason)]
+
+    def _refused(self, reason: str | None) -> list[tuple[Any, ...]]:
+        """Return rows (``REFUSAL_COLUMNS``, digest) of files that could not become pictures; raise DamagedError."""
         rows = self.query(
-            "SELECT root, uri FROM quarantine WHERE ? IS NULL OR reason = ? ORDER BY uri", (reason, reason)
+            f"SELECT {REFUSAL_COLUMNS}, digest FROM quarantine WHERE ? IS NULL OR reason = ? ORDER BY uri",
+            (reason, reason),
         )
-        return [(root, ImageRef(uri)) for root, uri in rows]
+        for row in rows:
+            if not row_is_sound(row):
+                raise DamagedError(f"what {self.path} knows of {row[0]} is damaged: run `sosie doctor`")
+        return rows
 
     def counts(self) -> dict[str, int]:
         """Return how many pictures, locations and quarantined files there are, and the pictures' bytes."""
@@ -469,19 +497,20 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
 
     def record(self, key: str) -> Any:
         """Return a stored JSON document (a calibration, a benchmark …), or None."""
-        rows = self.query("SELECT value FROM records WHERE key = ?", (key,))
-        return json.loads(rows[0][0]) if rows else None
+        rows = self.query("SELECT key, value, at, digest FROM records WHERE key = ?", (key,))
+        if rows and not row_is_sound(rows[0]):
+            raise DamagedError(f"what {self.path} keeps as {key!r} is damaged: run `sosie doctor`")
+        return self.parsed(rows[0][1], f"record {key}") if rows else None
 
     def put_record(self, key: str, value: Mapping[str, Any]) -> None:
         """Store a JSON document."""
         with self.transaction("storing a record") as connection:
-            connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (key, json.dumps(value), time.time()))
+            _put_record(connection, key, value)
 
     def update_record(self, key: str, change: Callable[[Any], Mapping[str, Any]]) -> None:
         """Put ``change`` of a record, or of None, in its place; nobody writes between."""
         with self.transaction("changing a record") as connection:
-            row = (key, json.dumps(change(self.record(key))), time.time())
-            connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", row)
+            _put_record(connection, key, change(self.record(key)))
 
 
 # ------------------------------------------------------------------------------------------------ rows
@@ -494,11 +523,11 @@ def _usable(ids: Ids, vectors: FloatMatrix) -> tuple[Ids, FloatMatrix]:
 
 
 def _put_content(connection: Any, change: AddContent) -> int:
-    row = change.row
+    row, added_at = change.row, float(change.added_at or time.time())
     cursor = connection.execute(
         f"INSERT INTO contents ({CONTENT_COLUMNS}, added_at, digest)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING",
-        (*_fields(row), change.added_at or time.time(), row_digest(row)),
+        (*_fields(row), added_at, fields_digest(*_fields(row), added_at)),
     )
     if not cursor.rowcount:  # a known picture gets the vectors that it lacks
         count_rewrites(connection, (*change.vectors, *change.regions))
@@ -525,30 +554,38 @@ def _content_id(connection: Any, sha256: bytes) -> int:
 
 
 def _put_location(connection: Any, content_id: int, ref: ImageRef, root: str) -> None:
-    row = (ref.uri, content_id, root, ref.size, ref.mtime_ns, ref.inode)
+    row = (ref.uri, content_id, root, ref.size, ref.mtime_ns, ref.inode, time.time(), None)
     connection.execute(
-        f"INSERT INTO locations ({PLACE_COLUMNS}, seen_at, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        f"INSERT INTO locations ({PLACE_COLUMNS}, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (uri) DO UPDATE SET content_id = excluded.content_id, root = excluded.root, size = excluded.size,"
         " mtime_ns = excluded.mtime_ns, inode = excluded.inode, seen_at = excluded.seen_at, gone_at = NULL,"
         " digest = excluded.digest",
-        (*row, time.time(), fields_digest(*row)),
+        (*row, fields_digest(*row)),
     )
     connection.execute("DELETE FROM quarantine WHERE uri = ?", (ref.uri,))
 
 
 def _put_quarantine(connection: Any, change: AddQuarantine, root: str) -> None:
     ref = change.ref
+    known = connection.execute("SELECT root, tries FROM quarantine WHERE uri = ?", (ref.uri,)).fetchone()
+    root, tries = known or (root, 0)
+    row = (ref.uri, change.reason, change.detail, root, ref.size, ref.mtime_ns, ref.inode, tries + 1, time.time())
     connection.execute(
-        "INSERT INTO quarantine (uri, reason, detail, root, size, mtime_ns, inode, tries, at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)"
-        " ON CONFLICT (uri) DO UPDATE SET reason = excluded.reason, detail = excluded.detail, size = excluded.size,"
-        " mtime_ns = excluded.mtime_ns, inode = excluded.inode, tries = tries + 1, at = excluded.at",
-        (ref.uri, change.reason, change.detail, root, ref.size, ref.mtime_ns, ref.inode, time.time()),
+        f"INSERT OR REPLACE INTO quarantine ({REFUSAL_COLUMNS}, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (*row, fields_digest(*row)),
     )
     # what lay there before is not there any more
     connection.execute("DELETE FROM locations WHERE uri = ?", (ref.uri,))
 
 
+def _put_record(connection: Any, key: str, value: Mapping[str, Any]) -> None:
+    row = (key, json.dumps(value), time.time())
+    connection.execute(
+        "INSERT OR REPLACE INTO records (key, value, at, digest) VALUES (?, ?, ?, ?)", (*row, fields_digest(*row))
+    )
+
+
+REFUSAL_COLUMNS = "uri, reason, detail, root, size, mtime_ns, inode, tries, at"  # what the digest of a refusal is of
 CONTENT_COLUMNS = "sha256, bytes, format, width, height, pixels, pdq, pdq_quality, pixels_version, frames, repaired"
 
 
@@ -559,7 +596,9 @@ def _fields(row: ContentRow) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def row_digest(row: ContentRow) -> bytes:
-    """Return the digest that lies in a picture's row; of one that schema 1 could hold it is that of schema 1."""
+def content_is_sound(row: ContentRow, added_at: float, digest: bytes) -> bool:
+    """Tell whether a picture's row is what was written; older digests were not of ``added_at``, or of fewer columns."""
     fields = _fields(row)
-    return digest_of(repr(fields[:8] if fields[8:] == (1, None, None) else fields).encode())
+    if fields_digest(*fields, added_at) == digest:
+        return True
+    return fields_digest(*(fields[:8] if fields[8:] == (1, None, None) else fields)) == digest

@@ -54,8 +54,9 @@ def _mend(lib: sosie.Library, finding: Finding) -> bool:
                 if isinstance(said, str):
                     note(said)
             return not finding.still()
-    except (SosieError, OSError) as error:
-        note(f"{finding.what}: {error}")
+    except Exception as error:  # of a damaged library: the other findings are mended all the same
+        text = error if isinstance(error, SosieError | OSError) else f"{type(error).__name__}: {error}"
+        note(f"{finding.what}: {text}")
         return False
 
 

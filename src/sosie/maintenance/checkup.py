@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,24 +54,42 @@ _AWAY = "mount or connect it; if it was renamed: sosie sources move OLD NEW; if 
 def examine(lib: sosie.Library, *, deep: bool = False) -> Iterator[Finding]:
     """Yield all that is wrong with a library, the catalogue first; ``deep`` reads every file."""
     broken = False
-    for finding in _catalogue(lib):
+    for finding in _guarded(_catalogue, lib):
         broken = True
         yield finding
     if broken:
         return  # nothing that is derived from it can be trusted
-    yield from _orphans(lib)
-    yield from _small_rows(lib)
-    yield from _rows(lib)
-    yield from _vectors(lib)
-    yield from _regions(lib)
-    yield from _files(lib, deep=deep)
-    yield from _quarantine(lib)
-    yield from _indexes(lib)
-    yield from _thumbnails(lib)
-    yield from _leftovers(lib)
-    yield from _uploads(lib)
-    yield from _watched(lib)
-    yield from _model(lib)
+    sections = (
+        _orphans, _small_rows, _rows, _vectors, _regions, partial(_files, deep=deep), _quarantine, _indexes,
+        _thumbnails, _leftovers, _uploads, _watched, _model,
+    )  # fmt: skip
+    for section in sections:
+        yield from _guarded(section, lib)
+
+
+def _guarded(section: Callable[[sosie.Library], Iterator[Finding]], lib: sosie.Library) -> Iterator[Finding]:
+    """Yield what one section finds; what ends it is a finding, too, and the others are still looked at."""
+    try:
+        yield from section(lib)
+    except Exception as error:  # damage has no list of the exceptions that it causes
+        name = getattr(section, "func", section).__name__.strip("_")
+        text = str(error) if isinstance(error, SosieError) else f"{type(error).__name__}: {error}"
+        yield Finding(
+            "unreadable",
+            name,
+            text,
+            "`sosie doctor --fix` mends what causes it, where it can; otherwise `sosie restore DIR`",
+            still=lambda: _breaks_off(section, lib),
+            mend=lambda: None,  # done by mending the other findings, which come first
+        )
+
+
+def _breaks_off(section: Callable[[sosie.Library], Iterator[Finding]], lib: sosie.Library) -> bool:
+    try:
+        list(section(lib))
+    except Exception:
+        return True
+    return False
 
 
 # ------------------------------------------------------------------------------------------------ the catalogue
@@ -99,31 +118,29 @@ def _orphans(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _small_rows(lib: sosie.Library) -> Iterator[Finding]:
-    """Find places, labels and decisions that are not what was written."""
-    found = {
-        "damaged_place": [str(uri) for uri in check.damaged_places(lib.files)],
-        "damaged_label": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_labels(lib.files)],
-        "damaged_decision": [f"{a.hex()[:12]} and {b.hex()[:12]}" for a, b in check.damaged_decisions(lib.files)],
-    }
-    for kind, rows in found.items():
+    """Find rows with a digest of their own that are not what was written."""
+    for kind, rows in _damaged(lib).items():
         for what in rows:
             yield Finding(
                 kind,
                 what,
                 "the row does not fit its digest",
                 "restore a backup, or let `sosie doctor --fix` forget it, then add or say it again",
-                still=lambda: any(
-                    map(
-                        bool,
-                        (
-                            check.damaged_places(lib.files),
-                            check.damaged_labels(lib.files),
-                            check.damaged_decisions(lib.files),
-                        ),
-                    )
-                ),
+                still=lambda: any(_damaged(lib).values()),
                 mend=lambda: check.drop_damaged(lib.files),
             )
+
+
+def _damaged(lib: sosie.Library) -> dict[str, list[str]]:
+    return {
+        "damaged_place": [str(uri) for uri in check.damaged_places(lib.files)],
+        "damaged_label": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_labels(lib.files)],
+        "damaged_decision": [f"{a.hex()[:12]} and {b.hex()[:12]}" for a, b in check.damaged_decisions(lib.files)],
+        "damaged_fact": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_facts(lib.files)],
+        "damaged_refusal": check.damaged_refusals(lib.files),
+        "damaged_record": check.damaged_records(lib.files),
+        "damaged_log": [f"entry {entry}" for entry in check.damaged_log(lib.files)],
+    }
 
 
 def _rows(lib: sosie.Library) -> Iterator[Finding]:

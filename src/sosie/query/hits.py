@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sosie.catalogue import PictureRecord, RegionRow, Store
+from sosie.errors import DamagedError
 from sosie.query.query import Query
 from sosie.types import Hit, Verdict
 
@@ -21,7 +22,9 @@ def make_hit(
     evidence: Mapping[str, Any] | None = None,
     region: RegionRow | None = None,
 ) -> Hit:
-    """Return the answer at one position: what the picture is to the query, and why."""
+    """Return the answer at one position: what the picture is to the query, and why; raise DamagedError."""
+    if not record.uris:
+        raise DamagedError(f"picture {record.id} has lost its place: ask again, and run `sosie doctor` if it stays so")
     return Hit(
         rank=position,
         id=record.id,

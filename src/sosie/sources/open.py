@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import unquote
 
 from sosie.contracts import Source
 from sosie.errors import UsageError
@@ -55,6 +56,8 @@ def open_source(spec: str, options: SourceOptions | None = None) -> Source:
 
 def kind_of(spec: str) -> str:
     """Return the registry name of the source that ``spec`` stands for; raise UsageError for none."""
+    if "\0" in (unquote(spec) if spec.startswith("file:") else spec):
+        raise UsageError(f"no path holds a NUL character: {spec!r}")
     scheme, mark, _ = spec.partition("://")
     if mark:
         return _kind_of_url(spec, scheme.lower())
