@@ -1,8 +1,9 @@
-"""Pack public pictures into shards: small squares beside what the teacher saw in them.
+"""Pack public pictures into shards: squares of them as they are, and of an altered copy of each.
 
-A shard is a folder `<name>/` of `pictures.npy` uint8 (n, side, side, 3), `embedding.npy` float16 (n, d), `probs.npy`
-float16 (n, classes), `label.npy` int32 (n,) with -1 for none, and `labels.json`. Pictures are squashed to a square, as
-the teacher sees them. A finished shard is skipped, so that the command can be repeated after any stop.
+A shard is a folder `<name>/` of `pictures.npy` and `altered.npy`, uint8 (n, SIDE, SIDE, 3), `label.npy` int32 (n,) with
+-1 for none, and `labels.json`. Pictures are squashed to a square, as the network sees them; copies are altered before
+that, at the size of a thumbnail, by the alterations that Sosie itself knows (`sosie.alterations`). A finished shard is
+skipped, so that the command can be repeated after any stop.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from recipes.bundled.teachers import Teacher
+from sosie.alterations import alter, names
 
-__all__ = ["Shard", "Source", "load_shards", "pack", "read_sources", "read_wordnet_ids"]
+__all__ = ["SIDE", "Shard", "Source", "load_shards", "pack", "read_sources"]
+
+SIDE = 224
+_WORKING = 384  # the longer side at which copies are altered
 
 _PICTURE = re.compile(r"\.(jpe?g|png)$", re.IGNORECASE)
 _WNID = re.compile(r"^n\d{8}$")
 _CHUNK = 32
-_teachers: list[Teacher] = []  # at most one, in each worker process
+_ARRAYS = ("pictures", "altered", "label")
+_CHAINS = ("chain_2", "chain_3", "chain_4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +45,11 @@ class Source:
     commit: str
     what: str
     licence: str
-    side: int
-    look: int
     label: str
+    limit: int = 0
     include: str = ""
     listed: bool = False
-    limit: int = 0
+    held_every: int = 0  # every so many-th label is kept out of training, to choose by; 1: all of them
 
     @property
     def name(self) -> str:
@@ -58,10 +62,10 @@ class Shard:
 
     name: str
     pictures: np.ndarray
-    embedding: np.ndarray
-    probs: np.ndarray
+    altered: np.ndarray
     label: np.ndarray
     labels: tuple[str, ...]
+    held_every: int
     leaks: np.ndarray  # rows that show a picture of an evaluation pack
 
 
@@ -81,10 +85,15 @@ def read_list(path: Path) -> dict[str, dict[str, bool]]:
 
 
 def label_of(path: str, rule: str) -> str:
-    """Return the label that a path says, or an empty string: a WordNet id where there is one, else the folder."""
+    """Return the label that a path says, or an empty string: a WordNet id where there is one, else the folder.
+
+    By the rule "path" it is all folders, where the last one is a number under a class.
+    """
     if rule == "none":
         return ""
     folders = path.split("/")[:-1]
+    if rule == "path":
+        return "/".join(folders)
     for folder in folders:
         if _WNID.match(folder):
             return folder
@@ -124,49 +133,54 @@ def read_blobs(git: Path, blobs: list[str]) -> Iterator[bytes]:
         process.stdin.close()
 
 
-def decode(data: bytes, *, look: int, side: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Decode a picture to two squares (look and side pixels), or None where it cannot be read."""
+def decode(data: bytes) -> np.ndarray | None:
+    """Decode a picture to at most `_WORKING` pixels a side, or None where it cannot be read."""
     try:
         image = Image.open(io.BytesIO(data))
-        image.draft("RGB", (max(look, side), max(look, side)))
+        image.draft("RGB", (_WORKING, _WORKING))
         image = image.convert("RGB")
-        seen = image.resize((look or 1, look or 1), Image.Resampling.BICUBIC)
-        kept = image.resize((side, side), Image.Resampling.BICUBIC) if image.size != (side, side) else image
+        image.thumbnail((_WORKING, _WORKING), Image.Resampling.BICUBIC)
     except Exception:  # a broken picture in a public set is left out, whatever its fault
         return None
-    return np.asarray(seen), np.asarray(kept)
+    return np.asarray(image)
 
 
-def _start(teacher: Path | None) -> None:
-    _teachers[:] = [Teacher(teacher)] if teacher else []
+def square(pixels: np.ndarray) -> np.ndarray:
+    """Squash (h, w, 3) pixels to a square of SIDE."""
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 
 
-def _pack_chunk(job: tuple[list[bytes], list[int], int, int]) -> tuple[np.ndarray, ...] | None:
-    blobs, labels, look, side = job
-    both = [(decode(b, look=look, side=side), label) for b, label in zip(blobs, labels, strict=True)]
-    good = [(d, label) for d, label in both if d is not None]
+def copy_of(pixels: np.ndarray, *, seed: int, others: list[np.ndarray]) -> np.ndarray:
+    """Alter a picture, by one edit or a chain of several as often, and mirror one in two, in whatever else was done."""
+    rng = np.random.default_rng(seed)
+    name = str(rng.choice(_CHAINS if rng.random() < 0.5 else names()))
+    altered = alter(pixels, name, seed, others=others).pixels
+    return np.ascontiguousarray(altered[:, ::-1]) if rng.random() < 0.5 else altered
+
+
+def _pack_chunk(job: tuple[list[bytes], list[int], int]) -> tuple[np.ndarray, ...] | None:
+    blobs, labels, seed = job
+    both = [(decode(blob), label) for blob, label in zip(blobs, labels, strict=True)]
+    good = [(pixels, label) for pixels, label in both if pixels is not None]
     if not good:
         return None
-    pictures = np.stack([d[1] for d, _ in good])
+    pixels = [each for each, _ in good]
+    altered = [
+        copy_of(each, seed=seed + i, others=[*pixels[i + 1 :], *pixels[:i]][:4]) for i, each in enumerate(pixels)
+    ]
     label = np.array([n for _, n in good], np.int32)
-    if not look or not _teachers:
-        return pictures, np.zeros((len(good), 0), np.float16), np.zeros((len(good), 0), np.float16), label
-    embedding, probs = _teachers[0].look(np.stack([d[0] for d, _ in good]))
-    return pictures, embedding.astype(np.float16), probs.astype(np.float16), label
+    return np.stack([square(each) for each in pixels]), np.stack([square(each) for each in altered]), label
 
 
-def _jobs(git: Path, source: Source, listed: list[tuple[str, str]], names: list[str]) -> Iterator[tuple[object, ...]]:
-    number = {name: i for i, name in enumerate(names)}
+def _jobs(git: Path, listed: list[tuple[str, str]], known: list[str]) -> Iterator[tuple[object, ...]]:
+    number = {name: i for i, name in enumerate(known)}
     stream = read_blobs(git, [blob for blob, _ in listed])
     for start in range(0, len(listed), _CHUNK):
         part = listed[start : start + _CHUNK]
-        data = [next(stream) for _ in part]
-        yield data, [number.get(label, -1) for _, label in part], source.look, source.side
+        yield [next(stream) for _ in part], [number.get(label, -1) for _, label in part], start
 
 
-def pack(
-    source: Source, *, git: Path, teacher: Path | None, out: Path, allowed: dict[str, bool] | None, workers: int = 2
-) -> int:
+def pack(source: Source, *, git: Path, out: Path, allowed: dict[str, bool] | None, workers: int = 2) -> int:
     """Pack one source into `out/<name>`; return the number of pictures, or -1 where the shard was there."""
     folder = out / source.name
     if (folder / "labels.json").exists():
@@ -174,16 +188,17 @@ def pack(
     listed = list_blobs(git, source, allowed)
     np.random.default_rng(0).shuffle(listed)
     listed = [(str(a), str(b)) for a, b in listed][: source.limit or None]
-    names = sorted({label for _, label in listed if label})
-    with get_context("fork").Pool(workers, _start, (teacher if source.look else None,)) as pool:
-        got = [g for g in pool.imap(_pack_chunk, _jobs(git, source, listed, names)) if g is not None]
+    known = sorted({label for _, label in listed if label})
+    with get_context("fork").Pool(workers) as pool:
+        got = [g for g in pool.imap(_pack_chunk, _jobs(git, listed, known)) if g is not None]
     if not got:
         return 0
     folder.mkdir(parents=True, exist_ok=True)
-    for key, column in zip(("pictures", "embedding", "probs", "label"), zip(*got, strict=True), strict=True):
+    for key, column in zip(_ARRAYS, zip(*got, strict=True), strict=True):
         np.save(folder / f"{key}.npy", np.concatenate(column))
     # written last: its presence says that the shard is whole
-    (folder / "labels.json").write_text(json.dumps({"labels": names, "commit": source.commit, "what": source.what}))
+    about = {"labels": known, "commit": source.commit, "what": source.what, "held_every": source.held_every}
+    (folder / "labels.json").write_text(json.dumps(about))
     return sum(len(g[0]) for g in got)
 
 
@@ -191,27 +206,12 @@ def load_shards(folder: Path) -> list[Shard]:
     """Map every finished shard of a folder, in the order of names."""
     shards = []
     for done in sorted(folder.glob("*/labels.json")):
-        arrays = [np.load(done.parent / f"{k}.npy", mmap_mode="r") for k in ("pictures", "embedding", "probs", "label")]
-        labels = tuple(json.loads(done.read_text())["labels"])
+        arrays = [np.load(done.parent / f"{key}.npy", mmap_mode="r") for key in _ARRAYS]
+        about = json.loads(done.read_text())
         leaks = done.parent / "near_duplicates.npy"
         rows = np.load(leaks) if leaks.exists() else np.empty(0, np.int64)
-        shards.append(Shard(done.parent.name, arrays[0], arrays[1], arrays[2], arrays[3], labels, rows))
+        shards.append(Shard(done.parent.name, *arrays, tuple(about["labels"]), about["held_every"], rows))
     return shards
-
-
-def read_wordnet_ids(folder: Path) -> list[str]:
-    """Return the WordNet ids of the teacher's classes in its order, or nothing where they are not known."""
-    path = folder / "wordnet_ids.json"
-    return list(json.loads(path.read_text())) if path.exists() else []
-
-
-def write_wordnet_ids(git: Path, commit: str, folder: Path) -> None:
-    """Write the ids that a repository of one picture a class names in its files; sorted, they are the classes."""
-    command = ["git", f"--git-dir={git}", "ls-tree", "-r", "--name-only", commit]
-    names = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split("\n")
-    ids = sorted({name[:9] for name in names if _WNID.match(name[:9])})
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "wordnet_ids.json").write_text(json.dumps(ids))
 
 
 def main() -> None:
@@ -223,7 +223,6 @@ def main() -> None:
     parser.add_argument("--sources", type=Path, default=Path(__file__).with_name("sources.toml"))
     parser.add_argument("--mirror", type=Path, required=True, help="folder of <owner>+<name>/repo[/.git]")
     parser.add_argument("--list", type=Path, default=None, help="training list (CSV, gzipped) of what may be used")
-    parser.add_argument("--teacher", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     lists = read_list(options.list) if options.list else {}
@@ -233,10 +232,8 @@ def main() -> None:
         if not git.exists():
             print(f"{source.repository}: not under {options.mirror}, skipped", flush=True)
             continue
-        if source.repository.endswith("imagenet-sample-images"):
-            write_wordnet_ids(git, source.commit, options.out)
         start = time.time()
-        n = pack(source, git=git, teacher=options.teacher, out=options.out, allowed=lists.get(source.repository))
+        n = pack(source, git=git, out=options.out, allowed=lists.get(source.repository))
         print(f"{source.repository}: {n} pictures in {time.time() - start:.0f} s", flush=True)
 
 

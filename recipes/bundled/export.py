@@ -1,6 +1,6 @@
-"""Export a student to one ONNX file with half-precision weights, checked against torch.
+"""Join backbone and heads in one ONNX file with half-precision weights, checked against torch.
 
-python -m recipes.bundled.export --snapshot RUN/average-090.0.pt --out bundled.onnx
+python -m recipes.bundled.export --size 0 --heads HEADS.safetensors --version 6 --out bundled.onnx
 """
 
 from __future__ import annotations
@@ -12,83 +12,49 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from recipes.bundled.network import COPY_DIM, SEMANTIC_DIM, Exported, Student
+from recipes.bundled.graph import to_onnx
+from recipes.bundled.network import Backbone, load_package
 
-__all__ = ["TOLERANCE", "describe", "disagreement", "export", "keep", "load_snapshot"]
+__all__ = ["TOLERANCE", "Shipped", "describe", "disagreement", "export"]
 
 TOLERANCE = 1e-3
-_OPSET = 17
-_GROUPED = "s1.b1.conv2.conv.weight"  # tells how many channels a group has
-_OUTPUTS = ["semantic", "copy", "featuremap"]
+_OUTPUTS = ("semantic", "copy", "featuremap")
 
 
-def load_snapshot(path: Path, *, backbone: str, classes: int = 1001) -> Student:
-    """Load a student from the averaged weights that a run wrote, or a backbone alone under keys `b.*` (`keep`)."""
-    stored = _stored(path)
-    state = {k: v.float() if v.is_floating_point() else v for k, v in stored.items()}
-    known = len(state["heads.classes.bias"]) if "heads.classes.bias" in state else classes
-    hidden = len(state["heads.hidden.bias"]) if "heads.hidden.bias" in state else 1024
-    bare = {k[2:]: v for k, v in state.items() if k.startswith("b.")}
-    group = (bare or {k.removeprefix("backbone."): v for k, v in state.items()})[_GROUPED].shape[1]
-    student = Student(classes=known, backbone=backbone, group=group, hidden=hidden)
-    if bare:
-        student.backbone.load_state_dict(bare)
-    else:
-        student.load_state_dict(state)
-    return student.eval()
+class Shipped(nn.Module):
+    """The network as shipped: pictures (n, 3, h, w) in 0..255 → two unit vectors and the last feature map."""
+
+    def __init__(self, backbone: Backbone, heads: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.semantic, self.copy = (_linear(heads[f"{name}.weight"], heads[f"{name}.bias"]) for name in _OUTPUTS[:2])
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features, featuremap = self.backbone(image)
+        last = self.backbone.widths[-1]
+        before, means, deviations = features.split([features.shape[1] - 2 * last, last, last], 1)
+        prepared = torch.cat([before, means.clamp(min=0).sqrt(), deviations], 1)
+        return F.normalize(self.semantic(prepared), dim=1), F.normalize(self.copy(prepared), dim=1), featuremap
 
 
-def _stored(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        return load_file(path)
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def export(student: Student, out: Path) -> None:
-    """Write the student as ONNX: input `image` NCHW RGB 0..255 of any side; weights stored as float16."""
-    import onnx
-
-    axes = {"image": {0: "n", 2: "h", 3: "w"}, "semantic": {0: "n"}, "copy": {0: "n"}}
-    axes["featuremap"] = {0: "n", 2: "fh", 3: "fw"}
-    out.parent.mkdir(parents=True, exist_ok=True)
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
     with torch.no_grad():
-        torch.onnx.export(
-            Exported(student.eval()).eval(),
-            (torch.rand(2, 3, 160, 160) * 255,),
-            str(out),
-            input_names=["image"],
-            output_names=_OUTPUTS,
-            dynamic_axes=axes,
-            opset_version=_OPSET,
-            do_constant_folding=True,
-            dynamo=False,
-        )
-    onnx.save(_halved(onnx.load(out)), out)
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return layer
 
 
-def _halved(model: object) -> object:
-    """Return the model with each large float32 weight stored as float16 behind a Cast, which runtimes fold at load."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    graph = model.graph  # type: ignore[attr-defined]
-    casts, weights = [], []
-    for tensor in graph.initializer:
-        array = numpy_helper.to_array(tensor)
-        if array.dtype != np.float32 or array.size < 64:
-            weights.append(tensor)
-            continue
-        weights.append(numpy_helper.from_array(array.astype(np.float16), f"{tensor.name}.half"))
-        casts.append(helper.make_node("Cast", [f"{tensor.name}.half"], [tensor.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.initializer[:], graph.node[:]
-    graph.initializer.extend(weights)
-    graph.node.extend(nodes)
-    return model
+def export(shipped: Shipped, out: Path) -> None:
+    """Write the network as ONNX: input `image` NCHW RGB 0..255 of any side that is a multiple of 32."""
+    to_onnx(shipped, out, outputs=_OUTPUTS, maps=["featuremap"])
 
 
-def disagreement(student: Student, path: Path, *, sides: tuple[int, ...] = (96, 160)) -> float:
+def disagreement(shipped: Shipped, path: Path, *, sides: tuple[int, ...] = (160, 224)) -> float:
     """Return the largest difference between the unit vectors of torch and of ONNX Runtime."""
     import onnxruntime as ort
 
@@ -96,29 +62,27 @@ def disagreement(student: Student, path: Path, *, sides: tuple[int, ...] = (96, 
     torch.manual_seed(0)
     worst = 0.0
     for side in sides:
-        x = torch.nn.functional.interpolate(torch.rand(3, 3, 9, 9) * 255, size=(side, side), mode="bicubic").clamp(
-            0, 255
-        )
+        x = F.interpolate(torch.rand(3, 3, 9, 9) * 255, size=(side, side), mode="bicubic").clamp(0, 255)
         with torch.no_grad():
-            ours = Exported(student).eval()(x)[:2]
+            ours = shipped.eval()(x)[:2]
         theirs = session.run(_OUTPUTS[:2], {"image": x.numpy()})
         worst = max(worst, *(float(np.abs(a.numpy() - b).max()) for a, b in zip(ours, theirs, strict=True)))
     return worst
 
 
-def describe(path: Path, *, version: str, side: int) -> Path:
+def describe(path: Path, shipped: Shipped, *, version: str, side: int) -> Path:
     """Write the description that the package reads beside the network; return its path."""
     description = {
         "name": "bundled",
         "version": version,
-        "licence": "MIT",
+        "licence": "MIT AND Apache-2.0",
         "tasks": ["image", "copy"],
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "input": "image",
         "heads": [
-            {"name": "semantic", "dim": SEMANTIC_DIM, "output": "semantic"},
-            {"name": "copy", "dim": COPY_DIM, "output": "copy"},
+            {"name": "semantic", "dim": shipped.semantic.out_features, "output": "semantic"},
+            {"name": "copy", "dim": shipped.copy.out_features, "output": "copy"},
         ],
         "featuremap": "featuremap",
         "preprocessing": {"side": side, "fit": "squash", "resample": "bicubic"},
@@ -128,31 +92,30 @@ def describe(path: Path, *, version: str, side: int) -> Path:
     return out
 
 
-def keep(student: Student, path: Path) -> None:
-    """Write the backbone in half precision as safetensors, for a later training to start from; heads take minutes."""
-    stored = student.backbone.state_dict()
-    save_file({f"b.{k}": v.half() if v.is_floating_point() else v for k, v in stored.items()}, path)
+def rounded(module: nn.Module) -> nn.Module:
+    """Round the weights to half precision, as the file keeps them."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(parameter.half().float())
+    return module
 
 
 def main() -> None:
     """Export, check against torch, and describe."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--snapshot", type=Path, required=True)
-    parser.add_argument("--backbone", default="regnetx_002")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=0, choices=(0, 1, 2))
+    parser.add_argument("--heads", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--version", default="0")
-    parser.add_argument("--side", type=int, default=160)
-    parser.add_argument("--keep", type=Path, help="write the backbone there, too (.safetensors), to train on from")
+    parser.add_argument("--side", type=int, default=224)
     options = parser.parse_args()
-    student = load_snapshot(options.snapshot, backbone=options.backbone)
-    export(student, options.out)
-    worst = disagreement(student, options.out)
+    shipped = Shipped(Backbone(load_package(options.size)), load_file(options.heads))
+    export(shipped, options.out)
+    worst = disagreement(rounded(shipped), options.out)  # type: ignore[arg-type]
     if worst > TOLERANCE:
         raise SystemExit(f"the export differs from torch by {worst:.1e}, more than {TOLERANCE}")
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB, differs from torch by {worst:.1e}")
-    describe(options.out, version=options.version, side=options.side)
-    if options.keep:
-        keep(student, options.keep)
+    describe(options.out, shipped, version=options.version, side=options.side)
 
 
 if __name__ == "__main__":

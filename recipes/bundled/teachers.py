@@ -1,4 +1,4 @@
-"""Teachers: published networks whose outputs are the targets; none of their weights enters the student."""
+"""Another teacher: a published network whose outputs are targets; none of its weights enters the student."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Teacher", "dequantise", "projection"]
+__all__ = ["Teacher", "dequantise"]
 
 
 def dequantise(path: Path) -> bytes:
@@ -57,12 +57,3 @@ class Teacher:
         x = (pictures_nhwc.astype(np.float32) / 127.5 - 1).transpose(0, 3, 1, 2)
         embedding, probabilities = self._session.run(["embedding", "probs"], {"input": np.ascontiguousarray(x)})
         return embedding, probabilities
-
-
-def projection(embeddings: np.ndarray, *, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean (d,) and the `dim` leading principal axes (d, dim) of the unit-length embeddings."""
-    unit = embeddings.astype(np.float32)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True) + 1e-9
-    mean = unit.mean(0)
-    _, axes = np.linalg.eigh(np.cov((unit - mean).T))
-    return mean.astype(np.float32), np.ascontiguousarray(axes[:, ::-1][:, :dim]).astype(np.float32)

@@ -25,7 +25,8 @@ from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, 
 from sosie.contracts import Embedder, SharesCores, Source
 from sosie.decode import DecodePool
 from sosie.elastic import Cluster, read_url
-from sosie.embedders.choose import embedder_of, full_name
+from sosie.embedders.bundled import bundled_name
+from sosie.embedders.choose import embedder_of, full_name, remembered
 from sosie.embedders.store import ModelStore
 from sosie.errors import BadPicture, LibraryReadOnly, NotFound, SosieError, UnknownName, UsageError
 from sosie.indexes.monitor import Running
@@ -199,12 +200,14 @@ class Library:
             embedder_of(model, self.shelf)  # an unknown name is not remembered
         known = self.catalogue.record("library") or {}
         if "model" not in known and not self.catalogue.read_only:
-            self.catalogue.put_record("library", {**known, "model": model or "bundled"})
+            self.catalogue.put_record("library", {**known, **remembered(model or "bundled")})
 
     @property
     def model_in_use(self) -> str:
         """The name of the model that the library answers with, whatever this object was opened with."""
-        return str((self.catalogue.record("library") or {}).get("model") or "bundled")
+        record = self.catalogue.record("library") or {}
+        name = str(record.get("model") or "bundled")
+        return bundled_name(record, [space.name for space in self.catalogue.spaces()]) if name == "bundled" else name
 
     @property
     def engine(self) -> Engine:

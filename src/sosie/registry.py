@@ -44,6 +44,7 @@ class Entry:
 
 EMBEDDERS: dict[str, Entry] = {
     "bundled": Entry("sosie.embedders.bundled:BundledEmbedder"),
+    "bundled-5": Entry("sosie.embedders.bundled:Version5Embedder"),
     "onnx": Entry("sosie.embedders.onnx:OnnxEmbedder"),
     "histogram": Entry("sosie.embedders.histogram:HistogramEmbedder"),
 }

@@ -1,205 +1,188 @@
-"""A short run of the recipe on 500 drawn pictures: the loss falls, the export agrees with torch, a stop is survived."""
+"""The recipe on few pictures: packed from git, seen by the real backbone, heads fitted, exported, described."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from dataclasses import replace
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-pytest.importorskip("torch", reason="the recipe needs the train extra: uv sync --extra train")
-pytest.importorskip("timm", reason="the recipe needs the train extra: uv sync --extra train")
+pytest.importorskip("torch", reason="the recipe needs the train extra: uv sync --extra train --group recipe")
+pytest.importorskip("onnx", reason="the recipe needs the train extra: uv sync --extra train --group recipe")
 
 import torch
-from recipes.bundled import losses
-from recipes.bundled.data import Source, list_blobs, load_shards, pack
+from recipes.bundled import losses, network
+from recipes.bundled.data import SIDE, Source, list_blobs, load_shards, pack
 from recipes.bundled.evaluate import mean_average_precision as by_hand
-from recipes.bundled.export import TOLERANCE, describe, disagreement, export, keep, load_snapshot
-from recipes.bundled.heads import Features, blend, extract, fit
+from recipes.bundled.export import TOLERANCE, Shipped, describe, disagreement, export, rounded
+from recipes.bundled.features import jobs_of, run
+from recipes.bundled.heads import Linear, fit_copy, joined, ridge, unit
 from recipes.bundled.leaks import near_duplicates
-from recipes.bundled.network import Exported, Heads, Student
-from recipes.bundled.pool import Pool
-from recipes.bundled.run import Clock, Options, Run
-from recipes.bundled.train import mean_average_precision, rate_at, side_at, train
-from recipes.bundled.widen import widen
+from recipes.bundled.network import Backbone, checkpoint, load_package
+from recipes.bundled.sets import held_labels, mean_average_precision, micro_ap, read_rows
 
-SHAPES, COLOURS, SIDE = 5, 4, 40
+SOURCE = Source("owner/pictures", "HEAD", "drawn", "none", label="folder", held_every=3)
+SHAPES = ("circle", "square", "triangle")
 
 
-def draw(shape: int, colour: int, random: np.random.Generator) -> np.ndarray:
-    """Draw one of five shapes in one of four colours at a random place."""
-    ground = tuple(int(v) for v in random.integers(200, 255, 3))
-    ink = [(200, 30, 30), (30, 160, 40), (40, 60, 200), (20, 20, 20)][colour]
-    image = Image.new("RGB", (SIDE, SIDE), ground)
-    pen = ImageDraw.Draw(image)
-    x, y, r = (int(v) for v in random.integers((10, 10, 7), (30, 30, 10)))
-    box = (x - r, y - r, x + r, y + r)
-    if shape == 0:
-        pen.ellipse(box, fill=ink)
-    elif shape == 1:
-        pen.rectangle(box, fill=ink)
-    elif shape < 4:
-        pen.regular_polygon((x, y, r), shape + 1, fill=ink)
+def draw(shape: str, seed: int) -> Image.Image:
+    """Draw a shape in some colour at some place."""
+    random = np.random.default_rng(seed)
+    image = Image.new("RGB", (120, 90), tuple(int(v) for v in random.integers(180, 255, 3)))
+    pen, ink = ImageDraw.Draw(image), tuple(int(v) for v in random.integers(0, 160, 3))
+    x, y, r = (int(v) for v in random.integers((30, 30, 15), (90, 60, 28)))
+    if shape == "circle":
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=ink)
     else:
-        pen.ellipse(box, outline=ink, width=3)
-    return np.asarray(image)
+        pen.regular_polygon((x, y, r), 4 if shape == "square" else 3, fill=ink)
+    return image
 
 
 @pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """500 drawn pictures, with a made-up teacher that tells shape and colour apart."""
-    random = np.random.default_rng(0)
-    shapes, colours = random.integers(0, SHAPES, 500), random.integers(0, COLOURS, 500)
-    axes = random.normal(size=(SHAPES + COLOURS, 300))
-    known = np.concatenate([np.eye(SHAPES)[shapes], 3 * np.eye(COLOURS)[colours]], 1)
-    folder = tmp_path_factory.mktemp("packs") / "drawn"
-    folder.mkdir()
-    pictures = [draw(int(s), int(c), random) for s, c in zip(shapes, colours, strict=True)]
-    np.save(folder / "pictures.npy", np.stack(pictures))
-    np.save(folder / "embedding.npy", (known @ axes + 0.3 * random.normal(size=(500, 300))).astype(np.float16))
-    np.save(folder / "probs.npy", np.eye(SHAPES)[shapes].astype(np.float16))
-    np.save(folder / "label.npy", shapes.astype(np.int32))
-    (folder / "labels.json").write_text(json.dumps({"labels": [str(i) for i in range(SHAPES)]}))
-    return folder.parent
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository of drawn pictures in three folders, one picture twice, and one file that is no picture."""
+    root = tmp_path_factory.mktemp("pictures")
+    for at, shape in enumerate(SHAPES):
+        (root / shape).mkdir()
+        for seed in range(6):
+            draw(shape, 10 * at + seed).save(root / shape / f"{seed}.png")
+    draw("circle", 0).save(root / "circle" / "again.png")
+    (root / "circle" / "broken.jpg").write_bytes(b"not a picture")
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "pictures"]):
+        subprocess.run(["git", *command], cwd=root, check=True, env={"PATH": "/usr/bin:/bin", "HOME": str(root)})
+    return root / ".git"
 
 
 @pytest.fixture(scope="module")
-def options(packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Options:
-    run = tmp_path_factory.mktemp("run")
-    return Options(packs=packs, run=run, steps=60, batch=40, rate=3e-3, sides="48:1", log_every=5, warmup=5, workers=1)
+def packs(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("packs")
+    assert pack(SOURCE, git=repository, out=out, allowed=None, workers=1) == 18
+    return out
 
 
 @pytest.fixture(scope="module")
-def snapshot(options: Options) -> Path:
-    train(options, size=1)
-    return max(options.run.glob("average-*.pt"), key=lambda p: p.stat().st_mtime)
+def backbone() -> Backbone:
+    return Backbone(load_package(0)).eval()
 
 
-def read_log(run: Path, key: str) -> list[float]:
-    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    return [entry[key] for entry in entries if key in entry]
+@pytest.fixture(scope="module")
+def heads(backbone: Backbone) -> dict[str, torch.Tensor]:
+    """Heads of random weights, of the shapes that are shipped."""
+    random = torch.Generator().manual_seed(0)
+    width = 2 * sum(backbone.widths)
+    made = {name: torch.randn(dim, width, generator=random) / width for name, dim in (("semantic", 256), ("copy", 128))}
+    return {f"{name}.weight": w for name, w in made.items()} | {
+        f"{n}.bias": torch.zeros(len(w)) for n, w in made.items()
+    }
 
 
-def test_the_losses_fall(snapshot: Path, options: Options) -> None:
-    found = read_log(options.run, "cosine")
-    assert np.mean(found[-3:]) < 0.9 * np.mean(found[:3]), found
+def test_a_source_is_packed_once_without_doubles_and_broken_files(repository: Path, packs: Path) -> None:
+    assert pack(SOURCE, git=repository, out=packs, allowed=None, workers=1) == -1
+    (shard,) = load_shards(packs)
+    assert shard.pictures.shape == shard.altered.shape == (18, SIDE, SIDE, 3)
+    assert [shard.labels[i] for i in sorted(set(shard.label))] == list(SHAPES)
+    assert np.abs(shard.pictures.astype(int) - shard.altered).mean(axis=(1, 2, 3)).min() > 0
 
 
-def test_the_export_agrees_with_torch(snapshot: Path, tmp_path: Path) -> None:
-    student = load_snapshot(snapshot, backbone="regnetx_002")
-    export(student, tmp_path / "bundled.onnx")
-    assert disagreement(student, tmp_path / "bundled.onnx", sides=(64, 96)) < TOLERANCE
-    assert (tmp_path / "bundled.onnx").stat().st_size < 12 * 2**20
+def test_a_picture_that_may_not_be_trained_on_is_left_out(repository: Path) -> None:
+    blobs = dict(list_blobs(repository, SOURCE, None))
+    forbidden = next(blob for blob, label in blobs.items() if label == "circle")
+    assert forbidden not in dict(list_blobs(repository, SOURCE, {forbidden: False}))
 
 
-def test_a_backbone_that_is_kept_is_that_of_the_run(snapshot: Path, tmp_path: Path) -> None:
-    student = load_snapshot(snapshot, backbone="regnetx_002")
-    keep(student, tmp_path / "kept.safetensors")
-    again = load_snapshot(tmp_path / "kept.safetensors", backbone="regnetx_002")
-    pairs = zip(student.backbone.state_dict().values(), again.backbone.state_dict().values(), strict=True)
-    assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
+def test_a_checkpoint_of_another_digest_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(network.CHECKPOINTS, 0, (network.CHECKPOINTS[0][0], "0" * 64))
+    with pytest.raises(ValueError, match="not the file that was published"):
+        checkpoint(0)
 
 
-def test_a_wider_network_gives_what_the_narrow_one_gave_and_learns_with_all_of_it() -> None:
-    torch.manual_seed(0)
-    narrow, wide = (Student(classes=5, group=group).eval() for group in (8, 16))
+def test_batch_norms_are_folded_without_a_change(backbone: Backbone) -> None:
+    """Against the same network of timm, which keeps its batch norms apart."""
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("tf_efficientnet_lite0", num_classes=1000).eval()
+    stored = torch.load(checkpoint(0), weights_only=True)
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), stored.values(), strict=True)))
+    pictures = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 255
     with torch.no_grad():
-        for each in narrow.parameters():
-            each.add_(0.02 * torch.randn_like(each))  # the last normalisation of each block is none at first
-    widen(narrow, wide)
-    pictures = torch.rand(2, 3, 64, 64) * 255
-    for ours, theirs in zip(wide(pictures), narrow(pictures), strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-5)
-    (wide.train()(pictures).semantic * torch.randn(2, 256)).sum().backward()
-    assert wide.backbone.get_submodule("s3.b2.conv1.conv").weight.grad[:, -8:].abs().sum((0, 2, 3)).min() > 0
+        expected = theirs.forward_features((pictures - 127) / 128)
+        assert torch.allclose(backbone(pictures)[1], expected, atol=1e-3)
 
 
-def test_a_narrower_network_is_refused() -> None:
-    narrow, wide = (Student(classes=5, group=group) for group in (8, 16))
-    with pytest.raises(ValueError, match="is not wider"):
-        widen(wide, narrow)
-    with pytest.raises(ValueError, match="average of a run"):
-        widen(Student(classes=5, group=8, hidden=32), wide)
+def test_features_are_computed_once_and_the_held_out_class_is_not_fitted(packs: Path, tmp_path: Path) -> None:
+    options = Namespace(packs=packs, out=tmp_path, sizes=[0], students=[0], edgetpu=None)
+    assert len(list(run(jobs_of(options), workers=1))) == 2
+    assert jobs_of(options) == []
+    (shard,) = load_shards(packs)
+    rows = read_rows(packs, tmp_path, ["lite0", "lite0.altered"])
+    assert held_labels(shard).tolist() == [1]
+    assert len(rows.fitted["lite0"]) == 12
+    (validation,) = rows.validation
+    assert len(rows.held["lite0.altered"]) == len(validation.rows) == 6
 
 
-def test_blended_heads_give_the_mean_of_both() -> None:
-    torch.manual_seed(0)
-    features = torch.rand(64, 24)
-    ours, theirs = (Heads(24, classes=5, hidden=16).eval() for _ in range(2))
-    theirs.mean.copy_(features.mean(0))
-    theirs.scale.copy_(1 / features.std(0))
-    both = blend(ours, theirs, features)
-    for mine, yours, mean in zip(ours(features)[:2], theirs(features)[:2], both(features)[:2], strict=True):
-        expected = torch.nn.functional.normalize(mine + yours, dim=1)
-        assert float((expected * mean).sum(1).mean()) > 0.99
-
-
-def test_a_picture_and_its_mirror_image_have_the_same_vectors(snapshot: Path) -> None:
-    network = Exported(load_snapshot(snapshot, backbone="regnetx_002")).eval()
-    picture = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 255
-    with torch.no_grad():
-        (semantic, copy, _), (again, copied, _) = network(picture), network(picture.flip(3))
-    assert torch.allclose(semantic, again, atol=1e-4)
-    assert torch.allclose(copy, copied, atol=1e-4)
-
-
-def test_the_export_is_described_with_its_digest(snapshot: Path, tmp_path: Path) -> None:
+def test_the_export_agrees_with_torch_and_is_described(
+    backbone: Backbone, heads: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
     onnx = pytest.importorskip("onnx")
-    export(load_snapshot(snapshot, backbone="regnetx_002"), tmp_path / "bundled.onnx")
-    said = json.loads(describe(tmp_path / "bundled.onnx", version="1", side=128).read_text())
-    model = onnx.load(tmp_path / "bundled.onnx")
-    assert [o.name for o in model.graph.output] == [h["output"] for h in said["heads"]] + [said["featuremap"]]
-    assert {node.domain for node in model.graph.node} <= {"", "ai.onnx"}
-    assert len(said["sha256"]) == 64
+    shipped = Shipped(backbone, heads)
+    export(shipped, tmp_path / "bundled.onnx")
+    assert disagreement(rounded(shipped), tmp_path / "bundled.onnx", sides=(96, 160)) < TOLERANCE
+    graph = onnx.load(tmp_path / "bundled.onnx").graph
+    said = json.loads(describe(tmp_path / "bundled.onnx", shipped, version="1", side=128).read_text())
+    assert [o.name for o in graph.output] == [h["output"] for h in said["heads"]] + [said["featuremap"]]
+    assert {node.domain for node in graph.node} <= {"", "ai.onnx"}
+    assert not [node for node in graph.node if node.op_type == "Pad"]
 
 
-def test_a_longer_run_goes_on_from_the_checkpoint(snapshot: Path, options: Options) -> None:
-    run = train(replace(options, steps=63), size=1)
-    assert run.step == 63
-    assert read_log(options.run, "step").count(0) == 1
+def test_what_copies_have_in_common_is_learned() -> None:
+    """Copies differ by noise in all directions but eight; before, the noise decides which is nearest."""
+    random = np.random.default_rng(0)
+    own, noise = random.normal(size=(256, 8)), lambda: random.normal(size=(256, 12))
+    pictures, copies = (np.concatenate([own, noise()], 1).astype(np.float32) for _ in range(2))
+    head = fit_copy(pictures, copies, passes=200, batch=64, dim=8)
+    before, after = (first_right(*pair) for pair in ((unit(pictures), unit(copies)), (head(pictures), head(copies))))
+    assert after > before + 0.2
 
 
-def test_frozen_parts_stay_as_they_were(options: Options, tmp_path: Path) -> None:
-    options = replace(options, run=tmp_path, steps=4, frozen="stem,s1")
-    run = train(options, size=1)
-    fresh = Run(options, classes=SHAPES, device=torch.device("cpu")).student.backbone
-    now = run.student.backbone
-    for name, same in (("stem", True), ("s1", True), ("s4", False)):
-        before, after = fresh.get_submodule(name).state_dict(), now.get_submodule(name).state_dict()
-        assert all(torch.equal(before[k], after[k]) for k in before) is same, name
+def first_right(pictures: np.ndarray, copies: np.ndarray) -> float:
+    return float(((copies @ pictures.T).argmax(1) == np.arange(len(copies))).mean())
 
 
-def test_a_pause_counts_as_one_ordinary_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    times = iter([0.0, 1.0, 2.0, 602.0, 603.0])
-    monkeypatch.setattr("recipes.bundled.run.time.monotonic", lambda: next(times))
-    clock = Clock()
-    counted = [clock.tick() for _ in range(4)]
-    assert counted == [1.0, 1.0, 1.0, 1.0]
+def test_a_ridge_regression_finds_a_linear_map() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(500, 6)).astype(np.float32)
+    truth = random.normal(size=(4, 6)).astype(np.float32)
+    found = ridge(x, x @ truth.T, strength=1e-6)
+    assert np.abs(found.weight - truth).max() < 0.02
 
 
-def test_the_rate_warms_up_holds_and_falls_to_nothing(options: Options) -> None:
-    rates = [rate_at(p, 10_000, options) for p in (0.0, 0.49, 0.75, 1.0)]
-    assert rates[0] == rates[1] == options.rate
-    assert rates[1] > rates[2] > rates[3] == 0.0
-    assert rate_at(0.0, 0, options) == options.rate / options.warmup
-
-
-def test_the_side_grows_with_progress() -> None:
-    assert [side_at(p, "64:0.2,96:1") for p in (0.0, 0.2, 0.9, 1.0)] == [64, 96, 96, 96]
+def test_heads_that_are_joined_see_as_both() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(64, 12)).astype(np.float32)
+    ours, theirs = (Linear(random.normal(size=(4, 12)), random.normal(size=4)) for _ in range(2))
+    rows = [x @ each.weight.T + each.bias for each in (ours, theirs)]
+    scaled = np.concatenate([each / np.linalg.norm(each, axis=1).mean() for each in rows], 1)
+    expected = unit(scaled - scaled.mean(0))
+    found = joined(x, [(1.0, ours), (1.0, theirs)])(x)
+    assert np.abs(found @ found.T - expected @ expected.T).max() < 1e-3
 
 
 def test_both_measures_of_map_agree() -> None:
     random = np.random.default_rng(1)
-    unit = random.normal(size=(40, 8)).astype(np.float32)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    rows = unit(random.normal(size=(40, 8)))
     labels = random.integers(0, 4, 40)
-    ours = mean_average_precision(torch.from_numpy(unit), torch.from_numpy(labels))
-    assert ours == pytest.approx(by_hand(unit, [str(v) for v in labels]), abs=1e-5)
+    assert mean_average_precision(rows, labels) == pytest.approx(by_hand(rows, [str(v) for v in labels]), abs=1e-5)
+
+
+def test_micro_ap_counts_queries_without_an_original_against_it() -> None:
+    references = np.eye(12, dtype=np.float32)
+    assert micro_ap(references[:4], references, np.arange(4)) == pytest.approx(1.0)
+    assert micro_ap(references[:4], references, np.array([0, 1, 2, -1])) < 1.0
 
 
 def test_contrast_is_least_where_copies_meet_their_originals() -> None:
@@ -208,75 +191,25 @@ def test_contrast_is_least_where_copies_meet_their_originals() -> None:
 
 
 def test_entropy_rewards_spreading_out() -> None:
-    spread = torch.eye(8)
     close = torch.nn.functional.normalize(torch.ones(8, 8) + 0.05 * torch.eye(8), dim=1)
-    assert losses.entropy(spread) < losses.entropy(close)
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A git repository of three pictures in two folders, one of them twice, and one file that is no picture."""
-    root = tmp_path / "pictures"
-    for name, tone in (("cats/a.png", 10), ("cats/again.png", 10), ("dogs/b.png", 90), ("dogs/broken.jpg", None)):
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if tone is None:
-            path.write_bytes(b"not a picture")
-        else:
-            Image.new("RGB", (20, 30), (tone, tone, tone)).save(path)
-    who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "pictures"]):
-        subprocess.run(["git", *command], cwd=root, check=True, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)})
-    return root / ".git"
-
-
-SOURCE = Source("owner/pictures", "HEAD", "three", "none", side=16, look=0, label="folder")
-
-
-def test_a_source_is_packed_once_without_doubles_and_broken_files(repository: Path, tmp_path: Path) -> None:
-    assert pack(SOURCE, git=repository, teacher=None, out=tmp_path / "out", allowed=None, workers=1) == 2
-    assert pack(SOURCE, git=repository, teacher=None, out=tmp_path / "out", allowed=None, workers=1) == -1
-    (shard,) = load_shards(tmp_path / "out")
-    assert shard.pictures.shape == (2, 16, 16, 3)
-    said = {shard.labels[n]: int(p.mean()) for n, p in zip(shard.label, shard.pictures, strict=True)}
-    assert said == {"cats": 10, "dogs": 90}
-
-
-def test_a_picture_that_may_not_be_trained_on_is_left_out(repository: Path) -> None:
-    blobs = dict(list_blobs(repository, SOURCE, None))
-    forbidden = next(blob for blob, label in blobs.items() if label == "cats")
-    left = list_blobs(repository, SOURCE, {forbidden: False})
-    assert forbidden in blobs
-    assert forbidden not in dict(left)
+    assert losses.entropy(torch.eye(8)) < losses.entropy(close)
 
 
 def test_a_smaller_mirrored_copy_of_an_evaluation_picture_is_found(packs: Path) -> None:
     pictures = load_shards(packs)[0].pictures
     shown = torch.from_numpy(np.array(pictures[7])).permute(2, 0, 1)[None].float()
     evaluation = torch.nn.functional.interpolate(shown.flip(3), size=16, mode="area")
-    assert 7 in near_duplicates(pictures, evaluation)
-    assert len(near_duplicates(pictures, evaluation)) < 25
+    assert near_duplicates(pictures, evaluation).tolist().count(7) == 1
+    assert len(near_duplicates(pictures, evaluation)) < 9
 
 
-def test_near_duplicates_are_not_trained_on(packs: Path, tmp_path: Path) -> None:
-    shutil.copytree(packs, tmp_path / "packs")
-    before = Pool(tmp_path / "packs", projection=tmp_path / "a.npz", device=torch.device("cpu")).size
-    np.save(tmp_path / "packs" / "drawn" / "near_duplicates.npy", np.array([3, 8]))
-    assert Pool(tmp_path / "packs", projection=tmp_path / "b.npz", device=torch.device("cpu")).size == before - 2
-
-
-def test_fitting_the_heads_brings_copies_to_their_originals(packs: Path, tmp_path: Path) -> None:
-    pool = Pool(packs, projection=tmp_path / "space.npz", device=torch.device("cpu"))
-    student = Student(classes=SHAPES).eval()
-    found = extract(student, pool, pictures=256, side=64)
-    assert torch.equal(found.original[:4], torch.arange(4))
-    before = copies_first(student, found)
-    fit(student.heads, found, passes=20, batch=64)
-    assert copies_first(student, found) > before
-
-
-def copies_first(student: Student, found: Features) -> float:
-    """Return how often a copy's original is the nearest of all."""
-    with torch.no_grad():
-        copies, originals = student.heads(found.edited.float())[1], student.heads(found.mild.float())[1]
-    return float(((copies @ originals.T).argmax(1) == found.original).float().mean())
+def test_near_duplicates_are_not_fitted(packs: Path, tmp_path: Path) -> None:
+    (shard,) = load_shards(packs)
+    np.save(tmp_path / f"{shard.name}.lite0.npy", np.zeros((18, 4), np.float16))
+    before = len(read_rows(packs, tmp_path, ["lite0"]).fitted["lite0"])
+    free = np.flatnonzero(~np.isin(shard.label, held_labels(shard)))[:2]
+    np.save(packs / shard.name / "near_duplicates.npy", free)
+    try:
+        assert len(read_rows(packs, tmp_path, ["lite0"]).fitted["lite0"]) == before - 2
+    finally:
+        (packs / shard.name / "near_duplicates.npy").unlink()

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("tune", "Find the settings of a training recipe, or of an index, that suit your pictures."),
     "index": ("index", "Build, tune, list and drop the indexes that make search fast."),
     "models": ("models", "List models, try one on your own pictures, and swap."),
+    "upgrade": ("upgrade", "Embed the pictures anew with the newest bundled network; can be undone."),
     "run": ("run", "Run the whole pipeline from an application.yaml."),
     "crawl": ("crawl", "Add the pictures of a website, politely."),
     "labels": ("labels", "Explore the library by its labels, and edit them."),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from sosie.contracts import Embedder
+from sosie.embedders.bundled import NEWEST
 from sosie.embedders.onnx import OnnxEmbedder, read_description
 from sosie.embedders.store import ModelStore
 from sosie.errors import NotFound, UnknownName, UsageError
 from sosie.networks.published import PUBLISHED
 from sosie.registry import EMBEDDERS, nearest, resolve_embedder
 
-__all__ = ["embedder_of", "full_name"]
+__all__ = ["embedder_of", "full_name", "remembered"]
 
 
 def embedder_of(name: str, shelf: ModelStore) -> Embedder:
@@ -38,6 +39,11 @@ def embedder_of(name: str, shelf: ModelStore) -> Embedder:
             f"no model is called {name!r}; {nearest(name, [*EMBEDDERS, *PUBLISHED, *shelf.names()])}"
         ) from None
     return embedder
+
+
+def remembered(name: str) -> dict[str, str | None]:
+    """Return what a library remembers of the model that it answers with; of the bundled network, its version, too."""
+    return {"model": name, "version": NEWEST if name == "bundled" else None}
 
 
 def full_name(name: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from sosie.catalogue import Catalogue, Space, Store
 from sosie.catalogue.specs import spec_hash
-from sosie.embedders.choose import embedder_of, full_name
+from sosie.embedders.bundled import EARLIER
+from sosie.embedders.choose import embedder_of, full_name, remembered
 from sosie.embedders.onnx import Description
 from sosie.embedders.store import ModelStore
 from sosie.errors import SosieError, UsageError
@@ -21,9 +24,19 @@ from sosie.models.trial import read_trial, require_better
 from sosie.networks.published import PUBLISHED
 from sosie.registry import EMBEDDERS
 
-__all__ = ["Models"]
+__all__ = ["Models", "Upgrade"]
 
+_EARLIER = frozenset(f"bundled-{version}" for version in EARLIER)
 _NO_MODELS = {"onnx"}  # of the registry: needs a description
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What answered before and answers now (the same where there was nothing to do), and what was embedded."""
+
+    before: str
+    now: str
+    report: AddReport
 
 
 class _Seen(Protocol):
@@ -33,7 +46,9 @@ class _Seen(Protocol):
     def model(self) -> str: ...
     @property
     def space(self) -> Space: ...
-    def catch_up(self, *, progress: Callable[[Progress], None] | None = None) -> AddReport: ...
+    def catch_up(
+        self, *, progress: Callable[[Progress], None] | None = None, stop: threading.Event | None = None
+    ) -> AddReport: ...
     @property
     def indexes(self) -> Indexing: ...
 
@@ -63,7 +78,8 @@ class Models:
         library = self._library
         names = [*(name for name in EMBEDDERS if name not in _NO_MODELS), *PUBLISHED]
         names += [name for name in (*library.shelf.names(), library.model_in_use) if name not in names]
-        return [row for row in map(self._row, dict.fromkeys(names)) if row is not None]
+        rows = [row for row in map(self._row, dict.fromkeys(names)) if row is not None]
+        return [row for row in rows if row.name not in _EARLIER or row.pictures or row.in_use]
 
     def _row(self, name: str) -> ModelRow | None:
         library = self._library
@@ -92,6 +108,34 @@ class Models:
         """
         with self._library.catalogue.writing("sosie models add"):
             return self._library.shelf.add(Path(package), name=name).spec.name
+
+    def upgrade(
+        self,
+        *,
+        undo: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> Upgrade:
+        """Answer with the newest bundled network where an earlier one was in use, or with that again (``undo``).
+
+        Each picture is embedded anew first, and until then the library answers as before; what is embedded stays, so
+        that the same call goes on after a stop, and an undo costs nothing. Raises UsageError where there is nothing to
+        undo, or pictures are away.
+        """
+        now = self._library.model_in_use
+        wanted = self._before_upgrade(now) if undo else "bundled"
+        if now == wanted or (not undo and now not in _EARLIER):
+            return Upgrade(now, now, AddReport())
+        # of pictures that are away no version can make vectors: they must come back first
+        report = self.use(wanted, measured=True, progress=progress, stop=stop)
+        return Upgrade(now, self._library.model_in_use, report)
+
+    def _before_upgrade(self, now: str) -> str:
+        used = (self._library.catalogue.record("library") or {}).get("used", [])
+        earlier = [name for name in used if name in _EARLIER]
+        if now != "bundled" or not earlier:
+            raise UsageError(f"the library answers with {now}, and was not upgraded to it: there is nothing to undo")
+        return str(earlier[0])
 
     def remove(self, name: str) -> None:
         """Forget one of the library's own models, its vectors and indexes; raise UsageError for the one in use."""
@@ -123,21 +167,31 @@ class Models:
         with seen as opened:
             yield opened
 
-    def use(self, name: str, *, force: bool = False, progress: Callable[[Progress], None] | None = None) -> AddReport:
+    def use(
+        self,
+        name: str,
+        *,
+        force: bool = False,
+        measured: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> AddReport:
         """Answer with another model from now on; running servers follow. Return what had to be embedded for it.
 
-        It must have measured better on this library than the one in use (`sosie models try`), or have been in use
-        before, or that one is broken; ``force`` takes it all the same. Its vectors are completed and its index is built
-        before the swap.
-        Raises UsageError, UnknownName.
+        It must have measured better on this library than the one in use (`sosie models try`), have been in use before,
+        be known to be better (``measured``), or that one is broken; ``force`` takes it all the same, and with pictures
+        that are away. Its vectors are completed and its index is built before the swap, which does not come about where
+        ``stop`` was set: the same call goes on from there. Raises UsageError, UnknownName.
         """
         library, now = self._library, self._library.model_in_use
         with library.with_model(full_name(name)) as other, self._through(now) as before:
             used = [now, *(library.catalogue.record("library") or {}).get("used", [])]
-            if not force and before is not None and other.model not in used:
+            if not (force or measured or before is None or other.model in used):
                 trial = read_trial(library.catalogue, other.space.spec_hash)
                 require_better(trial, name=name, in_use=now, spec_hash=before.space.spec_hash)
-            report = other.catch_up(progress=progress)
+            report = other.catch_up(progress=progress, stop=stop)
+            if stop is not None and stop.is_set():
+                return report
             if report.missing and not force:
                 raise UsageError(
                     f"{report.missing} pictures are away and would not be found by {name}: "
@@ -146,5 +200,6 @@ class Models:
             other.indexes.keep(like=before.indexes if before is not None else None)
             report.indexed += other.catch_up().indexed  # what was added in the meantime
             known = library.catalogue.record("library") or {}
-            library.catalogue.put_record("library", {**known, "model": other.model, "used": list(dict.fromkeys(used))})
+            now_used = {**remembered(other.model), "used": list(dict.fromkeys(used))}
+            library.catalogue.put_record("library", {**known, **now_used})
         return report

@@ -23,7 +23,7 @@ class Extractor(nn.Module):
 
     def __init__(self, start: Start, head: OwnHead | DenseHead | CodeHead) -> None:
         super().__init__()
-        self.trunk, self.head, self.mirrored = start.trunk, head, start.mirrored
+        self.trunk, self.head = start.trunk, head
         self.register_buffer("mean", torch.tensor(start.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(start.std).view(1, 3, 1, 1))
 
@@ -71,10 +71,7 @@ def make_extractor(start: Start, settings: Settings) -> Extractor:
 
 
 class Exported(nn.Module):
-    """An extractor as it is shipped: embeddings of unit length, the last map, and probabilities of classes.
-
-    Where the start sees each picture mirrored as well, so does this.
-    """
+    """An extractor as it is shipped: embeddings of unit length, the last map, and probabilities of classes."""
 
     def __init__(self, extractor: Extractor, classes: nn.Module | None) -> None:
         super().__init__()
@@ -82,13 +79,8 @@ class Exported(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return embeddings (n, dim), maps (n, c, h, w), and probabilities (n, classes) where there are classes."""
-        n = image.shape[0]
         net = self.extractor
-        looks = torch.cat([image, image.flip(3)]) if net.mirrored else image
-        featuremap, pooled = net.trunk((looks - net.mean) / net.std)
-        raw = net.head(pooled)
-        unit = F.normalize(raw, dim=1)
-        if net.mirrored:
-            unit = F.normalize(unit[:n] + unit[n:], dim=1)
-        outputs = (unit, featuremap[:n])
+        featuremap, pooled = net.trunk((image - net.mean) / net.std)
+        unit = F.normalize(net.head(pooled), dim=1)
+        outputs = (unit, featuremap)
         return outputs if self.classes is None else (*outputs, self.classes(unit))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,27 +12,24 @@ __all__ = ["CodeHead", "DenseHead", "OwnHead"]
 
 
 class OwnHead(nn.Module):
-    """The semantic head that the bundled network was trained with: one hidden layer beside the features."""
+    """The bundled network's own semantic head: one dense layer.
 
-    mean: Tensor
-    scale: Tensor
+    Of the last ``roots`` means of the features, those of the last convolution, it takes the square roots.
+    """
 
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, roots: int) -> None:
         super().__init__()
-        hidden, width = values["hidden.weight"].shape
-        self.dim = len(values["semantic.bias"])
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
-        self.hidden = nn.Linear(width, hidden)
-        self.semantic = nn.Linear(width + hidden, self.dim)
+        self.dim, width = weight.shape
+        self.parts = [width - 2 * roots, roots, roots]
         self.dropout = nn.Dropout(0.0)
-        self.load_state_dict({name: values[name] for name in self.state_dict()})
+        self.semantic = nn.Linear(width, self.dim)
+        self.load_state_dict({"semantic.weight": weight, "semantic.bias": bias})
 
     def forward(self, features: Tensor) -> Tensor:
         """Return embeddings (n, dim) of features (n, width); not of unit length."""
-        x = (features - self.mean) * self.scale
-        both = torch.cat([F.gelu(self.hidden(x)), x], 1)
-        raw: Tensor = self.semantic(self.dropout(both))
+        stages, means, deviations = torch.split(features, self.parts, 1)
+        x = torch.cat([stages, means.clamp(min=1e-8).sqrt(), deviations], 1)
+        raw: Tensor = self.semantic(self.dropout(x))
         return raw
 
 

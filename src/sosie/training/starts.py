@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from sosie.embedders.bundled import BundledEmbedder
+from sosie.embedders.lite import MEAN, STD, assembled
 from sosie.errors import MissingExtra, NotFound, ServiceAway, UnknownName, UsageError
 from sosie.registry import nearest
 from sosie.training.heads import OwnHead
+from sosie.training.lite import layers_of
 from sosie.training.trunk import Trunk
+from sosie.types import FloatMatrix
 
 __all__ = ["Start", "bundled_start", "open_start"]
 
-_STAGES = ("s3", "s4")
 _TRIED = 96  # side of the noise that tells whether blocks in a row are the network
 
 
@@ -27,8 +29,7 @@ _TRIED = 96  # side of the noise that tells whether blocks in a row are the netw
 class Start:
     """A backbone and what is known of it. ``mean`` and ``std`` are those of pixels 0..255.
 
-    ``head`` is the start's own, or None. ``mirrored``: each picture is seen as it is and mirrored, and the two vectors
-    are averaged.
+    ``head`` is the start's own, or None.
     """
 
     name: str
@@ -39,7 +40,6 @@ class Start:
     licence: str
     origin: str
     head: OwnHead | None = None
-    mirrored: bool = False
 
 
 def open_start(name: str, weights: str | None, pooling: str) -> Start:
@@ -55,42 +55,31 @@ def open_start(name: str, weights: str | None, pooling: str) -> Start:
 
 
 def bundled_start() -> Start:
-    """Build the network that the wheel carries in torch, from the weights of its ONNX file.
-
-    Its convolutions have their normalisation folded in: that becomes a bias, and can be trained as one.
-    """
-    import timm
-
-    values = _initialisers(BundledEmbedder().description.path)
-    group = values["convolutions"]["s1.b1.conv2.conv"][0].shape[1]
-    net: Any = timm.create_model("regnetx_002", num_classes=0, global_pool="", pretrained=False, group_size=group)
-    for name, (weight, bias) in values["convolutions"].items():
-        unit = net.get_submodule(name.rpartition(".")[0])
-        with torch.no_grad():
-            unit.conv.weight.copy_(weight)
-            unit.bn.running_mean.zero_()
-            unit.bn.running_var.fill_(1 - unit.bn.eps)
-            unit.bn.weight.fill_(1)
-            unit.bn.bias.copy_(bias)
-    blocks, taps = [net.stem], []
-    for stage in ("s1", "s2", "s3", "s4"):
-        blocks += list(net.get_submodule(stage).children())
-        taps += [len(blocks) - 1] if stage in _STAGES else []
+    """Build the newest network that the wheel carries in torch, from the weights of its ONNX file."""
+    embedder = BundledEmbedder()
+    convolutions, dense = _weights(embedder.description.path)
+    blocks, taps = [], []
+    for layers in layers_of(assembled(convolutions)):
+        blocks += layers
+        taps.append(len(blocks) - 1)
+    weight, bias = dense["semantic"]
     return Start(
         name="bundled",
-        trunk=Trunk(blocks, taps=tuple(taps), pooling="mean+gem").eval(),
-        side=BundledEmbedder().spec.preprocessing.side,
-        mean=tuple(values["student.mean"].ravel().tolist()),
-        std=tuple(values["student.std"].ravel().tolist()),
-        licence=BundledEmbedder().spec.licence,
-        origin=f"the bundled network, version {BundledEmbedder().spec.version}",
-        head=OwnHead({k.removeprefix("student.heads."): v for k, v in values.items() if "heads." in k}),
-        mirrored=True,
+        trunk=Trunk(blocks, taps=tuple(taps), pooling="mean+deviation").eval(),
+        side=embedder.spec.preprocessing.side,
+        mean=(MEAN,) * 3,
+        std=(STD,) * 3,
+        licence=embedder.spec.licence,
+        origin=f"the bundled network, version {embedder.spec.version}",
+        head=OwnHead(torch.from_numpy(weight), torch.from_numpy(bias), roots=len(convolutions[-1][1])),
     )
 
 
-def _initialisers(path: Path) -> dict[str, Any]:
-    """Return the weights of the bundled file by name; its convolutions by the module that they belong to."""
+Weights = tuple[FloatMatrix, FloatMatrix]
+
+
+def _weights(path: Path) -> tuple[list[Weights], dict[str, Weights]]:
+    """Return weight and bias of the convolutions of the bundled file, as they run, and of its dense layers by name."""
     try:
         import onnx
         from onnx import numpy_helper
@@ -98,16 +87,13 @@ def _initialisers(path: Path) -> dict[str, Any]:
         raise MissingExtra("training needs onnx: pip install 'sosie[train]'") from error
 
     graph = onnx.load(path).graph
-    values: dict[str, Any] = {}
-    for tensor in graph.initializer:
-        array = np.array(numpy_helper.to_array(tensor), np.float32)
-        values[tensor.name.removesuffix(".half")] = torch.from_numpy(array)
-    values["convolutions"] = {
-        node.name.strip("/").removesuffix("/Conv").replace("/", "."): [values[name] for name in node.input[1:3]]
-        for node in graph.node
-        if node.op_type == "Conv"
+    values = {
+        tensor.name.removesuffix(".half"): np.array(numpy_helper.to_array(tensor), np.float32)
+        for tensor in graph.initializer
     }
-    return values
+    convolutions = [(values[node.input[1]], values[node.input[2]]) for node in graph.node if node.op_type == "Conv"]
+    heads = {name.removesuffix(".weight") for name in values if name.count(".") == 1 and name.endswith(".weight")}
+    return convolutions, {name: (values[f"{name}.weight"], values[f"{name}.bias"]) for name in heads}
 
 
 # ------------------------------------------------------------------------------------------------ timm

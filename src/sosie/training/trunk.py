@@ -71,6 +71,7 @@ def pool(featuremap: Tensor, how: str) -> Tensor:
         return x
     ways = {
         "mean": lambda: x.mean((2, 3)),
+        "deviation": lambda: ((x * x).mean((2, 3)) - x.mean((2, 3)) ** 2).clamp(min=1e-8).sqrt(),
         "max": lambda: x.amax((2, 3)),
         "gem": lambda: (F.relu(x).pow(3).mean((2, 3)) + 1e-9).pow(1 / 3),
     }
