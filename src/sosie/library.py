@@ -24,6 +24,7 @@ from sosie.analysis.worker import NO_EXTRAS
 from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, Space, Store, View
 from sosie.contracts import Embedder, SharesCores, Source
 from sosie.decode import DecodePool
+from sosie.decode.limits import Limits, limits_of
 from sosie.elastic import Cluster, read_url
 from sosie.embedders.bundled import bundled_name
 from sosie.embedders.choose import embedder_of, full_name, remembered
@@ -78,6 +79,7 @@ def open(
     check_recall: float = 0.0,
     cluster: Cluster | None = None,
     threads: int | None = None,
+    limits: Limits | None = None,
 ) -> Library:
     """Open the library at ``path`` (default: $SOSIE_LIBRARY, else ./sosie-library), making it where there is none.
 
@@ -87,6 +89,7 @@ def open(
     so; ``patience`` is how many seconds a question may wait for it. ``check_recall`` is the share of searches whose
     recall is checked in the background (`Library.recall_in_service`). ``threads`` is how many cores the network may
     use: all, where it is None; where it is given, as by a server, callers that come at once go through it together.
+    ``limits`` say what decoding one picture may cost (default: `limits_of` the environment).
     Raises NotFound, NewerSchema, DamagedError, UnknownName, ServiceAway, UsageError.
     """
     place = path or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
@@ -101,6 +104,7 @@ def open(
         cluster=cluster,
         check_recall=check_recall,
         threads=threads,
+        limits=limits,
     )
 
 
@@ -132,8 +136,10 @@ class Library:
         cluster: Cluster | None = None,
         check_recall: float = 0.0,
         threads: int | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.path = path
+        self.limits = limits or limits_of()
         self._check_recall, self._threads = check_recall, threads
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; a library is a folder")
@@ -237,6 +243,7 @@ class Library:
             folder=self.path,
             view=self.view,
             read=self.read,
+            limits=self.limits,
         )
 
     @property
@@ -269,7 +276,9 @@ class Library:
     def with_model(self, name: str) -> Library:
         """Return this library seen through another model, to be closed by the caller; raise UnknownName."""
         read_only = self.catalogue.read_only
-        return Library(self.path, model=name, create=False, read_only=read_only, cluster=self._cluster)
+        return Library(
+            self.path, model=name, create=False, read_only=read_only, cluster=self._cluster, limits=self.limits
+        )
 
     def lacking(self) -> int:
         """Return how many pictures the model has not embedded yet."""
@@ -366,7 +375,7 @@ class Library:
         if engine.sight.stages():
             raise UsageError("this library keeps regions, and they are found on one machine: leave out --ray")
         known = self.catalogue.digests([space.id for space in engine.spaces])
-        return RaySource(source, fleet, embedder=engine.embedder, known=known, stop=stop)
+        return RaySource(source, fleet, embedder=engine.embedder, known=known, stop=stop, limits=self.limits)
 
     def add_bytes(self, data: bytes, *, labels: Mapping[str, LabelValue] | None = None) -> tuple[int, str]:
         """Add one picture given by its bytes, kept in the library's own folder; return its id and what became of it.

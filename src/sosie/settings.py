@@ -162,6 +162,12 @@ class Application(BaseSettings):
     store: Literal["sqlite", "elasticsearch"] = Field("sqlite", description="Where the catalogue lives.")
     elasticsearch: ElasticsearchSection = ElasticsearchSection.model_validate({})
     ray: str | None = Field(None, description="A Ray cluster that reads and embeds: HOST:PORT, auto or local.")
+    max_megapixels: Annotated[float, Field(gt=0, le=1_000_000)] | None = Field(
+        None, description="Megapixels that one picture may take to decode; none: 200."
+    )
+    max_side: Annotated[int, Field(gt=0, le=1_000_000)] | None = Field(
+        None, description="Pixels along a picture's longer side; none: 65535."
+    )
     sources: tuple[SourceSection, ...] = Field((), description="Where pictures come from.")
     regions: RegionsSection = RegionsSection.model_validate({})
     training: TrainingSection | None = Field(None, description="Train a network, and adopt it if it is better.")

@@ -17,12 +17,15 @@ from sosie.cli.options import (
     DetectorOption,
     JsonOption,
     LibraryOption,
+    MaxMegapixelsOption,
+    MaxSideOption,
     ModelOption,
     SegmenterOption,
     open_to_add,
 )
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.contracts import Source
+from sosie.decode.limits import limits_of
 from sosie.elastic import read_url
 from sosie.errors import UsageError
 from sosie.library import AddReport, folder_of
@@ -38,6 +41,8 @@ __all__ = ["add"]
 
 _HINTS = {
     "private_address": "an address of your own network is reached with --allow-private: add the source again with it",
+    "too_many_pixels": "larger pictures are read with --max-megapixels: add them again with it and --again",
+    "too_large_side": "longer pictures are read with --max-side: add them again with it and --again",
     "outside": "files outside the list's folder are read with --allow-private: add the list again with it",
 }
 
@@ -98,6 +103,8 @@ def add(
     ] = None,
     detector: DetectorOption = None,
     segmenter: SegmenterOption = None,
+    max_megapixels: MaxMegapixelsOption = None,
+    max_side: MaxSideOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Add pictures to the library.
@@ -128,7 +135,8 @@ def add(
         opened = [KeepingOriginals(source, folder / "originals") for source in opened]
     labels = _labels(label or [])
     report = AddReport()
-    with open_to_add(library, model) as lib, _stop_on_interrupt() as stop, fleet_at(ray) as fleet:
+    limits = limits_of(max_megapixels, max_side)
+    with open_to_add(library, model, limits=limits) as lib, _stop_on_interrupt() as stop, fleet_at(ray) as fleet:
         lib.sight.use(detector=detector, segmenter=segmenter)
         lib.sight.keep(regions or ())
         for spec, source in zip(sources, opened, strict=True):

@@ -60,8 +60,9 @@ def _compare(first: str, second: str, library: Path | None, max_false_rate: floa
         with sosie.open(folder, create=False, read_only=True) as lib:
             return next(lib.copies.compare_many([pair], max_false_rate=max_false_rate))
     from sosie.decode import DecodePool
+    from sosie.decode.limits import limits_of
 
-    with DecodePool(1, analyse=ANALYSE, params=PARAMS) as pool:
+    with DecodePool(1, analyse=ANALYSE, params=PARAMS, limits=limits_of()) as pool:
         sides = [side_of(*one, pool) for one in pair]
         return compare_sides(*sides, calibration=shipped_calibration(), max_false_rate=max_false_rate)
 

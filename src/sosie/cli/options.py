@@ -11,6 +11,7 @@ import typer
 import sosie
 from sosie.catalogue.database import set_aside
 from sosie.cli.output import note
+from sosie.decode.limits import Limits
 from sosie.elastic import Cluster
 from sosie.errors import EmptyCatalogue, UsageError
 from sosie.library import folder_of
@@ -21,6 +22,8 @@ __all__ = [
     "JsonOption",
     "KOption",
     "LibraryOption",
+    "MaxMegapixelsOption",
+    "MaxSideOption",
     "ModelOption",
     "SeenOption",
     "SegmenterOption",
@@ -57,20 +60,46 @@ SeenOption: TypeAlias = Annotated[
 ]
 
 
-def open_to_add(library: Path | None, model: str | None, *, cluster: Cluster | None = None) -> sosie.Library:
+MaxMegapixelsOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--max-megapixels",
+        envvar="SOSIE_MAX_MEGAPIXELS",
+        help="Megapixels that one picture may take to decode; of a JPEG an eighth to a third of its own.",
+        min=0.001,
+        max=1_000_000,
+        show_default="200",
+    ),
+]
+MaxSideOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--max-side",
+        envvar="SOSIE_MAX_SIDE",
+        help="Pixels along a picture's longer side.",
+        min=1,
+        max=1_000_000,
+        show_default="65535",
+    ),
+]
+
+
+def open_to_add(
+    library: Path | None, model: str | None, *, cluster: Cluster | None = None, limits: Limits | None = None
+) -> sosie.Library:
     """Open a library to add pictures to; raise UsageError where it uses another model than ``model``.
 
     One without pictures (`sosie watch add` makes one) takes the model as a new one does.
     """
     try:
-        lib = sosie.open(library, model=model, cluster=cluster)
+        lib = sosie.open(library, model=model, cluster=cluster, limits=limits)
     except EmptyCatalogue:
         kept = set_aside(folder_of(library or os.environ.get("SOSIE_LIBRARY") or "sosie-library") / "catalogue.sqlite")
         note(
             f"the catalogue was empty; it lies in {kept} now, and a new one is begun. `sosie restore DIR` brings "
             "labels and decisions back, where there is a backup"
         )
-        lib = sosie.open(library, model=model, cluster=cluster)
+        lib = sosie.open(library, model=model, cluster=cluster, limits=limits)
     now = lib.model_in_use
     if model is not None and lib.model != now:
         if lib.catalogue.counts()["pictures"]:

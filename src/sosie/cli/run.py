@@ -17,6 +17,7 @@ from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.run_summary import summary
 from sosie.cli.run_training import check_training, train_from_file
 from sosie.cli.search import write_sheet
+from sosie.decode.limits import Limits, limits_of
 from sosie.elastic import Cluster
 from sosie.errors import NotFound
 from sosie.query.class_first import ClassFirst
@@ -57,19 +58,23 @@ def run(
 
 def _open(application: Application, here: Path) -> sosie.Library:
     """Open the library; where training may have given it another model, ``model`` is only what it began with."""
-    place, cluster = here / application.library, _cluster(application)
+    place, cluster, limits = here / application.library, _cluster(application), _limits(application)
     if application.training is None:
-        return open_to_add(place, application.model, cluster=cluster)
+        return open_to_add(place, application.model, cluster=cluster, limits=limits)
     try:
         sosie.open(place, create=False, read_only=True, cluster=cluster).close()
     except NotFound:
-        open_to_add(place, application.model, cluster=cluster).close()
-    return open_to_add(place, None, cluster=cluster)
+        open_to_add(place, application.model, cluster=cluster, limits=limits).close()
+    return open_to_add(place, None, cluster=cluster, limits=limits)
 
 
 def _cluster(application: Application) -> Cluster | None:
     """Return where the library lies, if not in a folder."""
     return Cluster(**application.elasticsearch.model_dump()) if application.store == "elasticsearch" else None
+
+
+def _limits(application: Application) -> Limits:
+    return limits_of(application.max_megapixels, application.max_side)
 
 
 def _resolve(here: Path, path: str) -> str:
@@ -188,6 +193,9 @@ def _serve(application: Application, here: Path) -> int:
         host=application.serving.host, port=application.serving.port, runs=here / application.evaluation.runs
     )
     cluster, threads = _cluster(application), network_cores()
-    with sosie.open(here / application.library, cluster=cluster, patience=PATIENCE, threads=threads) as lib:
+    limits = _limits(application)
+    with sosie.open(
+        here / application.library, cluster=cluster, patience=PATIENCE, threads=threads, limits=limits
+    ) as lib:
         serve_library(lib, settings)
     return 0

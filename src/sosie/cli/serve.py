@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 
 import sosie
-from sosie.cli.options import LibraryOption
+from sosie.cli.options import LibraryOption, MaxMegapixelsOption, MaxSideOption
+from sosie.decode.limits import limits_of
 from sosie.errors import NotFound, SosieError
 from sosie.library import folder_of
 
@@ -84,6 +85,8 @@ def serve(
     public_url: PublicUrlOption = None,
     trusted_proxy: TrustedProxyOption = None,
     burst: BurstOption = 400,
+    max_megapixels: MaxMegapixelsOption = None,
+    max_side: MaxSideOption = None,
 ) -> int:
     """Serve the library as a web page and a REST API, until Ctrl-C."""
     settings = server_settings(
@@ -113,6 +116,7 @@ def serve(
             patience=PATIENCE,
             check_recall=check_recall,
             threads=network_cores(),
+            limits=limits_of(max_megapixels, max_side),
         ) as lib:
             serve_library(lib, settings)
     finally:

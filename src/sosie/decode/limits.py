@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-__all__ = ["INTERACTIVE", "REASONS", "Limits"]
+from sosie.errors import UsageError
+
+__all__ = ["REASONS", "Limits", "limits_of"]
 
 _MIB = 1 << 20
 
@@ -17,7 +21,8 @@ class Limits:
     the operating system's and the pool's to enforce, so they hold in a `DecodePool` only.
 
     Attributes:
-        max_pixels: width × height, as the file says, before any reduction.
+        max_pixels: pixels that decoding takes: all of the picture, twice as many where it has alpha; of a JPEG those of
+            the scale at which it is decoded, and an eighth of all, of a progressive one a third (`sosie.decode.cost`).
         max_side: pixels along the longer side.
         max_bytes: bytes of the encoded file.
         max_scans: scans of a JPEG; each goes over the whole picture, so that a small file can cost hours.
@@ -26,17 +31,55 @@ class Limits:
         deadline: seconds on the clock for one picture, analysis included.
     """
 
-    max_pixels: int = 50_000_000
-    max_side: int = 30_000
+    max_pixels: int = 200_000_000
+    max_side: int = 65_535
     max_bytes: int = 200 * _MIB
     max_scans: int = 64
-    memory: int = 1536 * _MIB
-    cpu_seconds: int = 20
-    deadline: float = 20.0
+    memory: int = 2048 * _MIB
+    cpu_seconds: int = 30
+    deadline: float = 30.0
+
+    def interactive(self) -> Limits:
+        """Return what a picture may cost that somebody waits for: a third of the time."""
+        return replace(self, cpu_seconds=max(1, self.cpu_seconds // 3), deadline=self.deadline / 3)
 
 
-INTERACTIVE = Limits(cpu_seconds=10, deadline=10.0)
-"""What a picture may cost that somebody waits for: 50 megapixels of any format take a third of it."""
+def limits_of(
+    max_megapixels: float | None = None, max_side: int | None = None, *, environ: Mapping[str, str] = os.environ
+) -> Limits:
+    """Return limits with other sizes: given, else of SOSIE_MAX_MEGAPIXELS and SOSIE_MAX_SIDE, else the default.
+
+    What decoding takes beside pixels (memory, bytes, time) grows with the megapixels and never shrinks.
+    """
+    limits = Limits()
+    megapixels = _number(max_megapixels, "SOSIE_MAX_MEGAPIXELS", environ)
+    side = _number(max_side, "SOSIE_MAX_SIDE", environ)
+    if megapixels is not None:
+        pixels = round(megapixels * 1e6)
+        factor = max(1.0, pixels / limits.max_pixels)
+        limits = replace(
+            limits,
+            max_pixels=pixels,
+            max_bytes=round(limits.max_bytes * factor),
+            memory=round(limits.memory * factor),
+            cpu_seconds=round(limits.cpu_seconds * factor),
+            deadline=limits.deadline * factor,
+        )
+    return limits if side is None else replace(limits, max_side=int(side))
+
+
+def _number(given: float | None, name: str, environ: Mapping[str, str]) -> float | None:
+    text = environ.get(name, "") if given is None else str(given)
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.001 <= value <= 1_000_000:
+        raise UsageError(f"{name} is a number above 0, not {text!r}")
+    return value
+
 
 REASONS: dict[str, str] = {
     # what the file is
@@ -49,8 +92,8 @@ REASONS: dict[str, str] = {
     "corrupt": "The file contradicts itself or its format.",
     # what it would cost
     "too_many_bytes": "The file is larger than the limit.",
-    "too_many_pixels": "The picture has more pixels than the limit.",
-    "too_large_side": "The picture is wider or taller than the limit.",
+    "too_many_pixels": "The picture takes more pixels to decode than the limit: --max-megapixels raises it.",
+    "too_large_side": "The picture is wider or taller than the limit: --max-side raises it.",
     "too_many_scans": "The JPEG goes over the picture more often than the limit.",
     "decompression_bomb": "A compressed part of the file unpacks to far more than a picture needs.",
     # what happened to the worker

@@ -6,13 +6,14 @@ import io
 import re
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image
 
 from sosie.decode import headers
 from sosie.decode.colour import opaque, profile_digest, to_srgb, without_empty_alpha
+from sosie.decode.cost import check_canvas, check_cost, check_side
 from sosie.decode.identity import Effort, Exact, Identity, file_digest, is_whole
 from sosie.decode.limits import Limits
 from sosie.decode.repair import mend
@@ -105,27 +106,17 @@ def _admit(data: bytes, limits: Limits) -> str:
     if name == "JPEG" and (scans := headers.count_scans(data, limits.max_scans)) > limits.max_scans:
         raise BadPicture("too_many_scans", f"{scans:,} scans, at most {limits.max_scans} are decoded")
     if name == "WEBP" and (size := headers.webp_size(data)):
-        _check_size(size, limits)
+        check_canvas(size, limits)
     return name
-
-
-def _check_size(size: tuple[int, int], limits: Limits) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise BadPicture("corrupt", f"{width}×{height} pixels")
-    if max(size) > limits.max_side:
-        raise BadPicture("too_large_side", f"{width}×{height} pixels, at most {limits.max_side:,} a side")
-    if width * height > limits.max_pixels:
-        raise BadPicture("too_many_pixels", f"{width}×{height} pixels, at most {limits.max_pixels:,} in all")
 
 
 def _decode(data: bytes, name: str, side: int | None, limits: Limits, effort: Effort | None) -> Picture:
     with _open(data, name) as file:
         size = file.size
-        _check_size(size, limits)
-        _check_tiles(file, limits)
+        check_side(size, limits)
         if side and name == "JPEG":
             file.draft(None, (side, side))
+        check_cost(data, name, file, size=size, limits=limits)
         file.load()
         if name != "JPEG":
             size = file.size  # Pillow turns a TIFF as it loads it, and a HEIF may correct what its header says
@@ -162,13 +153,6 @@ def _open(data: bytes, name: str) -> ImageFile:
     except ImportError as error:
         raise BadPicture("missing_decoder", "install the decoder: pip install 'sosie[heif]'") from error
     return cast("ImageFile", factory(io.BytesIO(data)))
-
-
-def _check_tiles(file: ImageFile, limits: Limits) -> None:
-    """Refuse a TIFF whose tiles are larger than any picture may be: each is allocated in full."""
-    tags: Any = getattr(file, "tag_v2", None)
-    if tags is not None and tags.get(322, 1) * tags.get(323, 1) > limits.max_pixels:
-        raise BadPicture("too_many_pixels", f"tiles of {tags.get(322)}×{tags.get(323)} pixels")
 
 
 def _orientation(file: ImageFile) -> int:

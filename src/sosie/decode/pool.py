@@ -36,6 +36,7 @@ _DEPTH = 2  # pictures that a worker holds: one in work, one in the pipe
 _STARTS = 3  # workers in a row that may die before they are ready
 _START_DEADLINE = 120.0  # a machine that swaps needs long to import numpy
 _TICK = 0.25
+_REDUCED = 50_000_000  # pixels that are left of any picture that is decoded at reduced scale
 _DEFAULT = Limits()
 
 CALLER: ContextVar[str] = ContextVar("CALLER", default="")
@@ -70,7 +71,8 @@ class DecodePool:
         self._limits = limits
         self._start = start_worker(analyse, dict(params or {}), limits)
         # An answer holds the picture's own pixels at most, with room for what an analysis adds.
-        self._max_answer = 4 * limits.max_pixels + (16 << 20)
+        reduced = bool((params or {}).get("side"))
+        self._max_answer = 4 * (min(_REDUCED, limits.max_pixels) if reduced else limits.max_pixels) + (16 << 20)
         self._queue: deque[Job] = deque()
         self._closed = threading.Event()
         self._broken: SosieError | None = None

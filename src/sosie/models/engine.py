@@ -13,7 +13,7 @@ from sosie.analysis.worker import analysis_params
 from sosie.catalogue import Space, Store, View
 from sosie.contracts import Embedder
 from sosie.decode import DecodePool
-from sosie.decode.limits import INTERACTIVE
+from sosie.decode.limits import Limits
 from sosie.decode.pool import query_workers
 from sosie.query.encode import QueryEncoder
 from sosie.search import Searcher
@@ -29,8 +29,8 @@ __all__ = ["Engine"]
 class Engine:
     """What answers with one model. A swap is another engine: a question that has begun is answered by its own.
 
-    ``view`` gives the searchable view of a space, ``read`` the bytes of a picture of the library. Thread-safe;
-    constructing it starts nothing.
+    ``view`` gives the searchable view of a space, ``read`` the bytes of a picture of the library; ``limits`` say what
+    decoding one may cost. Thread-safe; constructing it starts nothing.
     """
 
     def __init__(
@@ -42,9 +42,11 @@ class Engine:
         folder: Path,
         view: Callable[[Space], View],
         read: Callable[[int], bytes],
+        limits: Limits,
     ) -> None:
         self.name, self.embedder = name, embedder
         self._catalogue, self._folder, self._view, self._read = catalogue, folder, view, read
+        self._limits = limits
         self._lock = threading.RLock()
         self._pool: DecodePool | None = None
 
@@ -74,14 +76,14 @@ class Engine:
                     1,
                     analyse="sosie.analysis.worker:analyse_query",
                     params=self.params,
-                    limits=INTERACTIVE,
+                    limits=self._limits.interactive(),
                     most=query_workers(),
                 )
             return self._pool
 
     def start_pool(self, analyse: str, workers: int) -> DecodePool:
         """Start workers that see pictures as this model does; the caller closes them."""
-        return DecodePool(workers, analyse=analyse, params=self.params)
+        return DecodePool(workers, analyse=analyse, params=self.params, limits=self._limits)
 
     @cached_property
     def sight(self) -> RegionExtractor:

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sosie.contracts import Embedder, RereadsUris, Source, offered
+from sosie.decode.limits import Limits
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.ray.connection import Fleet
@@ -55,6 +56,7 @@ class RaySource:
         embedder: Embedder,
         known: npt.NDArray[np.uint64],
         stop: threading.Event | None = None,
+        limits: Limits | None = None,
     ) -> None:
         rereads = offered(source, RereadsUris)
         if rereads is None:
@@ -63,6 +65,7 @@ class RaySource:
             )
         self.inner, self._rereads, self._fleet = source, rereads, fleet
         self._embedder, self._known, self._stop = embedder, known, stop or threading.Event()
+        self._limits = limits or Limits()
 
     @property
     def root(self) -> str:
@@ -111,6 +114,7 @@ class RaySource:
             network=ray.put(described.path.read_bytes() if described else b""),
             known=ray.put(self._known),
             download=replace(download, politeness=shared, validators=None),  # their file is on this machine
+            limits=self._limits,
         )
 
     def _work(self, segment: Sequence[ImageRef], plan: Plan) -> Iterator[tuple[ImageRef, Made]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from sosie.analysis.embedding import Decoding, Recognised, embed
 from sosie.analysis.worker import analysis_params
 from sosie.contracts import Embedder
 from sosie.decode import DecodePool
+from sosie.decode.limits import Limits
 from sosie.embedders.onnx import Description, OnnxEmbedder
 from sosie.errors import BadPicture, UsageError
 from sosie.ray.frames import Made, pack
@@ -46,6 +47,7 @@ class Plan:
     network: Any
     known: Any
     download: Download
+    limits: Limits = field(default_factory=Limits)
     version: str = __version__
 
 
@@ -63,7 +65,10 @@ class Worker:
         self._download = plan.download
         self._embedder = plan.embedder or _unpacked(plan.description, ray.get(plan.network))
         self._pool = DecodePool(
-            1, analyse="sosie.analysis.worker:analyse", params=analysis_params(self._embedder.spec.preprocessing)
+            1,
+            analyse="sosie.analysis.worker:analyse",
+            params=analysis_params(self._embedder.spec.preprocessing),
+            limits=plan.limits,
         )
 
     def __call__(self, block: Any) -> Any:

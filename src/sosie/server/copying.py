@@ -122,14 +122,17 @@ class CopyDesk:
         return asked if isinstance(asked, bytes) else self._library.read(asked)
 
     def _workers(self, analyse: str, params: Mapping[str, Any]) -> DecodePool:
-        from sosie.decode.limits import INTERACTIVE
         from sosie.decode.pool import DecodePool, query_workers
 
         with self._lock:
             key = f"{analyse} {sorted(params.items())}"  # another model wants other workers
             if key not in self._pools:
                 self._pools[key] = DecodePool(
-                    1, analyse=analyse, params=params, limits=INTERACTIVE, most=query_workers()
+                    1,
+                    analyse=analyse,
+                    params=params,
+                    limits=self._library.limits.interactive(),
+                    most=query_workers(),
                 )
             return self._pools[key]
 

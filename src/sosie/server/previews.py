@@ -17,7 +17,7 @@ import numpy as np
 from sosie.types import Picture
 
 if TYPE_CHECKING:
-    from sosie.decode import DecodePool
+    from sosie.decode import DecodePool, Limits
 
 __all__ = ["Preview", "Previews", "render"]
 
@@ -54,7 +54,8 @@ class Previews:
 
     _KEPT = 64
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits
         self._lock = Lock()
         self._pool: DecodePool | None = None
         self._made: OrderedDict[str, Preview] = OrderedDict()
@@ -81,7 +82,7 @@ class Previews:
                 self._pool = None
 
     def _workers(self) -> DecodePool:
-        from sosie.decode.limits import INTERACTIVE
+        from sosie.decode.limits import limits_of
         from sosie.decode.pool import DecodePool, query_workers
 
         with self._lock:
@@ -90,7 +91,7 @@ class Previews:
                     workers=1,
                     analyse="sosie.server.previews:render",
                     params={"side": SIDE, "longest": SIDE},
-                    limits=INTERACTIVE,
+                    limits=(self._limits or limits_of()).interactive(),
                     most=query_workers(),
                 )
             return self._pool

@@ -55,8 +55,8 @@ class State:
     sessions: Sessions
     jobs: Jobs
     streams: Streams
+    previews: Previews
     lists: KeptLists = field(default_factory=KeptLists)
-    previews: Previews = field(default_factory=Previews)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,6 +88,7 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
         light=WorkQueue(threads=4, waiting=None, name="light"),
         sources=WorkQueue(threads=_READERS, waiting=waiting, name="sources"),
         kept=KeptQueries(settings.kept_queries, board),
+        previews=Previews(library.limits),
         map=MapCache(),
         copies=CopyDesk(library, board),
         sessions=Sessions(board),

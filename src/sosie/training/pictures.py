@@ -19,7 +19,10 @@ _IN_FLIGHT = 256
 def inputs_of(library: Library, ids: Ids, preprocessing: Preprocessing) -> Iterator[tuple[int, Pixels | str]]:
     """Yield each picture's row and the pixels that the network takes, in order, or why it cannot be used."""
     with DecodePool(
-        os.cpu_count() or 1, analyse="sosie.analysis.worker:analyse", params=analysis_params(preprocessing)
+        os.cpu_count() or 1,
+        analyse="sosie.analysis.worker:analyse",
+        params=analysis_params(preprocessing),
+        limits=library.limits,
     ) as pool:
         away: dict[int, str] = {}
 
