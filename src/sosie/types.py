@@ -199,14 +199,30 @@ class EmbedderSpec:
 
 
 class Verdict(StrEnum):
-    """What a hit is to its query, strongest first."""
+    """What a hit is to its query, strongest first: read "the hit … the query".
+
+    ``contains``: the hit holds the query; ``is_part_of``: the hit is in it; ``same_template``: two fillings of one
+    form, and no copy.
+    """
 
     IDENTICAL = "identical"
     SAME_PIXELS = "same_pixels"
     ALTERED_COPY = "altered_copy"
     CONTAINS = "contains"
+    IS_PART_OF = "is_part_of"
+    SAME_TEMPLATE = "same_template"
     SAME_OBJECT = "same_object"
     SIMILAR = "similar"
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it says that one picture was made from the other, or both from one."""
+        return self in _COPIES
+
+
+_COPIES = frozenset(
+    {Verdict.IDENTICAL, Verdict.SAME_PIXELS, Verdict.ALTERED_COPY, Verdict.CONTAINS, Verdict.IS_PART_OF}
+)
 
 
 Evidence: TypeAlias = Mapping[str, Any]

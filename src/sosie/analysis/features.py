@@ -7,9 +7,10 @@ from functools import cache
 from typing import Any
 
 from sosie.analysis.fingerprints import variants
-from sosie.analysis.worker import analyse
+from sosie.analysis.worker import analyse, reduced
 from sosie.types import Picture
 from sosie.verify.features import RootSift, to_bytes, working
+from sosie.verify.pixels import luminance
 
 __all__ = ["analyse_query", "analyse_reference", "coarse_extractor", "extractor"]
 
@@ -39,4 +40,5 @@ def analyse_query(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]
         "variants": variants(picture).tobytes(),
         "features": to_bytes(extractor().extract_grey(grey)),
         "grey": grey,
+        "luminance": luminance(reduced(picture.pixels)),
     }

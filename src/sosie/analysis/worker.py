@@ -17,7 +17,7 @@ from sosie.decode.identity import array_digest
 from sosie.embedders.preprocessing import prepare
 from sosie.types import EXACT_PIXELS, Picture, Pixels, Preprocessing
 
-__all__ = ["NO_EXTRAS", "ONLY_WORKING", "analyse", "analyse_query", "analysis_params", "pixel_digest"]
+__all__ = ["NO_EXTRAS", "ONLY_WORKING", "analyse", "analyse_query", "analysis_params", "pixel_digest", "reduced"]
 
 WORKING_SIDE = 360  # the decoder keeps at least so many pixels on the shorter side: an eighth of a 12 MP photo
 MAX_WORKING_SIDE = 1024  # the longer side of what is kept of a query
@@ -60,11 +60,12 @@ def analyse_query(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]
     """Do the same for a query, and keep its pixels for boxes, thumbnails and verification."""
     found = analyse(picture, params)
     if "working" not in params.get("without", ()):
-        found["working"] = _working(picture.pixels)
+        found["working"] = reduced(picture.pixels)
     return found
 
 
-def _working(pixels: Pixels) -> Pixels:
+def reduced(pixels: Pixels) -> Pixels:
+    """Return a picture of at most 1,024 pixels a side."""
     if max(pixels.shape[:2]) <= MAX_WORKING_SIDE:
         return pixels
     from PIL import Image

@@ -73,7 +73,7 @@ class Comparison:
     @property
     def is_copy(self) -> bool:
         """Whether the verdict is that one is a copy of the other."""
-        return self.judged.verdict is not Verdict.SIMILAR
+        return self.judged.verdict.is_copy
 
     def to_json(self) -> dict[str, Any]:
         """Return the document that ``sosie compare --json`` prints."""
@@ -152,7 +152,7 @@ def compare(
         else judge(Candidate(0), evidence, calibration.odds(evidence), cut_off=cut_off, decided=decided)
     )
     certificate = None
-    if judged.verdict is not Verdict.SIMILAR:
+    if judged.verdict is not Verdict.SIMILAR:  # two fillings of one form, too: what differs is worth seeing
         certificate = certify(
             first.pixels,
             second.pixels,

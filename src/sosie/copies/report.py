@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from sosie import __version__
 from sosie.copies.compare import Comparison, Side
 from sosie.present.page import Html, badge, escape, figure, page, picture, pictures, section, table
-from sosie.types import Box, Pixels, Verdict
+from sosie.present.verdicts import VERDICTS, percent
+from sosie.types import Box, Pixels
 from sosie.verify.geometry import SEED, TOLERANCE, Matrix, align
 from sosie.verify.matching import MAX_RATIO
 from sosie.verify.opencv import opencv
@@ -24,12 +25,6 @@ __all__ = ["evidence_report"]
 
 _SIDE = 640
 _LINES = 60
-_TONES = {
-    Verdict.IDENTICAL: "good",
-    Verdict.SAME_PIXELS: "good",
-    Verdict.ALTERED_COPY: "warm",
-    Verdict.CONTAINS: "warm",
-}
 _STYLE = """
 .over { position: relative; display: inline-block; line-height: 0; max-width: 100%; border: 1px solid var(--line); }
 .over img { display: block; max-width: none; }
@@ -58,8 +53,8 @@ def evidence_report(
 
 def _pair(at: int, one: Comparison) -> Html:
     verdict = one.judged.verdict
-    tone = _TONES.get(verdict, "note")
-    head = f"<p>{badge(str(verdict), tone)} probability {one.judged.probability:.4f}, cut-off {one.cut_off:.4f}</p>"
+    wording = badge(VERDICTS[verdict].name, VERDICTS[verdict].tone)
+    head = f"<p>{wording} probability {percent(one.judged.probability)}, cut-off {percent(one.cut_off)}</p>"
     said = ""
     if one.certificate is not None:
         said = "".join(f"<li>{escape(sentence)}</li>" for sentence in one.certificate.sentences())

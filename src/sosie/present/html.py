@@ -9,23 +9,11 @@ from typing import Any
 from sosie.present.page import Html, asset, badge, escape, page, picture, section
 from sosie.present.text import display_path, shorten, visible
 from sosie.present.thumbnails import small_jpeg
-from sosie.types import Box, Hit, LabelValue, SearchResult, Verdict
+from sosie.present.verdicts import VERDICTS, percent
+from sosie.types import Box, Hit, LabelValue, SearchResult
 
-__all__ = ["VERDICTS", "contact_sheet"]
+__all__ = ["contact_sheet"]
 
-# How a verdict is written, its tone, and what it means.
-VERDICTS: Mapping[Verdict, tuple[str, str, str]] = {
-    Verdict.IDENTICAL: ("identical", "good", "The same file, byte for byte."),
-    Verdict.SAME_PIXELS: ("same pixels", "good", "Another file with the same picture in it, to the pixel."),
-    Verdict.ALTERED_COPY: (
-        "altered copy",
-        "note",
-        "Made from the same picture by editing: cropped, re-saved, captioned …",
-    ),
-    Verdict.CONTAINS: ("contains", "cool", "One of the two holds the other, or a part of it."),
-    Verdict.SAME_OBJECT: ("same object", "warm", "Another picture of the same thing."),
-    Verdict.SIMILAR: ("similar", "", "Looks alike; no claim beyond that."),
-}
 _QUERY_SIDE = 360
 
 
@@ -89,16 +77,18 @@ def _boxes(asked: Mapping[str, Any]) -> list[Box]:
 
 
 def _card(hit: Hit, shots: _Shots) -> str:
-    words, tone, meaning = VERDICTS[hit.verdict]
+    wording = VERDICTS[hit.verdict]
     name = _name(hit.uri)
     shot = picture(shots.get(hit.uri, 240), f"Hit {hit.rank}: {name}", boxes=[hit.region] if hit.region else ())
-    alike = hit.probability is None or hit.verdict is Verdict.SIMILAR
-    chance = "" if alike else f'<span class="chance" title="probability">{hit.probability:.1%}</span>'
+    chance = ""
+    if hit.probability is not None and hit.verdict.is_copy:
+        chance = f'<span class="chance" title="probability">{percent(hit.probability)}</span>'
     facts = (
-        f'<span class="rank">{hit.rank}</span><span title="{escape(meaning)}">{badge(words, tone)}</span>'
+        f'<span class="rank">{hit.rank}</span>'
+        f'<span title="{escape(wording.meaning)}">{badge(wording.name, wording.tone)}</span>'
         f'{chance}<span class="score">{hit.score:.3f}</span>'
     )
-    rest = _meter(hit.score, tone) + _labels(hit.labels) + _place(hit.uri) + _evidence(hit)
+    rest = _meter(hit.score, wording.tone) + _labels(hit.labels) + _place(hit.uri) + _evidence(hit)
     return f'{shot}<div class="facts">{facts}</div>{rest}'
 
 
@@ -154,8 +144,8 @@ def _key(results: Sequence[SearchResult]) -> Html:
     """The meaning of the verdicts that occur."""
     seen = {hit.verdict for result in results for hit in result}
     rows = "".join(
-        f"<dt>{badge(words, tone)}</dt><dd>{escape(meaning)}</dd>"
-        for verdict, (words, tone, meaning) in VERDICTS.items()
+        f"<dt>{badge(wording.name, wording.tone)}</dt><dd>{escape(wording.meaning)}</dd>"
+        for verdict, wording in VERDICTS.items()
         if verdict in seen
     )
     return section("verdicts", "What the verdicts mean", f'<dl class="key">{rows}</dl>') if rows else Html()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
-from sosie.present.html import VERDICTS
 from sosie.present.page import escape
 from sosie.present.text import display_path, shorten
+from sosie.present.verdicts import VERDICTS, percent
 from sosie.types import Hit, SearchResult
 
 __all__ = ["cards"]
@@ -33,8 +33,8 @@ def _card(hit: Hit, data: bytes | None) -> str:
     if data is not None:
         encoded = base64.b64encode(data).decode()
         picture = f"<img style='{_IMAGE}' alt='hit {hit.rank}' src='data:image/jpeg;base64,{encoded}'>"
-    verdict = escape(VERDICTS[hit.verdict][0])
-    sure = f"{hit.score:.3f}" if hit.probability is None else f"{hit.probability:.0%} copy"
+    verdict = escape(VERDICTS[hit.verdict].name)
+    sure = f"{hit.score:.3f}" if hit.probability is None else f"{percent(hit.probability)} copy"
     return (
         f"<figure style='{_CARD}'>{picture}<figcaption><b>{hit.rank}</b> {verdict} · {sure}<br>"
         f"<span title='{escape(place)}' style='opacity:.7'>{escape(shorten(place.rsplit('/', 1)[-1], 22))}</span>"

@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, TextIO
 
 from sosie.present.terminal import choose_protocol, strip
 from sosie.present.text import display_path, shorten, visible
-from sosie.types import Hit, LabelValue, SearchResult, Verdict, number_text
+from sosie.present.verdicts import VERDICTS, percent
+from sosie.types import Hit, LabelValue, SearchResult, number_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["print_results", "results_table"]
 
-_STYLES: Mapping[Verdict, str] = {
-    Verdict.IDENTICAL: "bold green",
-    Verdict.SAME_PIXELS: "green",
-    Verdict.ALTERED_COPY: "magenta",
-    Verdict.CONTAINS: "cyan",
-    Verdict.SAME_OBJECT: "yellow",
-    Verdict.SIMILAR: "default",
-}
 _LABEL_WIDTH = 32  # a longer label is cut in its middle
 
 
@@ -71,7 +64,7 @@ def results_table(result: SearchResult) -> Table:
         table.add_column("labels", overflow="fold", ratio=2)
     table.add_column("picture", overflow="fold", ratio=3)
     for hit in result:
-        verdict = Text(_verdict(hit), style=_STYLES[hit.verdict])
+        verdict = Text(_verdict(hit), style=VERDICTS[hit.verdict].terminal)
         cells = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), verdict]
         if with_labels:
             cells.append(Text(_labels(hit.labels)))
@@ -98,9 +91,9 @@ def _class(result: SearchResult) -> str:
 
 
 def _verdict(hit: Hit) -> str:
-    words = str(hit.verdict).replace("_", " ")
+    words = VERDICTS[hit.verdict].name
     # how sure it is that a picture is a copy says nothing about one that is only alike
-    return words if hit.probability is None or hit.verdict is Verdict.SIMILAR else f"{words} {hit.probability:.1%}"
+    return words if hit.probability is None or not hit.verdict.is_copy else f"{words} {percent(hit.probability)}"
 
 
 def _labels(labels: Mapping[str, LabelValue]) -> str:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sosie.analysis.fingerprints import Codes
 from sosie.types import FloatMatrix
 from sosie.verify.features import Features, from_bytes
+from sosie.verify.pixels import Grey
 
 __all__ = ["CopyQuery", "query_of"]
 
@@ -20,7 +21,8 @@ __all__ = ["CopyQuery", "query_of"]
 class CopyQuery:
     """A picture that may be a copy. ``vectors`` (v, dim): it and what it looks like in a mirror, v may be 0.
 
-    ``grey`` is its luminance at working size, for a second look; ``exclude`` is the library's own picture that is
+    ``grey`` is its luminance at working size, for a second look, ``luminance`` at most 1,024 pixels a side, to be laid
+    over what is found; ``exclude`` is the library's own picture that is
     asked about.
     """
 
@@ -32,6 +34,7 @@ class CopyQuery:
     features: Features
     grey: npt.NDArray[np.uint8] | None
     vectors: FloatMatrix
+    luminance: Grey | None = None
     exclude: int | None = None
 
 
@@ -46,4 +49,5 @@ def query_of(name: str, sha256: str, analysed: Mapping[str, Any], vectors: Float
         features=from_bytes(analysed["features"]),
         grey=analysed["grey"],
         vectors=vectors,
+        luminance=analysed["luminance"],
     )

@@ -23,12 +23,13 @@ from sosie.errors import BadPicture, DamagedError, NotFound
 from sosie.query.candidates import Candidate, Hashes, Nearest, gather
 from sosie.query.copy_query import CopyQuery
 from sosie.query.hits import refused_pictures
-from sosie.query.judge import Decided, Judged, judge
+from sosie.query.judge import PROPOSED, Decided, Judged, judge, with_pixels
 from sosie.query.words import WordStore
 from sosie.types import EXACT_PIXELS, Hit, Ids, SearchResult, Verdict
 from sosie.verify.calibration import Calibration, shipped_calibration
 from sosie.verify.evidence import PairEvidence, believable, examine
 from sosie.verify.features import Features, from_bytes
+from sosie.verify.pixels import Grey
 from sosie.verify.words import shipped_vocabulary
 
 __all__ = [
@@ -47,8 +48,10 @@ _MOST = 8  # candidates of each stage
 _SETTLED = 0.9  # a probability after which no second look is taken
 _PATIENCE = 3  # failures in a row after which a stage's weaker candidates are left, once something is settled ...
 _ENOUGH = 8  # ... or once so many were looked at: many are asked for so that many copies are found
+_LOOKED_AT = 16  # candidates whose pixels are compared, some 30 ms each
 _COMMIT = 256
 
+References: TypeAlias = Callable[[Sequence[int]], Mapping[int, Grey]]  # the luminance of pictures that can be read
 Examined: TypeAlias = tuple[Candidate, PairEvidence, float]  # with the log-odds of the evidence
 
 
@@ -78,9 +81,11 @@ class _State:
 class CopyFinder:
     """Finds what pictures are copies of. ``nearest`` searches copy vectors; None leaves that stage out. Thread-safe."""
 
-    def __init__(self, catalogue: Store, library: Path, *, nearest: Nearest | None, model: str) -> None:
+    def __init__(
+        self, catalogue: Store, library: Path, *, nearest: Nearest | None, model: str, pixels: References | None = None
+    ) -> None:
         self._catalogue = catalogue
-        self._nearest = nearest
+        self._nearest, self._pixels = nearest, pixels
         self.model = model
         self._version = extractor().version
         # on a cluster an id follows from the bytes of its picture, so that no past can give it to another
@@ -197,6 +202,7 @@ class CopyFinder:
             quality=quality,
             features=features,
             grey=None,
+            luminance=None,
             vectors=np.empty((0, 1), np.float32),
             exclude=content_id,
         )
@@ -206,14 +212,33 @@ class CopyFinder:
     ) -> tuple[list[Judged], dict[str, dict[str, float]]]:
         same = self._same(query)
         examined, stages = self._examined(query, state, most=most)
+        examined = self._looked_at(query, [one for one in examined if one[0].id not in same], state, stages)
         records = {record.id: record for record in self._catalogue.pictures([c.id for c, _, _ in examined])}
         judged = [Judged.same(i, verdict) for i, verdict in same.items()]
         for candidate, evidence, odds in examined:
-            if candidate.id not in same and candidate.id in records:
+            if candidate.id in records:
                 decided = Decided.of(query.sha256, records[candidate.id].sha256, state.decided)
                 judged.append(judge(candidate, evidence, odds, cut_off=cut_off, decided=decided))
         judged.sort(key=lambda one: (-one.odds, one.id))
         return judged, stages
+
+    def _looked_at(
+        self, query: CopyQuery, examined: list[Examined], state: _State, stages: dict[str, dict[str, float]]
+    ) -> list[Examined]:
+        """Lay the pixels of the query over those of the candidates that their features propose, the likeliest first."""
+        started = time.perf_counter()
+        likely = sorted((one for one in examined if one[2] > PROPOSED), key=lambda one: (-one[2], one[0].id))
+        proposed = {candidate.id for candidate, _, _ in likely[:_LOOKED_AT]}
+        own = () if query.exclude is None or query.luminance is not None else (query.exclude,)
+        seen = self._pixels([*own, *sorted(proposed)]) if self._pixels and proposed else {}
+        mine = seen.get(query.exclude) if own and query.exclude is not None else query.luminance
+        found = []
+        for candidate, evidence, odds in examined:
+            looked = with_pixels(evidence, mine, seen.get(candidate.id), turn=candidate.variant or 0)
+            found.append((candidate, looked, state.calibration.odds(looked) if looked is not evidence else odds))
+        cost = {"candidates": len(proposed), "ms": round((time.perf_counter() - started) * 1000, 3)}
+        stages["pixels"] = cost
+        return found
 
     def _examined(
         self, query: CopyQuery, state: _State, *, most: int

@@ -1,20 +1,27 @@
-"""What a picture is to another, said from the evidence: the typed verdict of a pair."""
+"""What a picture is to another: the typed verdict of a pair, the same wherever two pictures are compared.
+
+Stored features propose, the pixels of both decide (`with_pixels`): what nobody has laid over each other pixel by pixel
+is no copy, however much its features agree, unless a person said so.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sosie.query.candidates import Candidate
 from sosie.types import Box, Verdict
-from sosie.verify.evidence import PairEvidence
+from sosie.verify.evidence import PairEvidence, variant_matrix
+from sosie.verify.pixels import Grey, agreement
 
-__all__ = ["CERTAIN", "Decided", "Judged", "judge"]
+__all__ = ["CERTAIN", "PROPOSED", "Decided", "Judged", "judge", "with_pixels"]
 
 CERTAIN = 60.0  # log-odds of what needs no evidence
+PROPOSED = -1.0  # log-odds of stored features from which the pixels are asked
+_BELOW = 0.01  # of log-odds: surely under a cut-off
 _WHOLE = 0.5  # a copy that shows less of the reference, or is less of the query, is said to be contained
 _MOST = 0.9999  # a probability that a finite calibration may state
 
@@ -58,18 +65,37 @@ class Judged:
         return cls(content_id, verdict, CERTAIN + (1 if identical else 0), why)
 
 
+def with_pixels(evidence: PairEvidence, query: Grey | None, reference: Grey | None, *, turn: int = 0) -> PairEvidence:
+    """Return the evidence with what the pixels (h, w) of both say.
+
+    ``turn`` is the variant of the fingerprint that fits, for a pair that nothing else lays over each other. A picture that cannot be read leaves the evidence as it is.
+    """
+    if query is None or reference is None:
+        return evidence
+    matrix = variant_matrix(turn) if evidence.matrix is None else np.array(evidence.matrix)
+    return replace(evidence, pixels=agreement(query, reference, matrix))
+
+
 def judge(
     candidate: Candidate, evidence: PairEvidence, odds: float, *, cut_off: float, decided: Decided = Decided()
 ) -> Judged:
-    """Say what a candidate is to the query; a person's decision outweighs the evidence."""
+    """Say what a candidate is to the query; a person's decision outweighs the evidence.
+
+    Where the pixels were not compared, ``judged_on_pixels`` says so, and the probability stays below the cut-off.
+    """
     facts = {**evidence.to_json(), "stages": list(candidate.stages)}
     if decided.decision:
         facts["decision"] = decided.decision
     if decided.decision == "not_a_copy":
         return Judged(candidate.id, Verdict.SIMILAR, -CERTAIN, facts, decided=True)
-    if decided.decision in ("same_picture", "keep_both"):
-        odds = CERTAIN if decided.decision == "same_picture" else odds
+    if decided.decision == "same_picture":
+        odds = CERTAIN
+    elif evidence.pixels is None:
+        facts["judged_on_pixels"] = False
+        odds = min(odds, _logit(cut_off) - _BELOW)
     verdict = _typed(evidence) if 1 / (1 + np.exp(-odds)) >= cut_off else Verdict.SIMILAR
+    if verdict is Verdict.IS_PART_OF:
+        facts["query_region"] = facts.get("matched_query")
     region = evidence.matched_reference if verdict is Verdict.CONTAINS else None
     return Judged(candidate.id, verdict, odds, facts, region)
 
@@ -77,5 +103,10 @@ def judge(
 def _typed(evidence: PairEvidence) -> Verdict:
     if evidence.matrix is None:
         return Verdict.ALTERED_COPY
-    whole = min(evidence.query_overlap, evidence.reference_overlap)
-    return Verdict.ALTERED_COPY if whole >= _WHOLE else Verdict.CONTAINS
+    if min(evidence.query_overlap, evidence.reference_overlap) >= _WHOLE:
+        return Verdict.ALTERED_COPY
+    return Verdict.CONTAINS if evidence.query_overlap >= evidence.reference_overlap else Verdict.IS_PART_OF
+
+
+def _logit(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))

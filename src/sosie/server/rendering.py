@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 
 import sosie
 from sosie.present.text import visible
+from sosie.present.verdicts import percent
 from sosie.server.i18n import LANGUAGES, choose_language, words
 from sosie.server.problems import Problem
 from sosie.server.views import address
@@ -98,9 +99,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        percent=lambda value: f"{100 * value:.1f} %", when=_when, size=_size, visible=lambda v: visible(str(v))
-    )
+    environment.filters.update(percent=percent, when=_when, size=_size, visible=lambda v: visible(str(v)))
     environment.globals.update(address=address)
     return environment
 

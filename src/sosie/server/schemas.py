@@ -40,7 +40,9 @@ LabelOut = str | float | list[str]
 MAX_ID = (1 << 53) - 1  # what JSON numbers hold exactly
 
 
-Verdict = Literal["identical", "same_pixels", "altered_copy", "contains", "same_object", "similar"]
+Verdict = Literal[
+    "identical", "same_pixels", "altered_copy", "contains", "is_part_of", "same_template", "same_object", "similar"
+]
 
 
 class _Out(BaseModel):

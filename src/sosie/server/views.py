@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode
 from sosie.catalogue import PictureRecord
 from sosie.catalogue.where import parse
 from sosie.present.text import display_path, visible
+from sosie.present.verdicts import VERDICTS
 from sosie.server.state import State
-from sosie.types import Box, Hit, LabelValue, Verdict, number_text
+from sosie.types import Box, Hit, LabelValue, number_text
 
 __all__ = [
-    "TONES",
     "Card",
     "Facet",
     "cards_of_hits",
@@ -25,14 +25,6 @@ __all__ = [
     "where_of",
 ]
 
-TONES = {
-    Verdict.IDENTICAL: "good",
-    Verdict.SAME_PIXELS: "good",
-    Verdict.ALTERED_COPY: "note",
-    Verdict.CONTAINS: "warm",
-    Verdict.SAME_OBJECT: "cool",
-    Verdict.SIMILAR: "",
-}
 FACET_VALUES = 12
 
 
@@ -56,7 +48,7 @@ class Card:
     @property
     def tone(self) -> str:
         """The colour of the verdict's badge."""
-        return TONES[self.hit.verdict] if self.hit else ""
+        return VERDICTS[self.hit.verdict].tone if self.hit else ""
 
 
 @dataclass(frozen=True, slots=True)

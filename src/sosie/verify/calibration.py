@@ -2,8 +2,10 @@
 
 Every term can only speak for a copy, so weights are not negative: more inliers or a better correlation never lower a
 probability. Evidence that is missing is no evidence against: pairs whose places could not be compared have a model of
-their own, fitted to the same pairs as if nobody had looked at their places. The cut-off for a false-match rate comes
-from the non-copies that the model was fitted beside.
+their own, fitted to the same pairs as if nobody had looked at their places. Where the pixels of both were laid over
+each other, a third model says what they tell, fitted to strangers that look alike; the smaller of the two odds counts,
+so that what features propose the pixels decide. The cut-off for a false-match rate comes from the non-copies that the
+models were fitted beside.
 """
 
 from __future__ import annotations
@@ -21,11 +23,23 @@ import numpy.typing as npt
 from sosie.errors import DamagedError, UsageError
 from sosie.verify.evidence import PairEvidence
 
-__all__ = ["TERMS", "Calibration", "calibration_error", "fit_calibration", "shipped_calibration", "terms"]
+__all__ = [
+    "PIXEL_TERMS",
+    "TERMS",
+    "Calibration",
+    "PixelModel",
+    "calibration_error",
+    "fit_calibration",
+    "fit_pixels",
+    "pixel_terms",
+    "shipped_calibration",
+    "terms",
+]
 
 Floats = npt.NDArray[np.float64]
 
 TERMS = ("inliers", "precise_inliers", "agreement", "share", "correlation", "fingerprint", "copy_score")
+PIXEL_TERMS = ("share", "still", "in_place", "all_in_place", "cells")
 _HINTS = slice(5, 7)  # the terms that need no look at places
 _NEAR = 1 - 31 / 100  # 31 bits, within which PDQ's authors call two pictures the same
 VERSION = 2
@@ -35,11 +49,30 @@ _MAX = 0.9999  # no finite sample supports more
 
 
 @dataclass(frozen=True, slots=True)
+class PixelModel:
+    """What the agreement of pixels is worth: weights by ``PIXEL_TERMS``, a bias, and what they were fitted to."""
+
+    weights: tuple[float, ...]
+    bias: float
+    about: Mapping[str, Any]
+
+    def odds(self, evidence: PairEvidence) -> float:
+        """Return the log-odds that a pair whose pixels were laid over each other is a copy."""
+        return float((pixel_terms([evidence]) @ np.array(self.weights))[0] + self.bias)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a stored calibration holds of it."""
+        weights = {name: round(weight, 6) for name, weight in zip(PIXEL_TERMS, self.weights, strict=True)}
+        return {"weights": weights, "bias": round(self.bias, 6), "about": dict(self.about)}
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """A fitted model: ``weights`` by term and ``bias``, and what it was fitted to.
 
-    ``hints`` are the weights of the last two terms and the bias for pairs whose places were not compared.
-    ``negatives`` are the highest probabilities that queries without a copy got, descending, out of ``queries``.
+    ``pixels`` decides what the others propose, where the pixels of a pair were compared. ``hints`` are the weights of
+    the last two terms and the bias for pairs whose places were not compared. ``negatives`` are the highest
+    probabilities that queries without a copy got, descending, out of ``queries``.
     """
 
     weights: tuple[float, ...]
@@ -48,6 +81,7 @@ class Calibration:
     queries: int
     about: Mapping[str, Any]
     hints: tuple[float, float, float] = (0.0, 0.0, -8.0)  # nothing is believed
+    pixels: PixelModel | None = None
 
     def probability(self, evidence: PairEvidence) -> float:
         """Return how sure it is that the pair is a copy, 0 to 0.9999."""
@@ -55,6 +89,13 @@ class Calibration:
 
     def odds(self, evidence: PairEvidence) -> float:
         """Return the log-odds, which still tell sure pairs apart."""
+        stored = self._stored_odds(evidence)
+        if evidence.pixels is None or self.pixels is None:
+            return stored
+        return min(stored, self.pixels.odds(evidence))
+
+    def _stored_odds(self, evidence: PairEvidence) -> float:
+        """Return what stored features and fingerprints say."""
         row = terms([evidence])
         if evidence.compared:
             return float((row @ np.array(self.weights))[0] + self.bias)
@@ -96,6 +137,7 @@ class Calibration:
             "negatives": [round(score, 6) for score in self.negatives],
             "queries": self.queries,
             "about": dict(self.about),
+            **({} if self.pixels is None else {"pixels": self.pixels.to_json()}),
         }
 
     @classmethod
@@ -113,6 +155,7 @@ class Calibration:
                 int(document["queries"]),
                 dict(document["about"]),
                 (fingerprint, copy_score, bias),
+                _pixel_model(document["pixels"]) if "pixels" in document else shipped_pixels(),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"a stored calibration does not parse ({error}): run `sosie calibrate`") from error
@@ -132,6 +175,47 @@ def shipped_calibration() -> Calibration:
     """Return the calibration that comes with Sosie; ``recipes/calibration/fit.py`` made it."""
     text = (resources.files("sosie.verify") / "calibration.json").read_text(encoding="utf-8")
     return Calibration.from_json(json.loads(text))
+
+
+@cache
+def shipped_pixels() -> PixelModel:
+    """Return the model of pixels that comes with Sosie; ``recipes/calibration/pixels.py`` made it."""
+    return _pixel_model(json.loads((resources.files("sosie.verify") / "pixels.json").read_text(encoding="utf-8")))
+
+
+def _pixel_model(stored: Mapping[str, Any]) -> PixelModel:
+    if tuple(stored["weights"]) != PIXEL_TERMS:
+        raise ValueError("other terms of pixels")
+    weights = tuple(float(value) for value in stored["weights"].values())
+    return PixelModel(weights, float(stored["bias"]), dict(stored["about"]))
+
+
+def pixel_terms(evidence: Sequence[PairEvidence]) -> Floats:
+    """Return the terms (n, t) of the model of pixels, each from 0 to about 1; all 0 where nobody has looked."""
+    return np.array([_pixel_row(one) for one in evidence], np.float64).reshape(-1, len(PIXEL_TERMS))
+
+
+def _pixel_row(one: PairEvidence) -> tuple[float, ...]:
+    seen = one.pixels
+    if seen is None:
+        return (0.0,) * len(PIXEL_TERMS)
+    return (
+        max(one.query_share, one.reference_share),
+        float(np.exp(-seen.moved / 0.2)),
+        float(np.exp(-seen.shift / 0.5)),
+        float(np.exp(-seen.shift_80)),
+        min(1.0, float(np.log1p(seen.cells) / np.log1p(300))),
+    )
+
+
+def fit_pixels(matrix: Floats, truth: npt.NDArray[np.bool_], *, about: Mapping[str, Any]) -> PixelModel:
+    """Fit the model of pixels to ``pixel_terms`` (n, t) and truths (n,), copies and strangers weighing the same."""
+    if truth.all() or not truth.any():
+        raise UsageError("a model of pixels needs copies and non-copies")
+    share = float(truth.mean())
+    balance = np.where(truth, 0.5 / share, 0.5 / (1 - share))
+    weights, bias = _descend(matrix, truth, np.zeros(matrix.shape[1]), 0.0, balance)
+    return PixelModel(tuple(weights.tolist()), bias, dict(about))
 
 
 def terms(evidence: Sequence[PairEvidence]) -> Floats:
@@ -188,6 +272,7 @@ def fit_calibration(
         queries_seen,
         dict(about or {}),
         (float(fingerprint), float(copy_score), hints_bias),
+        prior.pixels if prior else shipped_pixels(),
     )
 
 
@@ -201,12 +286,18 @@ def _hints(matrix: Floats) -> Floats:
     return hints
 
 
-def _descend(matrix: Floats, truth: npt.NDArray[np.bool_], before: Floats, bias_before: float) -> tuple[Floats, float]:
+def _descend(
+    matrix: Floats,
+    truth: npt.NDArray[np.bool_],
+    before: Floats,
+    bias_before: float,
+    balance: Floats | float = 1.0,
+) -> tuple[Floats, float]:
     step, count = 4.0 / (1 + matrix.shape[1]), len(truth)
     weights, bias = before.copy(), bias_before
     velocity, bias_velocity = np.zeros_like(weights), 0.0
     for _ in range(_STEPS):
-        error = _sigmoid(matrix @ weights + bias) - truth
+        error = (_sigmoid(matrix @ weights + bias) - truth) * balance
         velocity = 0.9 * velocity - step * (matrix.T @ error + _RIDGE * (weights - before)) / count
         bias_velocity = 0.9 * bias_velocity - step * (error.sum() + _RIDGE * (bias - bias_before)) / count
         weights, bias = np.maximum(weights + velocity, 0), bias + bias_velocity

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sosie.types import Box, Pixels
-from sosie.verify.evidence import Floats, PairEvidence, clipped_box, local_correlation, sampled, square_grid
-from sosie.verify.geometry import Matrix, map_points
+from sosie.verify.evidence import Floats, PairEvidence, local_correlation, sampled, square_grid
+from sosie.verify.geometry import Matrix, clipped_box, map_points
 from sosie.verify.opencv import opencv
 
 __all__ = ["Certificate", "Colour", "certify", "jpeg_quality"]

@@ -10,19 +10,20 @@ import numpy.typing as npt
 
 from sosie.types import Box
 from sosie.verify.features import Features
-from sosie.verify.geometry import Fit, Matrix, align, map_points
+from sosie.verify.geometry import Fit, Matrix, align, clipped_box, map_points
 from sosie.verify.opencv import opencv
+from sosie.verify.pixels import PixelAgreement
 
 __all__ = [
     "Overlay",
     "PairEvidence",
     "believable",
-    "clipped_box",
     "examine",
     "lay_over",
     "local_correlation",
     "sampled",
     "square_grid",
+    "variant_matrix",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -61,7 +62,8 @@ class PairEvidence:
     be laid over. ``matched_query`` and ``matched_reference`` are boxes around the inliers, ``precise`` is the share of
     these within 1.5 pixels. ``pdq_distance`` is the least over flips and turns, None where a fingerprint has no
     quality; ``copy_score`` is the normalised likeness of copy vectors. ``compared`` is False where nobody could look:
-    local features are not stored, or both pictures are too plain. Then the zeros above say nothing.
+    local features are not stored, or both pictures are too plain. Then the zeros above say nothing. ``pixels`` is what
+    the decoded pixels of both say, None while nobody has laid them over each other.
     """
 
     inliers: int = 0
@@ -78,6 +80,7 @@ class PairEvidence:
     pdq_distance: int | None = None
     copy_score: float | None = None
     compared: bool = True
+    pixels: PixelAgreement | None = None
 
     @property
     def query_share(self) -> float:
@@ -91,7 +94,8 @@ class PairEvidence:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types, floats rounded."""
-        plain = {key: _plain(value) for key, value in asdict(self).items()}
+        plain = {key: _plain(value) for key, value in asdict(replace(self, pixels=None)).items() if key != "pixels"}
+        plain |= {} if self.pixels is None else self.pixels.to_json()
         return plain | {"query_share": round(self.query_share, 4), "reference_share": round(self.reference_share, 4)}
 
 
@@ -173,7 +177,7 @@ def _from_fit(query: Features, reference: Features, fit: Fit) -> PairEvidence:
 
 
 def _whole(query: Features, reference: Features, variant: int) -> PairEvidence:
-    matrix = _variant_matrix(variant)
+    matrix = variant_matrix(variant)
     overlay = lay_over(query.thumb, reference.thumb, matrix)
     return PairEvidence(
         compared=overlay.textured,
@@ -186,7 +190,7 @@ def _whole(query: Features, reference: Features, variant: int) -> PairEvidence:
     )
 
 
-def _variant_matrix(variant: int) -> Matrix:
+def variant_matrix(variant: int) -> Matrix:
     """Return where relative points go when a picture is mirrored (variant >= 4), then turned counter-clockwise."""
     mirror = np.array([[-1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     turn = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
@@ -239,14 +243,6 @@ def _filled(matrix: Matrix, box: Box) -> float:
     """Return the share of a box whose points ``matrix`` keeps inside the frame."""
     moved = map_points(matrix, square_grid(box))
     return float(((moved >= 0) & (moved <= 1)).all(axis=1).mean())
-
-
-def clipped_box(points: npt.NDArray[np.float64]) -> Box | None:
-    """Return the box around points, cut to the frame 0..1; None where it is outside."""
-    low, high = np.clip(points.min(axis=0), 0, 1), np.clip(points.max(axis=0), 0, 1)
-    if (high - low).min() <= 1e-6:
-        return None
-    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
 def _box(points: npt.NDArray[np.float64]) -> Box:

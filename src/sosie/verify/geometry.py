@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from sosie.types import Box
 from sosie.verify.features import Features
 from sosie.verify.matching import match
 from sosie.verify.opencv import opencv
 
-__all__ = ["SEED", "TOLERANCE", "Fit", "Matrix", "align", "fit_pairs", "map_points", "refused"]
+__all__ = ["SEED", "TOLERANCE", "Fit", "Matrix", "align", "clipped_box", "fit_pairs", "map_points", "refused"]
 
 Matrix = npt.NDArray[np.float64]
 Points = npt.NDArray[np.float64]
@@ -97,6 +98,14 @@ def map_points(matrix: Matrix, points: Points) -> Points:
     weight = homogeneous[:, 2:]
     moved: Points = homogeneous[:, :2] / np.where(np.abs(weight) < 1e-9, 1e-9, weight)
     return moved
+
+
+def clipped_box(points: npt.NDArray[np.float64]) -> Box | None:
+    """Return the box around points, cut to the frame 0..1; None where it is outside."""
+    low, high = np.clip(points.min(axis=0), 0, 1), np.clip(points.max(axis=0), 0, 1)
+    if (high - low).min() <= 1e-6:
+        return None
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 
 
 def refused(fit: Fit, query: tuple[int, int], reference: tuple[int, int]) -> str | None:

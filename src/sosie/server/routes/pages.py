@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from sosie.catalogue import PictureRecord, QuarantineRow
 from sosie.errors import SosieError
 from sosie.present.text import display_path, visible
+from sosie.present.verdicts import VERDICTS
 from sosie.server.auth import COOKIE, scope_of
 from sosie.server.params import PictureId, parse_box
 from sosie.server.problems import Problem
@@ -25,7 +26,7 @@ from sosie.server.schemas import MAX_ID
 from sosie.server.searching import Page, Question, answer, objects_of
 from sosie.server.state import State, state_of
 from sosie.server.uploads import find_upload, look_at
-from sosie.server.views import TONES, address, box_text, cards_of_hits, cards_of_records, facets, label_texts, where_of
+from sosie.server.views import address, box_text, cards_of_hits, cards_of_records, facets, label_texts, where_of
 from sosie.types import Verdict
 
 if TYPE_CHECKING:
@@ -285,7 +286,7 @@ def _pairs(report: DuplicateReport, decided: Mapping[tuple[str, str], str]) -> l
                     "best": best,
                     "other": cards_of_records([record])[0],
                     "match": match,
-                    "tone": TONES[Verdict(match.verdict)],
+                    "tone": VERDICTS[Verdict(match.verdict)].tone,
                     "decision": decided.get((low, high)),
                 }
             )

@@ -60,9 +60,9 @@ export function start(page) {
   return () => { end.abort(); clearInterval(blink); };
 }
 
-const TONES = { identical: "good", same_pixels: "good", altered_copy: "note", contains: "warm", same_object: "cool" };
+const TONES = { identical: "good", same_pixels: "good", altered_copy: "note", contains: "warm", is_part_of: "warm", same_template: "cool", same_object: "cool" };
 const FACTS = ["decision", "turn", "scale", "mirrored", "covered_share", "jpeg_quality", "psnr", "inliers", "query_share", "reference_share", "correlation", "pdq_distance"];
-const percent = (value) => `${(100 * value).toFixed(1)} %`;
+const percent = (value) => (value < 1 && value > 0.999 ? "> 99.9 %" : `${(100 * value).toFixed(1)} %`);
 
 function fact(name, value) {
   if (value === true) return t("yes");
