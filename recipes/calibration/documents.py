@@ -1,4 +1,4 @@
-"""Drawn documents: many fillings of many templates, to fit and to measure what tells two fillings of one form from a copy.
+"""Drawn documents: many fillings of many templates, to tell two fillings of one form from a copy.
 
     python recipes/calibration/documents.py OUT/ --kinds receipt,chart --templates 20 --fillings 3
 
@@ -18,74 +18,13 @@ from typing import TypeAlias
 from PIL import Image, ImageDraw, ImageFont
 
 Drawn: TypeAlias = Image.Image
-WORDS = [
-    "order",
-    "amount",
-    "date",
-    "number",
-    "total",
-    "net",
-    "tax",
-    "name",
-    "street",
-    "city",
-    "phone",
-    "delivery",
-    "invoice",
-    "account",
-    "period",
-    "price",
-    "unit",
-    "page",
-    "item",
-    "customer",
-    "service",
-    "station",
-    "platform",
-    "departure",
-    "arrival",
-    "remark",
-    "reference",
-    "office",
-    "section",
-    "department",
-    "title",
-    "signature",
-    "result",
-    "sample",
-    "value",
-    "mean",
-    "error",
-    "rate",
-    "budget",
-    "forecast",
-    "north",
-    "south",
-    "region",
-    "plan",
-    "status",
-    "open",
-    "closed",
-    "review",
-    "owner",
-]
-NAMES = [
-    "Adams",
-    "Berger",
-    "Costa",
-    "Dumont",
-    "Egger",
-    "Fischer",
-    "Gallo",
-    "Hansen",
-    "Ito",
-    "Jansen",
-    "Kowalski",
-    "Laurent",
-    "Moreau",
-    "Novak",
-    "Olsen",
-]
+WORDS = (  # noqa: SIM905 - a list of words reads better as text
+    "order amount date number total net tax name street city phone delivery invoice account period price unit "
+    "page item customer service station platform departure arrival remark reference office section department "
+    "title signature result sample value mean error rate budget forecast north south region plan status open "
+    "closed review owner "
+).split()
+NAMES = "Adams Berger Costa Dumont Egger Fischer Gallo Hansen Ito Jansen Kowalski Laurent Moreau Novak Olsen".split()  # noqa: SIM905
 INK, PALE = (25, 25, 35), (205, 208, 215)
 
 

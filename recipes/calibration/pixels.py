@@ -84,7 +84,9 @@ def pairs(folder: Path, count: int, rng: random.Random) -> Iterator[Pair]:
     for at in range(count // 2):
         kind = rng.choice(sorted(kinds))
         group = rng.choice([each for each in kinds[kind] if len(each) > 1])
-        first, second = rng.sample(group, 2)
+        place = rng.randrange(len(group))
+        others = [at for at in range(max(0, place - 3), min(len(group), place + 4)) if at != place]  # likest by name
+        first, second = group[place], group[rng.choice(others)]
         yield Pair(kind, str(first), str(second), None, 0)
         yield Pair(kind, str(first), str(first), ways[at % len(ways)], rng.randrange(2**31))
 

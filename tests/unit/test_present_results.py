@@ -17,12 +17,13 @@ from PIL import Image
 
 from sosie.errors import UsageError
 from sosie.present.csv import COLUMNS, to_csv
-from sosie.present.html import VERDICTS, contact_sheet
+from sosie.present.html import contact_sheet
 from sosie.present.json import to_json
 from sosie.present.table import print_results
 from sosie.present.terminal import choose_protocol, detect, strip
 from sosie.present.text import is_plain
 from sosie.present.thumbnails import small_jpeg
+from sosie.present.verdicts import VERDICTS
 from sosie.types import Hit, SearchResult, Verdict
 from tests.markup import ANY_TEXT, parsed
 
@@ -65,13 +66,13 @@ HOSTILE = hit(
 
 def test_table_shows_rank_score_verdict_labels_and_path() -> None:
     shown = table(result("q.jpg", hit(labels={"label": "cat"}, verdict=Verdict.ALTERED_COPY, probability=0.5)))
-    assert re.search(r"1 +0\.930 +altered copy 50\.0% +label=cat +/pictures/cat\.jpg", shown)
+    assert re.search(r"1 +0\.930 +altered copy 50\.0 % +label=cat +/pictures/cat\.jpg", shown)
 
 
 @pytest.mark.parametrize("show", [table, sheet])
 def test_how_sure_a_copy_is_is_said_of_copies_alone(show: Callable[[SearchResult], str]) -> None:
     assert "0.3%" not in show(result("a.jpg", hit(probability=0.003)))
-    assert "99.8%" in show(result("a.jpg", hit(probability=0.998, verdict=Verdict.ALTERED_COPY)))
+    assert "99.8 %" in show(result("a.jpg", hit(probability=0.998, verdict=Verdict.ALTERED_COPY)))
 
 
 def test_table_says_when_nothing_matches() -> None:
@@ -221,7 +222,7 @@ def test_sheet_draws_the_region_and_tells_every_verdict() -> None:
     hits = [hit(i, verdict=verdict, region=(0.1, 0.2, 0.3, 0.4)) for i, verdict in enumerate(Verdict, 1)]
     page = sheet(result("q", *hits), data=jpeg())
     assert page.count('style="left:10.00%;top:20.00%;width:30.00%;height:40.00%"') == len(Verdict)
-    assert all(VERDICTS[verdict][0] in page for verdict in Verdict)
+    assert all(VERDICTS[verdict].name in page for verdict in Verdict)
 
 
 def test_sheet_has_a_placeholder_where_the_file_is_gone_or_no_picture() -> None:

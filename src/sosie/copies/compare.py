@@ -16,12 +16,13 @@ from sosie.analysis.worker import pixel_digest
 from sosie.errors import BadPicture
 from sosie.present.text import visible
 from sosie.query.candidates import Candidate
-from sosie.query.judge import Decided, Judged, judge
+from sosie.query.judge import Decided, Judged, judge, with_pixels
 from sosie.types import Picture, Pixels, Verdict
 from sosie.verify.calibration import Calibration
 from sosie.verify.certificate import Certificate, certify, jpeg_quality
 from sosie.verify.evidence import PairEvidence, believable, examine
 from sosie.verify.features import Features, from_bytes, to_bytes
+from sosie.verify.pixels import luminance
 
 __all__ = ["ANALYSE", "PARAMS", "Comparison", "Side", "analyse_side", "compare", "side_of"]
 
@@ -140,9 +141,10 @@ def compare(
     decisions: Mapping[tuple[str, str], str] | None = None,
 ) -> Comparison:
     """Say what the first picture is to the second. Decisions of people outweigh all but equal bytes."""
-    evidence = max(
+    stored = max(
         (_examined(features, first, second) for features in (first.features, first.coarse)), key=calibration.odds
     )
+    evidence = with_pixels(stored, luminance(first.pixels), luminance(second.pixels), turn=_turn(first, second))
     cut_off = max(0.5, calibration.cut_off(max_false_rate))
     same = _same(first, second)
     decided = Decided.of(first.sha256, second.sha256, decisions or {})
@@ -168,6 +170,10 @@ def _same(first: Side, second: Side) -> Verdict | None:
     if first.sha256 == second.sha256:
         return Verdict.IDENTICAL
     return Verdict.SAME_PIXELS if first.digest == second.digest else None
+
+
+def _turn(first: Side, second: Side) -> int:
+    return int(hamming(first.codes, second.codes[:1])[:, 0].argmin())
 
 
 def _examined(features: Features, first: Side, second: Side) -> PairEvidence:

@@ -20,14 +20,15 @@ import numpy as np
 
 from sosie.catalogue import PairVerdict, PictureRecord, Store
 from sosie.copies.join import near_codes, near_vectors
-from sosie.copies.residual import VERSION, agreeing_cells, residual, same_shape
+from sosie.copies.residual import VERSION, residual, same_shape
 from sosie.errors import BadPicture, NotFound
 from sosie.query.candidates import Candidate
 from sosie.query.finder import examine_candidate
-from sosie.query.judge import judge
+from sosie.query.judge import PROPOSED, judge, with_pixels
 from sosie.types import FloatMatrix, Ids, Pixels, Verdict
 from sosie.verify.calibration import Calibration
 from sosie.verify.features import Features
+from sosie.verify.pixels import luminance
 
 __all__ = ["SAME", "Judged", "NearPair", "PairJudge", "Pictures"]
 
@@ -38,8 +39,6 @@ _LEAST_LIKENESS = 0.45  # of copy vectors, normalised
 _CACHED = 24  # decoded pictures
 _BATCH = 128
 _SURE = 0.9999  # a probability that a finite sample may support
-_AGREEING = 0.7  # least share of cells that agree; see docs/explanation/verdicts.md
-_SHIFTED = 1.5  # pixels of 480, above which places are moved, each its own way
 
 _Key = tuple[int, int]
 
@@ -143,13 +142,13 @@ class PairJudge:
 
     def edits(self, near: Sequence[NearPair], *, cut_off: float) -> list[Judged]:
         """Judge pairs by their local features and, where these say so, by the pixels laid over each other."""
-        version = f"{self._pictures.version}/{_digest(self._pictures.calibration)}/cells-3"
+        version = f"{self._pictures.version}/{_digest(self._pictures.calibration)}/pixels-1"
         found = self._judged(near, version, self._by_features)
         return [one if one.probability >= cut_off else replace(one, same="") for one in found]
 
     def known_edits(self, near: Sequence[NearPair], *, cut_off: float) -> int:
         """Return how many pairs are edits, or may be: those that were judged so, and those that never were."""
-        version = f"{self._pictures.version}/{_digest(self._pictures.calibration)}/cells-3"
+        version = f"{self._pictures.version}/{_digest(self._pictures.calibration)}/pixels-1"
         kept = self._kept(near, version)
         return sum(kept.get((p.a, p.b)) is None or (kept[p.a, p.b].probability or 0) >= cut_off for p in near)
 
@@ -242,18 +241,13 @@ class PairJudge:
             return None
         candidate = Candidate(pair.b, [], pair.distance, pair.variant, None, pair.quality)
         evidence = examine_candidate(first, second, candidate)
+        if self._pictures.calibration.odds(evidence) > PROPOSED:
+            both = decoded.both(pair.a, pair.b)
+            if both is None:
+                return None
+            evidence = with_pixels(evidence, *map(luminance, both), turn=pair.variant or 0)
         found = judge(candidate, evidence, self._pictures.calibration.odds(evidence), cut_off=0.5)
-        facts = {"inliers": evidence.inliers, "agreement": round(evidence.agreement, 4)}
-        if found.verdict is Verdict.SIMILAR or evidence.matrix is None:
-            return self._verdict(pair, str(Verdict.SIMILAR), found.probability, facts)
-        both = decoded.both(pair.a, pair.b)
-        if both is None:
-            return None
-        share, shift, cells = agreeing_cells(*both, np.array(evidence.matrix))
-        facts |= {"cells": cells, "agreeing": round(share, 4), "shift": round(shift, 2)}
-        if cells and (share < _AGREEING or shift > _SHIFTED):
-            return self._verdict(pair, str(Verdict.SIMILAR), min(found.probability, 0.5), facts)
-        return self._verdict(pair, str(found.verdict), found.probability, facts)
+        return self._verdict(pair, str(found.verdict), found.probability, evidence.to_json())
 
 
 class _Decoded:

@@ -16,16 +16,13 @@ import numpy.typing as npt
 from sosie.types import Picture, Pixels
 from sosie.verify.opencv import opencv
 
-__all__ = ["SIDE", "VERSION", "Residual", "agreeing_cells", "analyse_pixels", "residual", "same_shape"]
+__all__ = ["SIDE", "VERSION", "Residual", "analyse_pixels", "residual", "same_shape"]
 
 VERSION = "residual-2"
 SIDE = 1024  # pixels at most of the longer side
 _CELLS = 40  # along the longer side
 _TEXTURE = 6.0  # grey levels of deviation from which a cell has structure …
 _STRUCTURE = 12.0  # … and from which it has so much that compression does not undo it
-_ALIGNED = 480  # pixels of the longer side where pictures are laid over each other by a homography
-_CELL = 24
-_SHIFT = 4
 
 Floats = npt.NDArray[np.float32]
 
@@ -96,53 +93,6 @@ def residual(first: Pixels, second: Pixels) -> Residual:
         torn=float((correlation[structured] < 0.75).mean()) if structured.any() else 0.0,
         broken=int(broken.sum()),
     )
-
-
-def agreeing_cells(query: Pixels, reference: Pixels, matrix: npt.NDArray[np.float64]) -> tuple[float, float, int]:
-    """Lay a picture over another by a homography of relative points, query to reference, and compare them in cells.
-
-    Returns the share of cells with structure whose correlation reaches 0.75 after the best shift of at most 4 pixels,
-    the 80th percentile of these shifts, and how many cells there were. Shifts are in pixels of the coarser picture,
-    from the median shift: parallax shifts many cells, each its own way; an edit leaves most of them whole.
-    """
-    cv2 = opencv()
-    left, right = (_grey(one) for one in (query, reference))
-    height, width = left.shape
-    to_pixels = np.diag([right.shape[1], right.shape[0], 1.0]) @ matrix @ np.diag([1 / width, 1 / height, 1.0])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    laid = cv2.warpPerspective(right, to_pixels, (width, height), flags=flags)
-    inside = cv2.warpPerspective(np.ones_like(right), to_pixels, (width, height), flags=flags)
-    found = [
-        _best_shift(left[y : y + _CELL, x : x + _CELL], laid, x, y)
-        for y in range(_SHIFT, height - _CELL - _SHIFT, _CELL)
-        for x in range(_SHIFT, width - _CELL - _SHIFT, _CELL)
-        if inside[y - _SHIFT : y + _CELL + _SHIFT, x - _SHIFT : x + _CELL + _SHIFT].min() > 0.99
-        and left[y : y + _CELL, x : x + _CELL].std() > _TEXTURE
-    ]
-    if not found:
-        return 0.0, 0.0, 0
-    scores, *shifts = np.array(found).T
-    own = np.hypot(*(one - np.median(one) for one in shifts))
-    zoom = max(1.0, abs(float(np.linalg.det(to_pixels[:2, :2]))) ** -0.5)
-    return float((scores > 0.75).mean()), float(np.percentile(own, 80)) / zoom, len(found)
-
-
-def _best_shift(cell: Floats, laid: Floats, x: int, y: int) -> tuple[float, int, int]:
-    """Return the best correlation of a cell with what lies around it, and by how much that is shifted."""
-    cv2 = opencv()
-    around = laid[y - _SHIFT : y + _CELL + _SHIFT, x - _SHIFT : x + _CELL + _SHIFT]
-    scores = cv2.matchTemplate(around, cell, cv2.TM_CCOEFF_NORMED)
-    row, column = divmod(int(scores.argmax()), scores.shape[1])
-    return float(scores[row, column]), row - _SHIFT, column - _SHIFT
-
-
-def _grey(pixels: Pixels) -> Floats:
-    cv2 = opencv()
-    scale = min(1.0, _ALIGNED / max(pixels.shape[:2]))
-    size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
-    grey = cv2.cvtColor(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    smooth: Floats = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
-    return smooth
 
 
 def _cells(values: Floats, side: int) -> Floats:

@@ -30,7 +30,7 @@ from sosie.copies.pairs import Pictures
 from sosie.errors import BadPicture, NotFound, UsageError
 from sosie.query.candidates import Nearest
 from sosie.query.copy_query import CopyQuery, query_of
-from sosie.query.finder import CALIBRATION, MAX_FALSE_RATE, CopyFinder, Prepared, stored_calibration
+from sosie.query.finder import CALIBRATION, MAX_FALSE_RATE, CopyFinder, Prepared, References, stored_calibration
 from sosie.types import FloatMatrix, Ids, Picture, Pixels, SearchResult
 from sosie.verify.calibration import Calibration, shipped_calibration
 from sosie.verify.evidence import examine
@@ -61,6 +61,7 @@ class Host:
     pool: Callable[[str, int], AbstractContextManager[_Pool]]
     embed: Callable[[Sequence[Picture]], FloatMatrix] | None = None
     nearest: Nearest | None = None
+    pixels: References | None = None
     vectors: Callable[[], tuple[Ids, FloatMatrix]] = lambda: (np.empty(0, np.int64), np.empty((0, 1), np.float32))
 
 
@@ -69,7 +70,9 @@ class Copies:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.finder = CopyFinder(host.catalogue, host.folder, nearest=host.nearest, model=host.model)
+        self.finder = CopyFinder(
+            host.catalogue, host.folder, nearest=host.nearest, model=host.model, pixels=host.pixels
+        )
 
     # -------------------------------------------------------------------------------------------- asking
 

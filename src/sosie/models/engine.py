@@ -21,6 +21,7 @@ from sosie.types import Classification, FloatMatrix, Picture
 
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
+    from sosie.query.pixels import LibraryPixels
     from sosie.query.verifier import HitVerifier
 
 __all__ = ["Engine"]
@@ -117,11 +118,18 @@ class Engine:
         )
 
     @cached_property
+    def pixels(self) -> LibraryPixels:
+        """Gives the luminance of pictures of the library, for the judge."""
+        from sosie.query.pixels import LibraryPixels
+
+        return LibraryPixels(self._read, lambda: self.queries)
+
+    @cached_property
     def verifier(self) -> HitVerifier:
         """Judges what a search found by what is stored of it."""
         from sosie.query.verifier import HitVerifier
 
-        return HitVerifier(self._catalogue, model=self.spaces[-1].name)
+        return HitVerifier(self._catalogue, model=self.spaces[-1].name, pixels=self.pixels)
 
     @cached_property
     def copies(self) -> Copies:
@@ -139,6 +147,7 @@ class Engine:
                 pool=self.start_pool,
                 embed=self._copy_vectors,
                 nearest=lambda queries, k: self._view(space).search(queries, k),
+                pixels=self.pixels,
                 vectors=lambda: self._catalogue.vectors(space),
             )
         )

@@ -34,9 +34,11 @@ from sosie.verify.words import shipped_vocabulary
 
 __all__ = [
     "CALIBRATION",
+    "LOOKED_AT",
     "MAX_FALSE_RATE",
     "CopyFinder",
     "Prepared",
+    "References",
     "examine_candidate",
     "stored_calibration",
     "stored_features",
@@ -48,7 +50,7 @@ _MOST = 8  # candidates of each stage
 _SETTLED = 0.9  # a probability after which no second look is taken
 _PATIENCE = 3  # failures in a row after which a stage's weaker candidates are left, once something is settled ...
 _ENOUGH = 8  # ... or once so many were looked at: many are asked for so that many copies are found
-_LOOKED_AT = 16  # candidates whose pixels are compared, some 30 ms each
+LOOKED_AT = 16  # candidates whose pixels are compared, some 30 ms each
 _COMMIT = 256
 
 References: TypeAlias = Callable[[Sequence[int]], Mapping[int, Grey]]  # the luminance of pictures that can be read
@@ -228,7 +230,7 @@ class CopyFinder:
         """Lay the pixels of the query over those of the candidates that their features propose, the likeliest first."""
         started = time.perf_counter()
         likely = sorted((one for one in examined if one[2] > PROPOSED), key=lambda one: (-one[2], one[0].id))
-        proposed = {candidate.id for candidate, _, _ in likely[:_LOOKED_AT]}
+        proposed = {candidate.id for candidate, _, _ in likely[:LOOKED_AT]}
         own = () if query.exclude is None or query.luminance is not None else (query.exclude,)
         seen = self._pixels([*own, *sorted(proposed)]) if self._pixels and proposed else {}
         mine = seen.get(query.exclude) if own and query.exclude is not None else query.luminance
@@ -331,12 +333,15 @@ def stored_features(catalogue: Store, ids: Sequence[int], version: str) -> dict[
 
 
 def examine_candidate(features: Features, reference: Features | None, candidate: Candidate) -> PairEvidence:
-    """Measure a pair; a picture without stored features has its fingerprint and vector to speak for it."""
-    distance, score = candidate.pdq_distance, candidate.copy_score
+    """Measure a pair; a picture without stored features has its fingerprint to speak for it.
+
+    The likeness of copy vectors orders candidates and says nothing here: it depends on the other pictures there are.
+    """
+    distance = candidate.pdq_distance
     if reference is None:
-        evidence = PairEvidence(pdq_distance=distance, copy_score=score, compared=False)
+        evidence = PairEvidence(pdq_distance=distance, compared=False)
     else:
-        evidence = examine(features, reference, variant=candidate.variant, pdq_distance=distance, copy_score=score)
+        evidence = examine(features, reference, variant=candidate.variant, pdq_distance=distance)
     return believable(evidence, candidate.quality)
 
 

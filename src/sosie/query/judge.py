@@ -68,12 +68,20 @@ class Judged:
 def with_pixels(evidence: PairEvidence, query: Grey | None, reference: Grey | None, *, turn: int = 0) -> PairEvidence:
     """Return the evidence with what the pixels (h, w) of both say.
 
-    ``turn`` is the variant of the fingerprint that fits, for a pair that nothing else lays over each other. A picture that cannot be read leaves the evidence as it is.
+    ``turn`` is the variant of the fingerprint that fits, for a pair that nothing else lays over each other. A picture
+    that cannot be read leaves the evidence as it is.
     """
     if query is None or reference is None:
         return evidence
-    matrix = variant_matrix(turn) if evidence.matrix is None else np.array(evidence.matrix)
-    return replace(evidence, pixels=agreement(query, reference, matrix))
+    if evidence.matrix is not None:
+        return replace(evidence, pixels=agreement(query, reference, np.array(evidence.matrix)))
+    matrix = variant_matrix(turn)
+    seen = agreement(query, reference, matrix)
+    if seen is None:
+        return evidence
+    rows = tuple(tuple(row) for row in matrix.tolist())
+    whole = replace(evidence, matrix=rows, query_overlap=1.0, reference_overlap=1.0, agreement=seen.same)
+    return replace(whole, pixels=seen, mirrored=bool(np.linalg.det(matrix) < 0))
 
 
 def judge(

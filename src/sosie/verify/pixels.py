@@ -34,6 +34,9 @@ _SEEN_AGAIN = 0.5  # correlation from which a cell is somewhere near at all
 _FOUND = 0.6  # ... and from which a cell's place may correct the registration
 _FOR_HOMOGRAPHY = 20  # cells; fewer correct an affine map
 _SAME, _DIFFERENT, _MOVED = 0.75, 0.3, 1.5
+_IN_PLACE = 0.2  # pixels of shift under which nothing is left to explain
+_SHARPER = 1.1  # times as steep edges, from which one picture may have been blurred
+_BLURS = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)  # pixels
 _FRAME = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 
@@ -98,9 +101,18 @@ def luminance(pixels: Pixels) -> Grey:
 def agreement(query: Grey, reference: Grey, matrix: Matrix) -> PixelAgreement | None:
     """Lay the query over the reference by ``matrix`` (relative coordinates), and ask each cell; some 30 ms.
 
-    Returns None where nothing overlaps or nothing that does has contrast.
+    What does not fit is compared once more after the sharper of the two was blurred like the other, and the better of
+    both counts: a blurred copy has lost the detail that says where a cell lies. Returns None where nothing overlaps or
+    nothing that does has contrast.
     """
-    cells = measure_cells(query, reference, matrix)
+    found = _summary(measure_cells(query, reference, matrix))
+    if found is None or found.shift < _IN_PLACE:
+        return found
+    blurred = _summary(measure_cells(query, reference, matrix, level=True))
+    return found if blurred is None else min(found, blurred, key=lambda one: one.shift)
+
+
+def _summary(cells: Cells | None) -> PixelAgreement | None:
     if cells is None or not len(cells):
         return None
     lengths = np.linalg.norm(cells.shifts, axis=1)[cells.best > _SEEN_AGAIN]
@@ -117,11 +129,14 @@ def agreement(query: Grey, reference: Grey, matrix: Matrix) -> PixelAgreement | 
     )
 
 
-def measure_cells(query: Grey, reference: Grey, matrix: Matrix) -> Cells | None:
-    """Register two pictures, correct that by the cells themselves, and return the cells; None without overlap."""
+def measure_cells(query: Grey, reference: Grey, matrix: Matrix, *, level: bool = False) -> Cells | None:
+    """Register two pictures, correct that by the cells themselves, and return the cells; None without overlap.
+
+    ``level`` blurs the sharper of both first.
+    """
     cells = None
     for at in range(_PASSES):
-        registered = _register(query, reference, matrix)
+        registered = _register(query, reference, matrix, level=level)
         if registered is None:
             return cells
         cells = _cells(registered)
@@ -132,7 +147,7 @@ def measure_cells(query: Grey, reference: Grey, matrix: Matrix) -> Cells | None:
     return cells
 
 
-def _register(query: Grey, reference: Grey, matrix: Matrix) -> _Registered | None:
+def _register(query: Grey, reference: Grey, matrix: Matrix, *, level: bool) -> _Registered | None:
     box = clipped_box(map_points(matrix, _FRAME))
     if box is None:
         return None
@@ -143,7 +158,31 @@ def _register(query: Grey, reference: Grey, matrix: Matrix) -> _Registered | Non
     place = np.array([[box[2] / size[0], 0, box[0]], [0, box[3] / size[1], box[1]], [0, 0, 1]])
     left, seen = _warped(query, np.linalg.inv(matrix) @ place, size)
     right, _ = _warped(reference, place, size)
+    if level:
+        left, right = _equally_sharp(left, right)
     return _Registered(left, right, seen, place)
+
+
+def _equally_sharp(left: Grey, right: Grey) -> tuple[Grey, Grey]:
+    """Blur the sharper of two pictures until it shows no finer detail than the other, which lost it in an edit."""
+    fine, coarse = _sharpness(left), _sharpness(right)
+    if max(fine, coarse) < _SHARPER * min(fine, coarse):
+        return left, right
+    soft = min(fine, coarse)
+    sharp = left if fine > coarse else right
+    blurred = sharp
+    for sigma in _BLURS:
+        blurred = opencv().GaussianBlur(sharp, (0, 0), sigma)
+        if _sharpness(blurred) <= soft:
+            break
+    return (blurred, right) if fine > coarse else (left, blurred)
+
+
+def _sharpness(picture: Grey) -> float:
+    """Return how steep edges are for the contrast that there is."""
+    values = picture.astype(np.float32)
+    steps = np.abs(np.diff(values, axis=0)).mean() + np.abs(np.diff(values, axis=1)).mean()
+    return float(steps) / max(float(values.std()), 1.0)
 
 
 def _pixels_for_one(query: Grey, reference: Grey, matrix: Matrix) -> float:
