@@ -40,6 +40,7 @@ from sosie.models.service import Models
 from sosie.query.class_first import ClassFirst
 from sosie.query.encode import Asked, Decoding, bytes_of, with_words
 from sosie.query.view import SpaceView
+from sosie.registry import nearest
 from sosie.search import Wanted, search
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
@@ -473,6 +474,7 @@ class Library:
         verify: bool = True,
         index_params: Mapping[str, Any] | None = None,
         class_first: bool | ClassFirst = False,
+        shares: Mapping[str, float] | None = None,
     ) -> SearchResult:
         """Return the ``k`` pictures most like ``query``, best first.
 
@@ -483,8 +485,9 @@ class Library:
         and says whether it is a copy and how sure that is, where the hit's local features are stored
         (`Copies.prepare`). ``index_params`` are search parameters of the main index for this question, such as
         ``search_k``. ``class_first`` searches within the class that the library's classifier gives the query; an
-        unsure one is searched among all pictures, and ``asked["class"]`` says so. Raises NotFound, BadPicture,
-        FilterError, UsageError.
+        unsure one is searched among all pictures, and ``asked["class"]`` says so. ``shares`` say how much whole
+        pictures and each kind of parts count, such as ``{"whole": 0, "mask": 1}``; what is not named counts nothing.
+        Raises NotFound, BadPicture, FilterError, UsageError.
         """
         return self.search_many(
             [with_words(query, text)],
@@ -496,6 +499,7 @@ class Library:
             verify=verify,
             index_params=index_params,
             class_first=class_first,
+            shares=shares,
         )[0]
 
     def search_many(
@@ -510,6 +514,7 @@ class Library:
         verify: bool = True,
         index_params: Mapping[str, Any] | None = None,
         class_first: bool | ClassFirst = False,
+        shares: Mapping[str, float] | None = None,
     ) -> list[SearchResult]:
         """Answer several queries at once, in their order."""
         how = ClassFirst() if class_first is True else class_first or None
@@ -522,6 +527,7 @@ class Library:
             verify=verify,
             index_params=index_params or {},
             class_first=how,
+            shares=shares,
         )
         found = search(queries, wanted, self.engine.searcher(self._classify))
         return [replace(result, draw=self._drawn) for result in found]
@@ -636,6 +642,19 @@ class Library:
         """Return live pictures in order of id, those above ``after``, at most ``limit``."""
         ids = self.catalogue.live_ids(self.condition(where))
         return self.catalogue.pictures(ids[ids > after][:limit].tolist())
+
+    def space_named(self, name: str) -> Space:
+        """Return the model's space of a kind (``whole``, ``objects``, ``mask:person`` …), or that of a full name.
+
+        Raises UsageError where no picture has such regions.
+        """
+        spaces = {each.name: each for each in self.catalogue.spaces()}
+        if name == "whole" or name in spaces:
+            return spaces.get(name, self.space)
+        known = {each.regions for each in spaces.values()}
+        if self.sight.known_space(name) is None:
+            raise UsageError(f"no picture has vectors of {name!r}; {nearest(name, sorted(known | set(spaces)))}")
+        return self.sight.existing_space(name)
 
     def vectors(self, space: Space | None = None) -> tuple[Ids, FloatMatrix]:
         """Return ids (n,) and vectors (n, dim) of all live pictures, in order of id."""

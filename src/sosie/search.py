@@ -21,7 +21,7 @@ from sosie.query.encode import Asked, QueryEncoder, terms_of
 from sosie.query.query import Query
 from sosie.query.regions import KindView, answer_by_regions
 from sosie.query.whole import answer_by_whole
-from sosie.regions.fusion import weights_of
+from sosie.regions.fusion import shares_of, weights_of
 from sosie.types import Classification, Picture, SearchResult, Text
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Wanted:
     verify: bool = True
     index_params: Mapping[str, Any] = field(default_factory=dict)
     class_first: ClassFirst | None = None
+    shares: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,16 @@ def _answer(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[
     kinds = _views_of_regions(queries, wanted, engine)
     encoded = engine.encoder.encode(queries, wanted.parts, {each.name: each.view.space for each in kinds})
     condition = engine.catalogue.condition(wanted.where) if wanted.where else None
+    shares = None if wanted.shares is None else shares_of([each.name for each in kinds], wanted.shares)
     if kinds or any(len(each.terms) > 1 for each in encoded):
         found = answer_by_regions(
-            encoded, whole=view, kinds=kinds, catalogue=engine.catalogue, k=wanted.k, condition=condition
+            encoded,
+            whole=view,
+            kinds=kinds,
+            catalogue=engine.catalogue,
+            k=wanted.k,
+            condition=condition,
+            shares=shares,
         )
     else:
         found = answer_by_whole(encoded, view=view, catalogue=engine.catalogue, k=wanted.k, condition=condition)

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "quarantine": ("quarantine", "List, retry and export what could not become a picture."),
     "watch": ("watch", "Report when copies of your own pictures turn up."),
     "export": ("transfer", "Write vectors, labels, hashes and decisions as Parquet files."),
+    "export-vectors": ("vectors", "Write the vectors of pictures, or of parts of them, as NumPy or Parquet."),
     "import": ("transfer", "Add what `sosie export` wrote, on any store, and check that it arrived."),
     "sources": ("sources", "List the roots of a library, retire one, say where one is now."),
     "remove": ("remove", "Forget pictures; files are never touched."),

@@ -7,10 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
+import numpy as np
 import typer
 
 import sosie
-from sosie.cli.options import JsonOption, LibraryOption
+from sosie.catalogue import Space
+from sosie.cli.options import JsonOption, LibraryOption, SpaceOption
 from sosie.cli.output import emit_json, note
 from sosie.elastic import KINDS
 from sosie.errors import UsageError
@@ -37,11 +39,12 @@ def build(
     ] = "auto",
     param: Annotated[list[str] | None, typer.Option("--param", "-p", help="name=value; repeatable.")] = None,
     recall: Annotated[float, typer.Option(help="The recall@10 to reach.", min=0.01, max=1.0)] = 0.95,
+    space: SpaceOption = "whole",
     as_json: JsonOption = False,
 ) -> int:
     """Build the main index and measure its recall on the library's own vectors."""
     with sosie.open(library, create=False) as lib:
-        manifest = lib.indexes.build(kind, read_params(param or []), recall=recall)
+        manifest = lib.indexes.build(kind, read_params(param or []), recall=recall, space=_space(lib, space))
     _tell(manifest, as_json=as_json)
     if manifest.recall is not None and manifest.recall < recall:
         note(f"recall {manifest.recall:.3f} is below {recall:g}: give other parameters, or leave them to be tuned")
@@ -70,17 +73,24 @@ def export(
     library: LibraryOption = None,
     metric: Annotated[str, typer.Option(help="angular, euclidean, dot, manhattan or hamming.")] = "angular",
     trees: Annotated[int, typer.Option(help="More trees find more and take more room.", min=1)] = 50,
+    space: SpaceOption = "whole",
     as_json: JsonOption = False,
 ) -> int:
     """Write an ordinary Annoy file of the library's vectors, with ids.npy and vectors.npy beside it."""
     with sosie.open(library, create=False) as lib:
-        path = lib.indexes.export_annoy(folder, metric=cast("AnnoyMetric", metric), n_trees=trees)
-        count = lib.stats()["pictures"]
+        chosen, by = _space(lib, space), cast("AnnoyMetric", metric)
+        path = lib.indexes.export_annoy(folder, metric=by, n_trees=trees, space=chosen)
+        count = len(np.load(folder / "ids.npy", mmap_mode="r", allow_pickle=False))
     if as_json:
         emit_json({"path": str(path), "metric": metric, "trees": trees, "vectors": count})
     else:
         print(f"{path}: {count} vectors; item i is row i of ids.npy and vectors.npy beside it")
     return 0
+
+
+def _space(lib: sosie.Library, name: str) -> Space | None:
+    """Return a space by its name; None is the library's own, also on a cluster."""
+    return None if name == "whole" else lib.space_named(name)
 
 
 @app.command("versions")

@@ -27,6 +27,7 @@ __all__ = [
     "ModelOption",
     "SeenOption",
     "SegmenterOption",
+    "SpaceOption",
     "WhereOption",
     "open_to_add",
     "parse_box",
@@ -109,6 +110,9 @@ def open_to_add(
     return lib
 
 
+SpaceOption: TypeAlias = Annotated[
+    str, typer.Option("--space", help="whole, objects, pooled, mask:CLASS, or a space's full name (`sosie info`).")
+]
 ClassifierOption: TypeAlias = Annotated[
     str | None,
     typer.Option(

@@ -52,6 +52,13 @@ def search(
     mask: Annotated[
         str | None, typer.Option(help="Keep a class of the segmenter, such as person; '!person' drops it.")
     ] = None,
+    share: Annotated[
+        str | None,
+        typer.Option(help="How much whole pictures and parts count: whole=0,mask=1; what is not named, nothing."),
+    ] = None,
+    only_part: Annotated[
+        bool, typer.Option("--only-part", help="Compare parts alone: whole pictures count nothing.")
+    ] = False,
     fill: Annotated[str, typer.Option(help="What takes the place of masked pixels: mean or blur.")] = "mean",
     regions: Annotated[
         list[str] | None,
@@ -95,6 +102,7 @@ def search(
             regions=kinds,
             verify=verify,
             index_params=read_params(index_param or []),
+            shares=_shares(share, only_part=only_part, mask=mask, kinds=kinds),
             class_first=ClassFirst(min_class, classifier) if class_first else False,
         )
         if lib.catalogue.counts()["pictures"] == 0:
@@ -105,6 +113,23 @@ def search(
             write_sheet(results, lib, html)
         _show(results, lib, as_json=as_json, as_csv=as_csv, thumbnails=thumbnails)
     return 0
+
+
+def _shares(
+    text: str | None, *, only_part: bool, mask: str | None, kinds: Sequence[str] | None
+) -> dict[str, float] | None:
+    """Read ``whole=0,mask=1``; ``--only-part`` gives every kind of part that is searched the same."""
+    if text is not None and only_part:
+        raise UsageError("choose one of --share and --only-part")
+    if only_part:
+        return dict.fromkeys(kinds or (["mask"] if mask else ["objects"]), 1.0)
+    if text is None:
+        return None
+    shares = read_params(text.split(","))
+    for name, value in shares.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"a share is a number, such as whole=0,mask=1, not {name}={value}")
+    return {name: float(value) for name, value in shares.items()}
 
 
 def asked_of(image: str) -> Asked:

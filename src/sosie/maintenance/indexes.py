@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
+
 from sosie.analysis.regions import RegionExtractor
 from sosie.catalogue import Catalogue, Space, Store, View, Vouched
 from sosie.contracts import Index
@@ -21,6 +23,7 @@ from sosie.indexes.manifest import Manifest
 from sosie.indexes.measure import measure_as_it_is
 from sosie.indexes.params import make_index
 from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
+from sosie.maintenance.vectors import vectors_of
 from sosie.query.words import segments_in
 from sosie.types import FloatMatrix, Ids
 
@@ -75,6 +78,8 @@ class Indexing:
         """
         library = self._library
         if library.on_cluster:
+            if space is not None and space.id != library.space.id:
+                raise UsageError("a cluster indexes parts by itself, along with whole pictures: leave out --space")
             return self._build_version(kind, params or {})
         if kind == "elasticsearch":
             raise UsageError(
@@ -211,20 +216,29 @@ class Indexing:
         library.view(space).forget()
 
     def export_annoy(
-        self, folder: str | os.PathLike[str], *, metric: AnnoyMetric = "angular", n_trees: int = 50
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        metric: AnnoyMetric = "angular",
+        n_trees: int = 50,
+        space: Space | None = None,
     ) -> Path:
         """Write ``{dim}-{metric}-{trees}.ann`` for plain Annoy, with ids.npy and vectors.npy; return its path.
 
-        Annoy's item i is row i of both arrays; ids are the library's. Raises MissingExtra, UsageError.
+        Annoy's item i is row i of both arrays; ids are the library's. Of a ``space`` of regions they are those of
+        regions, and pictures.npy beside says the picture of each; pictures without any are left out. Raises
+        MissingExtra, UsageError.
         """
         from sosie.indexes.annoy import AnnoyIndex
 
-        ids, vectors = self._library.vectors()
-        if not len(ids):
-            raise UsageError("the library holds no pictures yet, so there is nothing to export: `sosie add FOLDER`")
+        chosen = space or self._library.space
+        found = vectors_of(self._library, chosen)
         index = AnnoyIndex(metric=metric, n_trees=n_trees)
-        index.build(ids, vectors)
-        return index.export(Path(folder))
+        index.build(found.ids, found.vectors)
+        path = index.export(Path(folder))
+        if chosen.regions != "whole":
+            np.save(Path(folder) / "pictures.npy", found.pictures, allow_pickle=False)
+        return path
 
     def _best_kind(self, count: int, params: Mapping[str, Any] | None, space: Space) -> tuple[str, Mapping[str, Any]]:
         tuned = self._library.catalogue.record(_tuned(space))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sosie.catalogue import Condition, Held, RegionRow, Store, View
 from sosie.indexes.tune import EXACT_UNTIL
@@ -40,16 +41,23 @@ def answer_by_regions(
     catalogue: Store,
     k: int,
     condition: Condition | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> list[SearchResult]:
-    """Answer several queries at once, in their order; several regions of a picture are one hit, its best one shown."""
+    """Answer several queries at once, in their order; several regions of a picture are one hit, its best one shown.
+
+    ``shares`` are what whole pictures and each kind make of the score, 1 in all; None takes the kinds' own. Where whole
+    pictures have none, those in which no such part was found are no answer.
+    """
     started = time.perf_counter()
     with one_thread():
-        runs = [_Run(query, whole, kinds, catalogue, condition) for query in queries]
+        runs = [_Run(query, whole, kinds, catalogue, condition, shares=shares) for query in queries]
         near = _candidates(runs, whole, kinds, k, condition)
         hits = [run.hits(k, found) for run, found in zip(runs, near, strict=True)]
     took_ms = (time.perf_counter() - started) * 1000 / len(queries)
     return [
-        SearchResult(query.name, each, took_ms, whole.description, query.about)
+        SearchResult(
+            query.name, each, took_ms, whole.description, {**query.about, **({"shares": shares} if shares else {})}
+        )
         for query, each in zip(queries, hits, strict=True)
     ]
 
@@ -81,8 +89,16 @@ class _Run:
     """One query on its way through the spaces."""
 
     def __init__(
-        self, query: Query, whole: View, kinds: Sequence[KindView], catalogue: Store, condition: Condition | None
+        self,
+        query: Query,
+        whole: View,
+        kinds: Sequence[KindView],
+        catalogue: Store,
+        condition: Condition | None,
+        *,
+        shares: Mapping[str, float] | None,
     ) -> None:
+        self._shares = shares
         self.query, self._whole, self._kinds, self._catalogue = query, whole, kinds, catalogue
         self._condition = condition
 
@@ -100,9 +116,10 @@ class _Run:
         scores = {"whole": vectors @ self.query.vector}
         matched = {each.name: self._match(each, ids) for each in self._kinds}
         scores |= {name: found.scores for name, (found, _) in matched.items()}
-        shares = [(scores[each.name], each.weights.share) for each in self._kinds]
-        fused = combine(scores["whole"], shares)
+        fused = self._fused(scores)
         order = np.lexsort((ids, -fused))
+        order = order[self._has_part(matched, ids)[order]]
+        first = [i for i in first if i in set(ids[order].tolist())]
         ranked = rank.put_first(ids[order].tolist(), fused[order].tolist(), first, k)
         rows = {int(i): row for row, i in enumerate(ids)}
         records = {record.id: record for record in self._catalogue.pictures([i for i, _ in ranked])}
@@ -119,6 +136,22 @@ class _Run:
             )
             for position, ((i, score), region) in enumerate(zip(kept, regions, strict=True), 1)
         )
+
+    def _fused(self, scores: Mapping[str, FloatMatrix]) -> FloatMatrix:
+        if self._shares is not None:
+            return np.asarray(sum(share * scores[name] for name, share in self._shares.items()), np.float32)
+        return combine(scores["whole"], [(scores[each.name], each.weights.share) for each in self._kinds])
+
+    def _has_part(self, matched: Mapping[str, tuple[Matched, Held]], ids: Ids) -> npt.NDArray[np.bool_]:
+        """Tell which candidates may be an answer: those with a part that counts, where whole pictures count nothing."""
+        if self._shares is None or self._shares["whole"]:
+            return np.ones(len(ids), bool)
+        having = np.zeros(len(ids), bool)
+        for name, (found, held) in matched.items():
+            if self._shares[name]:
+                sure = np.append(held.sure, np.float32(0))  # row -1: no region at all
+                having |= sure[found.region] > 0
+        return having
 
     def _parts(self, kind: KindView) -> FloatMatrix:
         return self.query.vectors.get(kind.view.space.id, self.query.vector[None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from sosie.errors import UsageError
+from sosie.registry import nearest
 from sosie.types import FloatMatrix, Ids, Region
 
-__all__ = ["DEFAULTS", "Matched", "Weights", "combine", "match_regions", "part_weights", "weights_of"]
+__all__ = ["DEFAULTS", "Matched", "Weights", "combine", "match_regions", "part_weights", "shares_of", "weights_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,25 @@ def weights_of(kind: str, stored: Mapping[str, Any] | None) -> Weights:
     family = kind.partition(":")[0]
     fitted = (stored or {}).get(kind)
     return Weights(**fitted) if fitted else DEFAULTS[family]
+
+
+def shares_of(kinds: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
+    """Return what whole pictures and each kind of regions make of the score, 1 in all, as a person gave it.
+
+    ``mask`` stands for every mask; what is not named counts nothing. Raises UsageError.
+    """
+    if not kinds:
+        raise UsageError("only whole pictures are searched, so there is nothing to share: give --mask or --regions")
+    families = [kind.partition(":")[0] for kind in kinds]
+    for name in given:
+        if name != "whole" and name not in (*kinds, *families):
+            raise UsageError(f"no part called {name!r} is searched; {nearest(name, ['whole', *kinds])}")
+    shares = {"whole": given.get("whole", 0.0)}
+    shares |= {kind: given.get(kind, given.get(family, 0.0)) for kind, family in zip(kinds, families, strict=True)}
+    total = sum(shares.values())
+    if not (all(0 <= each < math.inf for each in shares.values()) and total > 0):
+        raise UsageError("shares are 0 or more, and one of them is above 0: whole=0,mask=1")
+    return {name: each / total for name, each in shares.items()}
 
 
 @dataclass(frozen=True, slots=True)
