@@ -21,6 +21,7 @@ from sosie.embedders.preprocessing import to_tensor
 from sosie.embedders.text import TextTower, Words, read_text_tower
 from sosie.embedders.together import MicroBatcher
 from sosie.errors import NotFound, UntrustedModel, UsageError
+from sosie.networks.formats import explain
 from sosie.networks.published import WITH_WORDS
 from sosie.networks.runtime import open_network, require_outputs
 from sosie.types import EmbedderSpec, FloatMatrix, Head, Picture, Preprocessing
@@ -62,7 +63,7 @@ def read_description(path: Path) -> Description:
     except FileNotFoundError as error:
         raise NotFound(f"no model description at {path}: write one beside the .onnx file") from error
     except ValueError as error:
-        raise UntrustedModel(f"{path} is not JSON: {error}") from error
+        raise UntrustedModel(explain(path) or f"{path} is not JSON: {error}") from error
     try:
         return _description(raw, path)
     except (KeyError, TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sosie.present.terminal import choose_protocol, strip
 from sosie.present.text import display_path, shorten, visible
@@ -45,6 +45,8 @@ def print_results(
         if number:
             console.print()
         console.print(_headline(result))
+        if objects := result.asked.get("objects"):
+            console.print("  objects: " + ", ".join(_object(at, each) for at, each in enumerate(objects, 1)))
         if protocol and thumbnail is not None and result.hits:
             out.write(strip([thumbnail(hit) for hit in result], protocol, columns=min(console.width, 120)))
         console.print(results_table(result) if result.hits else "  nothing matches")
@@ -78,6 +80,11 @@ def _headline(result: SearchResult) -> str:
     measured = f", recall {recall:.3f}" if isinstance(recall, float) else ""
     facts = f"{len(result)} hits, {result.took_ms:.3g} ms, {index}{measured}"
     return f"{display_path(result.query)}  ({facts}){_class(result)}"
+
+
+def _object(number: int, found: Mapping[str, Any]) -> str:
+    """Name an object by the number that ``--object`` takes."""
+    return f"{number} {visible(str(found['label'] or 'thing'))} {found['confidence']:.2f}"
 
 
 def _class(result: SearchResult) -> str:

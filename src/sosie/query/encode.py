@@ -295,6 +295,9 @@ def bytes_of(asked: str | os.PathLike[str] | bytes) -> bytes:
     except BadPicture as error:
         if error.reason == "missing":
             raise NotFound(f"there is no picture at {text}: check the path") from error
+        if error.reason == "not_a_file" and Path(text).is_dir():
+            shown = visible(text.rstrip("/"))
+            raise UsageError(f"{shown} is a folder: give its pictures, such as {shown}/*.jpg") from error
         raise error.named(visible(text)) from error
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sosie.errors import NotFound, UntrustedModel
+from sosie.networks.formats import explain
 from sosie.networks.runtime import digest_of
 from sosie.registry import nearest
 
@@ -111,7 +112,7 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise NotFound(f"no description at {path}: write one beside the .onnx file, {_names()}") from error
     except ValueError as error:
-        raise UntrustedModel(f"{path} is not JSON: {error}") from error
+        raise UntrustedModel(explain(path) or f"{path} is not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise UntrustedModel(f"{path} does not describe a network: it holds no keys")
     return raw
