@@ -300,9 +300,10 @@ class Library:
         for root, content_id, ref in self.catalogue.places_lacking([space.id for space in self.spaces]):
             by_root[root].append((content_id, ref))
         report = AddReport()
-        for root, pictures in sorted(by_root.items()):
-            source = OwnPictures(root, pictures, read=self.read)
-            report += self.add(source, workers=workers, progress=_onwards(progress, report.seen), stop=stop)
+        with self._ingesting(workers) as run:  # each upload has a root of its own
+            for root, pictures in sorted(by_root.items()):
+                source = OwnPictures(root, pictures, read=self.read)
+                report += run(source, progress=_onwards(progress, report.seen), stop=stop)
         return report
 
     @property
@@ -338,27 +339,14 @@ class Library:
         ServiceAway.
         """
         opened = source if isinstance(source, Source) else _open_source(source, label_from_folders=label_from_folders)
-        pools: list[DecodePool] = []
         engine = self.engine
         if regions:
             engine.sight.keep(regions)
-        stages = engine.sight.stages()
         if fleet is not None:
             opened = self._dispatched(opened, fleet, engine, stop)
-
-        def pool() -> DecodePool:
-            # regions are cut from more pixels than the network's input has
-            analyse = "analyse_query" if any(stage.wants_pixels for stage in stages) else "analyse"
-            pools.append(engine.start_pool(f"sosie.analysis.worker:{analyse}", workers or os.cpu_count() or 1))
-            return pools[0]
-
-        try:
-            return ingest(
+        with self._ingesting(workers) as run:
+            return run(
                 opened,
-                catalogue=self.catalogue,
-                embedder=engine.embedder,
-                pool=pool,
-                stages=stages,
                 sync=sync,
                 forget_all=forget_all,
                 labels=labels,
@@ -366,6 +354,22 @@ class Library:
                 progress=progress,
                 stop=stop,
             )
+
+    @contextmanager
+    def _ingesting(self, workers: int | None) -> Iterator[Callable[..., AddReport]]:
+        """Yield `ingest` into this library; its runs share decode workers, which start when they are first needed."""
+        engine, pools = self.engine, list[DecodePool]()
+        stages = engine.sight.stages()
+
+        def pool() -> DecodePool:
+            if not pools:
+                # regions are cut from more pixels than the network's input has
+                analyse = "analyse_query" if any(stage.wants_pixels for stage in stages) else "analyse"
+                pools.append(engine.start_pool(f"sosie.analysis.worker:{analyse}", workers or os.cpu_count() or 1))
+            return pools[0]
+
+        try:
+            yield partial(ingest, catalogue=self.catalogue, embedder=engine.embedder, pool=pool, stages=stages)
         finally:
             for each in pools:
                 each.close()
@@ -738,8 +742,9 @@ class Library:
         for root, ref in self.catalogue.quarantined_refs(reason=reason):
             by_root[root].append(ref.uri)
         report = AddReport()
-        for root, uris in sorted(by_root.items()):
-            report += self.add(KnownPlaces(root, uris), again=True, progress=progress)
+        with self._ingesting(None) as run:
+            for root, uris in sorted(by_root.items()):
+                report += run(KnownPlaces(root, uris), again=True, progress=progress)
         return report
 
     def stats(self) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import sosie
+from sosie.catalogue import check
 from sosie.errors import BadPicture, LibraryReadOnly
 from sosie.library import Library
 from sosie.maintenance.checkup import examine
+from sosie.models.engine import Engine
 from tests.pictures import jpeg
 
 
@@ -95,3 +97,19 @@ def test_a_library_that_is_read_only_keeps_nothing(library: Library) -> None:
     with sosie.open(library.path, read_only=True) as opened, pytest.raises(LibraryReadOnly):
         opened.add_bytes(jpeg(1))
     assert not (library.path / "uploads").exists()
+
+
+def test_uploads_are_embedded_anew_by_one_set_of_workers(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in (1, 2, 3):
+        library.add_bytes(jpeg(seed))
+    started: list[str] = []
+    start = Engine.start_pool
+
+    def counted(engine: Engine, analyse: str, workers: int) -> object:
+        started.append(analyse)
+        return start(engine, analyse, workers)
+
+    monkeypatch.setattr(Engine, "start_pool", counted)
+    for content_id in (1, 2, 3):
+        check.drop_vectors(library.files, content_id)
+    assert (library.catch_up(workers=1).indexed, library.lacking(), len(started)) == (3, 0, 1)

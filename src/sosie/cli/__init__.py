@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -76,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Be the ``sosie`` program."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is open yet; a cut import would be a traceback
+    import_module("sosie.cli.app")
+    signal.signal(signal.SIGINT, before)
     sys.exit(main())
 
 
