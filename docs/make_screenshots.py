@@ -58,7 +58,7 @@ def main() -> None:
         draw(browser, f"{base}/reports", "reports", wait="tbody tr")
         draw(browser, f"{base}/?id={copy}", "phone", dark=True, phone=True, wait="#hits[data-copies]")
         draw(browser, f"{base}/", "phone-home", phone=True)
-        draw(browser, f"{given.duplicates or base}/duplicates", "duplicates", wait=".pair")
+        draw(browser, f"{given.duplicates or base}/duplicates", "duplicates", wait=".group")
         browser.close()
 
 

@@ -206,22 +206,6 @@ def test_two_pictures_are_laid_over_each_other(page: Page, library: Library) -> 
 # ------------------------------------------------------------------------------------------- the other screens
 
 
-def test_duplicates_are_reviewed_with_the_keyboard(page: Page, library: Library) -> None:
-    page.goto("/duplicates")
-    page.wait_for_load_state("networkidle")  # the modules listen
-    page.click("[data-look]")
-    pair = page.locator(".pair").first
-    expect(pair).to_be_visible(timeout=120_000)
-    page.keyboard.press("j")
-    page.keyboard.press("n")
-    expect(pair.locator("[data-decide=not_a_copy]")).to_have_attribute("aria-pressed", "true")
-    eventually(lambda: [one.decision for one in library.catalogue.decisions()] == ["not_a_copy"])
-    page.locator(".pair").first.focus()
-    page.keyboard.press("u")
-    expect(pair.locator("[data-decide=not_a_copy]")).to_have_attribute("aria-pressed", "false")
-    eventually(lambda: library.catalogue.decisions() == [])
-
-
 def test_pictures_are_added_and_found_at_once(page: Page, tmp_path: Path) -> None:
     page.goto("/add")
     page.wait_for_load_state("networkidle")

@@ -21,6 +21,7 @@ __all__ = ["Bridge", "DuplicateGroup", "DuplicateReport", "Match", "find_duplica
 
 _UNSURE = 0.5  # a probability from which a pair is shown as unsure
 _RECORDS = 1000  # read at once
+_REASONS = ("largest", "most_bytes", "least_lossy", "oldest", "oldest")  # one for each part of `_worth`
 _LOSSLESS = {"TIFF": 0, "PNG": 1, "BMP": 2, "WEBP": 3, "AVIF": 4, "JPEG": 5, "GIF": 6}
 
 
@@ -57,6 +58,14 @@ class DuplicateGroup:
         """Return how many files are superfluous where the best is kept."""
         return len(self.identical) + sum(len(distinct_files(self.places[record.id])) for record, _ in self.others)
 
+    @property
+    def reason(self) -> str:
+        """Return why the best is the best: largest, most_bytes, least_lossy, oldest, first_place (of equal files)."""
+        if not self.others:
+            return "first_place"
+        best, next_best = _worth(self.best), min(_worth(record) for record, _ in self.others)
+        return next(reason for reason, a, b in zip(_REASONS, best, next_best, strict=True) if a != b)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types; equal files come first among the others, each by itself."""
         equal = [
@@ -69,6 +78,7 @@ class DuplicateGroup:
         ]
         return {
             "best": _short(self.best),
+            "reason": self.reason,
             "others": equal + others,
             "places": [
                 {"id": picture, "uri": place.uri, "state": place.state, "hard_link_of": twin}

@@ -26,7 +26,7 @@ from sosie.copies.places import Place, distinct_files, local_path
 from sosie.errors import BadPicture, DamagedError, NotFound, UsageError
 from sosie.sources.files import read_regular_file
 
-__all__ = ["ACTIONS", "Line", "Plan", "Refusal", "make_plan", "read_plan", "regular_file", "write_plan"]
+__all__ = ["ACTIONS", "Line", "Plan", "Refusal", "line_of", "make_plan", "read_plan", "regular_file", "write_plan"]
 
 ACTIONS = ("link", "move", "delete")
 _IDENTICAL = "identical"
@@ -99,7 +99,7 @@ def read_plan(path: Path) -> Iterator[Line | Refusal]:
         raise DamagedError(f"{path} is no plan ({error}): write it anew with `sosie duplicates --plan`") from error
     if not isinstance(document, list):
         raise DamagedError(f"{path} is no plan: a plan is a list of lines, as `sosie duplicates --plan` writes it")
-    return (_read_line(row) for row in document)
+    return (line_of(row) for row in document)
 
 
 def regular_file(uri: str) -> bytes:
@@ -224,12 +224,13 @@ def _stamp(path: bytes) -> tuple[int, ...]:
 # ------------------------------------------------------------------------------------------------ reading one
 
 
-def _read_line(row: Any) -> Line | Refusal:
+def line_of(row: Any) -> Line | Refusal:
+    """Return the line that a JSON object stands for, or why it is none."""
     uri = str(row.get("uri", "?")) if isinstance(row, Mapping) else "?"
     try:
         fields = {key: row[key] for key in Line.__slots__}
-        line = Line(**fields)
-    except (KeyError, TypeError):
+        line = Line(**{**fields, "probability": float(fields["probability"])})  # a browser writes 1.0 as 1
+    except (KeyError, TypeError, ValueError):
         return Refusal(uri, "no line of a plan, or one of an earlier version: write the plan anew")
     if any(not isinstance(value, str) for key, value in fields.items() if key != "probability"):
         return Refusal(uri, "no line of a plan: write the plan anew")

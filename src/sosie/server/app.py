@@ -18,7 +18,19 @@ from sosie.server.guards import HostGuard, OriginGuard, PublicScheme, SecureHead
 from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
 from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
-from sosie.server.routes import classify, copies, health, jobs, maps, pages, pictures, quarantine, reports, search
+from sosie.server.routes import (
+    classify,
+    copies,
+    health,
+    jobs,
+    maps,
+    pages,
+    pictures,
+    quarantine,
+    reports,
+    review,
+    search,
+)
 from sosie.server.state import State, make_state
 from sosie.server.streams import Pieces
 from sosie.server.strict import only_known
@@ -72,7 +84,7 @@ def create_app(
     problems.install(app, page=error_page)
     for module in (search, classify, copies, pictures, maps, jobs, quarantine):
         app.include_router(module.router, dependencies=[Depends(only_known)])
-    for module in (health, pages, reports):
+    for module in (health, pages, review, reports):
         app.include_router(module.router)
     pages.mount_static(app)
     _protect(app, state)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import TypeAdapter
 
-from sosie.errors import UsageError
+from sosie.errors import NotFound, UsageError
 from sosie.server.board import Board, MemoryBoard
 from sosie.server.job import Job
 
 if TYPE_CHECKING:
     from sosie.copies.compare import Comparison
-    from sosie.copies.duplicates import DuplicateReport
+    from sosie.copies.duplicates import DuplicateGroup, DuplicateReport
+    from sosie.copies.plans import Plan
     from sosie.decode import DecodePool
     from sosie.library import Library
     from sosie.query.copy_query import CopyQuery
@@ -106,6 +108,47 @@ class CopyDesk:
         report = copies.duplicates(progress=_progress(job, "compare"))
         self.show(report)
         return {"groups": len(report.groups), "pictures": report.pictures}
+
+    def groups(self) -> tuple[DuplicateGroup, ...] | None:
+        """Return the groups that were found last as they stand now, None where nobody has looked; raise ServiceAway."""
+        from sosie.copies.review import current_groups
+
+        report = self.report()
+        return None if report is None else current_groups(report, self._library.catalogue)
+
+    def plan(self, give_up: Collection[str], action: str) -> tuple[Plan, int]:
+        """Return a plan for the files that are given up, and its size in bytes; raise NotFound, UsageError."""
+        from sosie.copies.identity import identity_of
+        from sosie.copies.review import bytes_of_plan, plan_of_choices
+
+        groups = self.groups()
+        if groups is None:
+            raise NotFound("duplicates were not looked for yet: start that job")
+        plan = plan_of_choices(groups, give_up, action=action, library=identity_of(self._library.catalogue))
+        return plan, bytes_of_plan(plan, groups)
+
+    def apply(self, job: Job, lines: Sequence[Mapping[str, Any]], folder: str | None) -> Mapping[str, Any]:
+        """Carry out the lines of a plan through the journal; raise UsageError, LibraryBusy."""
+        from sosie.copies.apply import Settings, apply_plan
+        from sosie.copies.plans import line_of
+
+        report = _progress(job, "apply")
+        found = apply_plan(
+            [line_of(line) for line in lines],
+            catalogue=self._library.catalogue,
+            library=self._library.path,
+            settings=Settings(None if folder is None else Path(folder)),
+            progress=lambda done: report(done, len(lines)),
+        )
+        return {"applied": len(found.done), "refused": found.to_json()["refused"]}
+
+    def undo(self, _job: Job) -> Mapping[str, Any]:
+        """Undo the plan that was carried out last; raise NotFound, LibraryBusy, DamagedError."""
+        from sosie.copies.undo import last_journal, undo_plan
+
+        library = self._library
+        found = undo_plan(last_journal(library.path), catalogue=library.catalogue, library=library.path)
+        return {"restored": len(found.restored), "refused": found.to_json()["refused"]}
 
     def show(self, report: DuplicateReport) -> None:
         """Let every server give these as the duplicates that were found last."""

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-__all__ = ["LANGUAGES", "Words", "choose_language", "words"]
+__all__ = ["LANGUAGES", "UNITS", "Words", "choose_language", "local_number", "words"]
 
 LANGUAGES = ("en", "fr")
+UNITS = {"en": ("B", "kB", "MB", "GB"), "fr": ("o", "ko", "Mo", "Go")}
+_FRENCH = str.maketrans({",": "\u202f", ".": ","})  # a narrow space between thousands, a comma before decimals
 
 
 class Words:
@@ -41,6 +43,11 @@ class Words:
 def words(lang: str) -> Words:
     """Return the words of a language."""
     return Words(lang, {**_texts("en"), **_texts(lang)})
+
+
+def local_number(text: str, lang: str) -> str:
+    """Return a number that is written in English as a language writes it."""
+    return text.translate(_FRENCH) if lang == "fr" else text
 
 
 def choose_language(asked: str | None, kept: str | None, accepted: str) -> str:

@@ -12,12 +12,13 @@ from fastapi.responses import RedirectResponse
 import sosie
 from sosie.present.text import visible
 from sosie.present.verdicts import percent
-from sosie.server.i18n import LANGUAGES, choose_language, words
+from sosie.server.i18n import LANGUAGES, UNITS, choose_language, local_number, words
 from sosie.server.problems import Problem
 from sosie.server.views import address
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from jinja2.runtime import Context
 
 __all__ = ["error_page", "render"]
 
@@ -90,7 +91,7 @@ def error_page(request: Request, problem: Problem) -> Response:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context, select_autoescape
 
     environment = Environment(
         loader=PackageLoader("sosie.server"),
@@ -99,7 +100,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, when=_when, size=_size, visible=lambda v: visible(str(v)))
+    environment.filters.update(
+        percent=pass_context(_percent),
+        number=pass_context(_number),
+        size=pass_context(_size),
+        when=_when,
+        visible=lambda v: visible(str(v)),
+    )
     environment.globals.update(address=address)
     return environment
 
@@ -108,10 +115,20 @@ def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def _size(count: int) -> str:
+def _percent(context: Context, share: float) -> str:
+    return local_number(percent(share), context["lang"])
+
+
+def _number(context: Context, count: int) -> str:
+    return local_number(f"{count:,}", context["lang"])
+
+
+def _size(context: Context, count: int) -> str:
+    names = UNITS[context["lang"]]
     value = float(count)
-    for unit in ("B", "kB", "MB"):
+    for unit in names[:-1]:
         if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+            digits = 0 if unit == names[0] or value >= 100 else 1
+            return local_number(f"{value:.{digits}f} {unit}", context["lang"])
         value /= 1000
-    return f"{value:.1f} GB"
+    return local_number(f"{value:.1f} {names[-1]}", context["lang"])

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat
 
 __all__ = [
     "Added",
+    "ApplyJob",
     "BuildJob",
     "ClassifyOut",
     "CompareOut",
@@ -26,17 +27,21 @@ __all__ = [
     "ObjectsOut",
     "PictureOut",
     "PicturesOut",
+    "PlanBody",
+    "PlanOut",
     "QuarantineOut",
     "QueryOut",
     "RetryJob",
     "SearchOut",
     "TuneJob",
+    "UndoJob",
     "UrlBody",
 ]
 
 Label = Annotated[str, Field(max_length=1000)]
 LabelIn = Label | StrictFloat | list[Label] | None
 LabelOut = str | float | list[str]
+MOST_LINES = 20_000  # of a plan
 MAX_ID = (1 << 53) - 1  # what JSON numbers hold exactly
 
 
@@ -278,7 +283,25 @@ class DuplicatesJob(_In):
     kind: Literal["duplicates"]
 
 
-JobRequest = Annotated[FolderJob | BuildJob | TuneJob | DuplicatesJob | RetryJob, Field(discriminator="kind")]
+class ApplyJob(_In):
+    """Carry out lines of a plan of duplicates; all of it can be undone."""
+
+    kind: Literal["apply"]
+    lines: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_LINES)]
+    folder: Annotated[str, Field(min_length=1, max_length=4096)] | None = Field(
+        None, description="where a plan that moves files moves them to"
+    )
+
+
+class UndoJob(_In):
+    """Undo the plan of duplicates that was carried out last."""
+
+    kind: Literal["undo"]
+
+
+JobRequest = Annotated[
+    FolderJob | BuildJob | TuneJob | DuplicatesJob | ApplyJob | UndoJob | RetryJob, Field(discriminator="kind")
+]
 
 
 class JobOut(_Out):
@@ -348,6 +371,27 @@ class CompareOut(_Out):
     findings: list[dict[str, str]] = Field(description="the sentences as names and values, for other languages")
     matrix: list[list[float]] | None
     points: list[list[float]]
+
+
+class PlanBody(_In):
+    """Files of groups of duplicates that a person gives up."""
+
+    action: Literal["link", "move", "delete"]
+    give_up: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=8192)]], Field(min_length=1, max_length=MOST_LINES)
+    ] = Field(description="URIs of files, as the groups name them")
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"action": "delete", "give_up": ["file:///photos/copy.jpg"]}}
+    )
+
+
+class PlanOut(_Out):
+    """A plan, as `sosie duplicates apply` and a job of kind `apply` take it, and what is left out of it."""
+
+    lines: list[dict[str, Any]]
+    refused: list[dict[str, str]]
+    bytes: int = Field(description="the size of the files that are given up")
 
 
 class DuplicatesOut(_Out):

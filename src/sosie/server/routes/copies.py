@@ -9,7 +9,16 @@ from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from sosie.server.answers import json_response
 from sosie.server.auth import Reader, Writer
 from sosie.server.problems import Problem, responses
-from sosie.server.schemas import MAX_ID, CompareOut, DecisionBody, DecisionsOut, DuplicatesOut, SearchOut
+from sosie.server.schemas import (
+    MAX_ID,
+    CompareOut,
+    DecisionBody,
+    DecisionsOut,
+    DuplicatesOut,
+    PlanBody,
+    PlanOut,
+    SearchOut,
+)
 from sosie.server.state import State
 from sosie.server.uploads import find_upload, keep_upload, named_after, upload_bytes
 
@@ -72,6 +81,14 @@ async def duplicates(state: Reader) -> Response:
     if report is None:
         raise Problem(404, "not_made", "duplicates were not looked for since the server started: start that job")
     return json_response(report.to_json())
+
+
+@router.post("/duplicates/plan")
+async def plan(state: Writer, body: PlanBody) -> PlanOut:
+    """Say what giving up files of the groups would do, each checked on disk now; nothing is done."""
+    made, size = await state.sources.run(lambda: state.copies.plan(body.give_up, body.action))
+    refused = [{"uri": one.uri, "reason": one.reason} for one in made.refused]
+    return PlanOut(lines=[line.to_json() for line in made.lines], refused=refused, bytes=size)
 
 
 @router.get("/decisions", response_model=DecisionsOut)

@@ -18,7 +18,18 @@ from sosie.server.auth import COOKIE, Admin, Reader
 from sosie.server.job import Job
 from sosie.server.jobs import Work
 from sosie.server.problems import Problem, responses
-from sosie.server.schemas import BuildJob, DuplicatesJob, FolderJob, JobOut, JobRequest, JobsOut, RetryJob, TuneJob
+from sosie.server.schemas import (
+    ApplyJob,
+    BuildJob,
+    DuplicatesJob,
+    FolderJob,
+    JobOut,
+    JobRequest,
+    JobsOut,
+    RetryJob,
+    TuneJob,
+    UndoJob,
+)
 from sosie.server.state import State
 from sosie.server.streams import BoundedStream, owner_of
 
@@ -92,6 +103,8 @@ async def _events(state: State, job: Job) -> AsyncIterator[str]:
 def _start(state: State, body: JobRequest) -> Job:
     if isinstance(body, FolderJob) and not state.settings.paths:
         raise Problem(403, "paths_forbidden", "this server adds no folders by path: upload the pictures instead")
+    if isinstance(body, ApplyJob | UndoJob) and not state.settings.paths:
+        raise Problem(403, "paths_forbidden", "this server touches no files: use `sosie duplicates apply` beside it")
     return state.jobs.start(body.kind, _title(body), _work(state, body), body.model_dump())
 
 
@@ -108,6 +121,8 @@ def _title(body: JobRequest) -> str:
         return body.index
     if isinstance(body, TuneJob):
         return f"recall {body.recall:g}"
+    if isinstance(body, ApplyJob):
+        return str(len(body.lines))
     return (body.reason or "all") if isinstance(body, RetryJob) else ""
 
 
@@ -118,9 +133,17 @@ def _work(state: State, body: JobRequest) -> Work:
         return _build(state, body)
     if isinstance(body, TuneJob):
         return _tune(state, body)
+    if isinstance(body, DuplicatesJob | ApplyJob | UndoJob):
+        return _duplicates(state, body)
+    return lambda _job: state.library.retry_quarantine(body.reason).to_json()
+
+
+def _duplicates(state: State, body: DuplicatesJob | ApplyJob | UndoJob) -> Work:
     if isinstance(body, DuplicatesJob):
         return state.copies.look_for_duplicates
-    return lambda _job: state.library.retry_quarantine(body.reason).to_json()
+    if isinstance(body, UndoJob):
+        return state.copies.undo
+    return lambda job: state.copies.apply(job, body.lines, body.folder)
 
 
 def _add_folder(state: State, body: FolderJob) -> Work:

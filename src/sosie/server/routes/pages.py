@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -15,7 +14,6 @@ from fastapi.staticfiles import StaticFiles
 from sosie.catalogue import PictureRecord, QuarantineRow
 from sosie.errors import SosieError
 from sosie.present.text import display_path, visible
-from sosie.present.verdicts import VERDICTS
 from sosie.server.auth import COOKIE, scope_of
 from sosie.server.params import PictureId, parse_box
 from sosie.server.problems import Problem
@@ -27,10 +25,6 @@ from sosie.server.searching import Page, Question, answer, objects_of
 from sosie.server.state import State, state_of
 from sosie.server.uploads import find_upload, look_at
 from sosie.server.views import address, box_text, cards_of_hits, cards_of_records, facets, label_texts, where_of
-from sosie.types import Verdict
-
-if TYPE_CHECKING:
-    from sosie.copies.duplicates import DuplicateReport
 
 router = APIRouter(include_in_schema=False)
 
@@ -172,19 +166,6 @@ async def compare(request: Request, a: Id = None, query: Token = None, b: Id = N
     )
 
 
-@router.get("/duplicates")
-async def duplicates(request: Request) -> Response:
-    """Show the copies inside the library, pair by pair."""
-    state = visit(request)
-    report = await state.light.run(state.copies.report)
-    decided = {(one.a, one.b): one.decision for one in await state.light.run(state.library.catalogue.decisions)}
-    pairs = _pairs(report, decided) if report else []
-    running = next(
-        (job for job in await state.light.run(state.jobs.list) if job.kind == "duplicates" and not job.state.over), None
-    )
-    return await render_page(request, "duplicates.html", report=report, pairs=pairs, job=running)
-
-
 @router.get("/quarantine")
 async def quarantine(request: Request, reason: Text = None) -> Response:
     """Show the files that were refused."""
@@ -272,25 +253,6 @@ async def render_page(request: Request, template: str, *, status: int = 200, **c
         counts = {}
     locked = bool(request.cookies.get(COOKIE))
     return render(request, template, status=status, counts=counts, session=locked, **context)
-
-
-def _pairs(report: DuplicateReport, decided: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
-    """Return every copy with the best of its group, and what was decided about the two."""
-    pairs = []
-    for group in report.groups:
-        best = cards_of_records([group.best])[0]
-        for record, match in group.others:
-            low, high = sorted((group.best.sha256, record.sha256))
-            pairs.append(
-                {
-                    "best": best,
-                    "other": cards_of_records([record])[0],
-                    "match": match,
-                    "tone": VERDICTS[Verdict(match.verdict)].tone,
-                    "decision": decided.get((low, high)),
-                }
-            )
-    return pairs
 
 
 def _refused(row: QuarantineRow) -> dict[str, Any]:

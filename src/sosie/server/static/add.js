@@ -117,7 +117,7 @@ export function follow(node, id, streams, done) {
   stream.addEventListener("job", (event) => {
     const job = JSON.parse(event.data);
     show(node, job);
-    if (job.ended_at) { stream.close(); if (job.state === "done") done?.(); }
+    if (job.ended_at) { stream.close(); if (job.state === "done") done?.(job); }
   });
 }
 

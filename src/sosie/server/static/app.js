@@ -8,6 +8,19 @@ let leave = null;
 export const t = (key, values = {}) =>
   (words[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
+/** Write numbers as the page's language does. */
+export const number = (value, options = {}) => value.toLocaleString(root.lang, options);
+const tenths = (value) => number(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+export const percent = (value) => (value < 1 && value > 0.999 ? `> ${tenths(99.9)} %` : `${tenths(100 * value)} %`);
+
+/** Write a number of bytes with its unit. */
+export function bytes(count) {
+  const names = root.lang === "fr" ? ["o", "ko", "Mo", "Go", "To"] : ["B", "kB", "MB", "GB", "TB"];
+  const power = Math.min(4, Math.max(0, Math.floor(Math.log10(count || 1) / 3)));
+  const value = count / 1000 ** power;
+  return `${number(value, { maximumFractionDigits: power && value < 100 ? 1 : 0 })} ${names[power]}`;
+}
+
 /** Show a line for a moment, and have it read aloud. */
 export function say(text) {
   const line = document.createElement("p");

@@ -1,5 +1,5 @@
 // Two pictures laid over each other: a slider, a blink, side by side; registered where a transformation is known.
-import { call, el, t } from "./app.js";
+import { call, el, number, percent, t } from "./app.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -61,14 +61,14 @@ export function start(page) {
 }
 
 const TONES = { identical: "good", same_pixels: "good", altered_copy: "note", contains: "warm", is_part_of: "warm", same_template: "cool", same_object: "cool" };
+const ONE = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
 const FACTS = ["decision", "turn", "scale", "mirrored", "covered_share", "jpeg_quality", "psnr", "inliers", "query_share", "reference_share", "correlation", "pdq_distance"];
-const percent = (value) => (value < 1 && value > 0.999 ? "> 99.9 %" : `${(100 * value).toFixed(1)} %`);
 
 function fact(name, value) {
   if (value === true) return t("yes");
-  if (name === "turn") return `${value.toFixed(1)}°`;
-  if (name === "scale") return value.map((side) => side.toFixed(2)).join(" × ");
-  if (name === "psnr") return `${value.toFixed(1)} dB`;
+  if (name === "turn") return `${number(value, ONE)}°`;
+  if (name === "scale") return value.map((side) => number(side, { maximumFractionDigits: 2 })).join(" × ");
+  if (name === "psnr") return `${number(value, ONE)} dB`;
   return /share|correlation/.test(name) ? percent(value) : String(value);
 }
 
