@@ -201,8 +201,7 @@ class EmbedderSpec:
 class Verdict(StrEnum):
     """What a hit is to its query, strongest first: read "the hit … the query".
 
-    ``contains``: the hit holds the query; ``is_part_of``: the hit is in it; ``same_template``: two fillings of one
-    form, and no copy.
+    ``contains``: the hit holds the query; ``is_part_of``: the hit is in it.
     """
 
     IDENTICAL = "identical"
@@ -210,7 +209,6 @@ class Verdict(StrEnum):
     ALTERED_COPY = "altered_copy"
     CONTAINS = "contains"
     IS_PART_OF = "is_part_of"
-    SAME_TEMPLATE = "same_template"
     SAME_OBJECT = "same_object"
     SIMILAR = "similar"
 

@@ -154,7 +154,7 @@ def compare(
         else judge(Candidate(0), evidence, calibration.odds(evidence), cut_off=cut_off, decided=decided)
     )
     certificate = None
-    if judged.verdict is not Verdict.SIMILAR:  # two fillings of one form, too: what differs is worth seeing
+    if judged.verdict is not Verdict.SIMILAR:
         certificate = certify(
             first.pixels,
             second.pixels,

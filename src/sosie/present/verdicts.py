@@ -28,9 +28,6 @@ VERDICTS: Mapping[Verdict, Wording] = {
     ),
     Verdict.CONTAINS: Wording("contains it", "warm", "cyan", "It holds the query: the query is a part of it."),
     Verdict.IS_PART_OF: Wording("is part of it", "warm", "cyan", "It is a part of the query."),
-    Verdict.SAME_TEMPLATE: Wording(
-        "same template", "cool", "blue", "The same form, filled in differently; no copy of one another."
-    ),
     Verdict.SAME_OBJECT: Wording("same object", "cool", "yellow", "Another picture of the same thing."),
     Verdict.SIMILAR: Wording("similar", "", "default", "Looks alike; no claim beyond that."),
 }

@@ -45,9 +45,7 @@ MOST_LINES = 20_000  # of a plan
 MAX_ID = (1 << 53) - 1  # what JSON numbers hold exactly
 
 
-Verdict = Literal[
-    "identical", "same_pixels", "altered_copy", "contains", "is_part_of", "same_template", "same_object", "similar"
-]
+Verdict = Literal["identical", "same_pixels", "altered_copy", "contains", "is_part_of", "same_object", "similar"]
 
 
 class _Out(BaseModel):

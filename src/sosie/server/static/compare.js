@@ -60,7 +60,7 @@ export function start(page) {
   return () => { end.abort(); clearInterval(blink); };
 }
 
-const TONES = { identical: "good", same_pixels: "good", altered_copy: "note", contains: "warm", is_part_of: "warm", same_template: "cool", same_object: "cool" };
+const TONES = { identical: "good", same_pixels: "good", altered_copy: "note", contains: "warm", is_part_of: "warm", same_object: "cool" };
 const ONE = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
 const FACTS = ["decision", "turn", "scale", "mirrored", "covered_share", "jpeg_quality", "psnr", "inliers", "query_share", "reference_share", "correlation", "pdq_distance"];
 
