@@ -54,6 +54,11 @@ class RowIndex(ABC):
         self._last_allow: tuple[Ids | None, Allowed] = (None, Allowed(self._ids, 0))
         self._mapping: mmap.mmap | None = None  # of the vectors, after load
 
+    @classmethod
+    def stored_params(cls, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what the constructor takes for a stored index, which an earlier version may have built."""
+        return params
+
     @property
     def params(self) -> Mapping[str, Any]:
         """Every parameter that building or searching depends on; the constructor takes the same names."""

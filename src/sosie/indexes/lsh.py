@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +65,11 @@ class LshIndex(RowIndex):
         self._keys: Codes = np.empty((0, 0), np.uint32)  # (tables, n), ascending
         self._order: Codes = np.empty((0, 0), np.uint32)  # (tables, n): the rows of those keys
         self._flips = _flips(bits)
+
+    @classmethod
+    def stored_params(cls, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters of a stored index; before there was ``fill``, short answers were filled up."""
+        return {"fill": "exact", **params}
 
     @property
     def metric(self) -> Metric:

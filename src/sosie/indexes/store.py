@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 import sosie
 from sosie.contracts import Index
 from sosie.errors import DamagedIndex, UnknownName, UsageError
+from sosie.indexes.base import RowIndex
 from sosie.indexes.manifest import FileDigest, Manifest
 from sosie.registry import resolve_index
 
@@ -232,7 +233,8 @@ def _open(root: Path, expect: Mapping[str, Any], vouches: Callable[[str, str], b
     folder = root / manifest.generation
     _verify_files(folder, manifest)
     try:
-        index = resolve_index(manifest.kind)(**manifest.params)
+        made = resolve_index(manifest.kind)
+        index = made(**(made.stored_params(manifest.params) if issubclass(made, RowIndex) else manifest.params))
     except (UnknownName, TypeError, ValueError) as error:
         raise DamagedIndex(f"{folder} is of a kind this Sosie cannot read ({error}); {_REBUILD}") from error
     try:
