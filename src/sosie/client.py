@@ -162,8 +162,8 @@ def _upload(picture: str | os.PathLike[str] | bytes) -> dict[str, tuple[str, byt
 
 
 def _result(found: Mapping[str, Any]) -> SearchResult:
-    hits = tuple(_hit(hit) for hit in found["hits"])
-    return SearchResult(found["query"], hits, found["took_ms"], found["index"], found.get("asked", {}))
+    hits, asked = tuple(_hit(hit) for hit in found["hits"]), found.get("asked", {})
+    return SearchResult(found["query"], hits, found["took_ms"], found["index"], asked, found.get("took", {}))
 
 
 def _hit(found: Mapping[str, Any]) -> Hit:

@@ -109,7 +109,7 @@ def _answer_by_class(queries: Sequence[Asked], how: ClassFirst, wanted: Wanted, 
         where=wanted.where,
         min_class=how.min_class,
     )
-    return [replace(result, took_ms=result.took_ms + took_ms) for result in found]
+    return [replace(result, took={"classify": took_ms, **result.took}) for result in found]
 
 
 # ------------------------------------------------------------------------------------------------ what is searched
@@ -163,4 +163,4 @@ def _judged(query: Query, result: SearchResult, verifier: HitVerifier) -> Search
         hits = verifier.verified(result.hits, lambda: verifier.stored_look(own))
     else:
         return result
-    return replace(result, hits=hits, took_ms=result.took_ms + 1000 * (time.perf_counter() - started))
+    return replace(result, hits=hits, took={**result.took, "verify": 1000 * (time.perf_counter() - started)})

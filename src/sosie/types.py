@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -295,9 +295,10 @@ class SearchResult:
 
     query: str
     hits: tuple[Hit, ...]
-    took_ms: float
+    took_ms: float  # what was waited for, all of it; of several queries at once, the share of each
     index: Mapping[str, Any]
     asked: Mapping[str, Any] = field(default_factory=dict)  # the parts of the query that were searched for
+    took: Mapping[str, float] = field(default_factory=dict)  # milliseconds: decode, embed, search, verify, total
     # what draws the answer in a notebook, where somebody lent it: a value does no I/O of its own
     draw: Callable[[SearchResult], str] | None = field(default=None, repr=False, compare=False)
 
@@ -306,6 +307,10 @@ class SearchResult:
 
     def __len__(self) -> int:
         return len(self.hits)
+
+    def lasting(self, total: float, **parts: float) -> SearchResult:
+        """Return this with how long it took in all and in more parts, in milliseconds."""
+        return replace(self, took_ms=total, took={**self.took, **parts, "total": total})
 
     def __getitem__(self, at: int) -> Hit:
         return self.hits[at]
@@ -320,6 +325,7 @@ class SearchResult:
             "query": self.query,
             "hits": [hit.to_json() for hit in self.hits],
             "took_ms": round(self.took_ms, 3),
+            **({"took": {part: round(ms, 3) for part, ms in self.took.items()}} if self.took else {}),
             "index": dict(self.index),
             **({"asked": dict(self.asked)} if self.asked else {}),
         }

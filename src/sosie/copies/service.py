@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -115,11 +117,17 @@ class Copies:
         max_false_rate: float,
         least: float | None,
     ) -> SearchResult | BadPicture:
+        times = [time.perf_counter()]
         try:
-            query = self.query(name, sha256, analysed.result())
+            found = analysed.result()
+            times.append(time.perf_counter())
+            query = self.query(name, sha256, found)
         except BadPicture as error:
             return error
-        return self.finder.find(query, k=k, max_false_rate=max_false_rate, least=least)
+        times.append(time.perf_counter())
+        result = self.finder.find(query, k=k, max_false_rate=max_false_rate, least=least)
+        decode, embed = (1000 * (after - before) for before, after in pairwise(times))
+        return result.lasting(decode + embed + result.took_ms, decode=decode, embed=embed)
 
     def find_analysed(
         self, query: CopyQuery, *, k: int = 10, max_false_rate: float = MAX_FALSE_RATE, least: float | None = None

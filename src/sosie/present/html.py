@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from sosie.present.duration import duration
 from sosie.present.page import Html, asset, badge, escape, page, picture, section
 from sosie.present.text import display_path, shorten, visible
 from sosie.present.thumbnails import small_jpeg
@@ -57,7 +58,7 @@ class _Shots:
 def _answer(number: int, result: SearchResult, shots: _Shots) -> Html:
     """One query on the left, its hits on the right."""
     name = _name(result.query)
-    meta = f"{_count(len(result), 'hit', 'hits')} in {result.took_ms:.3g} ms"
+    meta = f"{_count(len(result), 'hit', 'hits')} in {duration(result)}"
     asked, outline = result.asked, result.asked.get("mask", {}).get("outline", ())
     query = (
         f'<div class="query"><p class="tag">Query</p>'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 
+from sosie.present.duration import duration
 from sosie.present.page import escape
 from sosie.present.text import display_path, shorten
 from sosie.present.verdicts import VERDICTS, percent
@@ -23,7 +24,7 @@ def cards(result: SearchResult, *, thumbnail: Callable[[Hit], bytes | None]) -> 
     """
     shown = "".join(_card(hit, thumbnail(hit)) for hit in result)
     name = escape(shorten(display_path(result.query), 80))
-    lead = f"<p style='margin:.3em 0'>{len(result)} hits for <b>{name}</b> in {result.took_ms:.3g} ms</p>"
+    lead = f"<p style='margin:.3em 0'>{len(result)} hits for <b>{name}</b> in {duration(result)}</p>"
     return f"<div>{lead}<div style='display:flex;flex-wrap:wrap;gap:12px'>{shown}</div></div>"
 
 

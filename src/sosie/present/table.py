@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from sosie.present.duration import duration
 from sosie.present.terminal import choose_protocol, strip
 from sosie.present.text import display_path, shorten, visible
 from sosie.present.verdicts import VERDICTS, percent
@@ -78,7 +79,7 @@ def _headline(result: SearchResult) -> str:
     recall = result.index.get("recall")
     index = visible(str(result.index.get("kind", "exact")))
     measured = f", recall {recall:.3f}" if isinstance(recall, float) else ""
-    facts = f"{len(result)} hits, {result.took_ms:.3g} ms, {index}{measured}"
+    facts = f"{len(result)} hits, {duration(result)}, {index}{measured}"
     return f"{display_path(result.query)}  ({facts}){_class(result)}"
 
 

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -50,7 +51,14 @@ class Decoding:
         self.asked, self._data, self._pool, self._whole = asked, data, pool, whole
         self._has_working = not whole
         self.sha256 = hashlib.sha256(data).digest()
+        self._begun, self._ended = time.perf_counter(), 0.0
         self.future = pool.submit(data, NO_EXTRAS if whole else ONLY_WORKING)
+        self.future.add_done_callback(self._end)
+
+    @property
+    def took_ms(self) -> float:
+        """How long the workers had the picture, their queue included."""
+        return (self._ended - self._begun) * 1000 if self._ended else 0.0
 
     def at(self, pool: _Pool, *, whole: bool) -> Decoding:
         """Return this, or what begins anew because other workers are asked for, or more than has been."""
@@ -68,6 +76,9 @@ class Decoding:
             return self.future.result()
         except BadPicture as error:
             raise error if isinstance(self.asked, bytes) else error.named(visible(_name(self.asked))) from error
+
+    def _end(self, _: object) -> None:
+        self._ended = time.perf_counter()
 
     def picture(self) -> Picture:
         """Wait for what the network, or whoever takes parts, is to see; raise BadPicture."""
@@ -95,6 +106,8 @@ class _Seen:
     by_space: Mapping[int, FloatMatrix] = field(default_factory=dict)
     crop: Crops | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    decode_ms: float = 0.0  # of the workers
+    waited_ms: float = 0.0  # for them, with nothing else to do
 
     def in_space(self, space: int) -> FloatMatrix:
         """Return what it adds to the vectors of another summand in a space."""
@@ -124,20 +137,18 @@ class QueryEncoder:
 
         ``spaces`` are those of regions that will be searched, by their kind: the query gets vectors for each.
         """
+        started = time.perf_counter()
         terms = [terms_of(each) for each in asked]
         others = replace(parts, objects=False)  # only the first picture of a sum is searched object by object
         flat = [(term, others if at else parts) for each in terms for at, (_, term) in enumerate(each)]
         seen = self._see(flat, spaces or {})
+        waited = sum(each.waited_ms for each in seen)
+        embed = ((time.perf_counter() - started) * 1000 - waited) / len(asked)
         queries, at = [], 0
         for each, group in zip(asked, terms, strict=True):
-            queries.append(
-                _sum(
-                    _name(each),
-                    group,
-                    seen[at : at + len(group)],
-                    whole=parts.whole,
-                )
-            )
+            mine = seen[at : at + len(group)]
+            took = {"decode": sum(one.decode_ms for one in mine), "embed": embed}
+            queries.append(replace(_sum(_name(each), group, mine, whole=parts.whole), took=took))
             at += len(group)
         return queries
 
@@ -164,8 +175,11 @@ class QueryEncoder:
             if isinstance(self._embedder, WarmsUp):
                 self._embedder.warm_up()
             self._view.warm_up()
+        waits = dict.fromkeys(range(len(asked)), 0.0)
         for at, wanted in decoding.items():
+            started = time.perf_counter()
             pictures[at] = wanted.picture()
+            waits[at] = (time.perf_counter() - started) * 1000
             facts[at] |= {"pixels": wanted.result()["pixels"]}
         looks = {at: self._look(each, *asked[at]) for at, each in pictures.items()}
         found = self._embed(looks, spaces)
@@ -173,7 +187,11 @@ class QueryEncoder:
             found[at] = _Seen(self._stored_vector(content_id))
         for at, vector in words.items():
             found[at] = _Seen(vector)
-        return [replace(found[at], facts=facts[at]) for at in range(len(asked))]
+        took = {at: each.took_ms for at, each in decoding.items()}
+        return [
+            replace(found[at], facts=facts[at], decode_ms=took.get(at, 0.0), waited_ms=waits[at])
+            for at in range(len(asked))
+        ]
 
     def decode_ahead(self, data: bytes, *, whole: bool = True) -> Decoding:
         """Begin to decode a picture, without waiting for it."""

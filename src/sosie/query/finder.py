@@ -171,7 +171,10 @@ class CopyFinder:
         hits = [_hit(rank, one, records[one.id]) for rank, one in enumerate(shown, 1) if one.id in records]
         explained = {"kind": "copies", "recall": None, "cut_off": round(cut_off, 6), "max_false_rate": max_false_rate}
         took = (time.perf_counter() - started) * 1000
-        return SearchResult(query.name, tuple(hits), took, {**explained, "stages": stages, "model": self.model})
+        verify = sum(cost["ms"] for name, cost in stages.items() if name.endswith("verify"))
+        parts = {"search": took - verify, "verify": verify, "total": took}
+        about = {**explained, "stages": stages, "model": self.model}
+        return SearchResult(query.name, tuple(hits), took, about, took=parts)
 
     def pairs(self, query: CopyQuery, *, most: int = _MOST) -> list[tuple[int, PairEvidence]]:
         """Return the evidence of every candidate, for calibration."""

@@ -24,4 +24,5 @@ class Query:
     parts: tuple[Region, ...] = ()  # its objects, where it is searched by them
     vectors: Mapping[int, FloatMatrix] = field(default_factory=dict)  # by space of regions: one for each part (m, dim)
     about: Mapping[str, Any] = field(default_factory=dict)  # what the parts were, for the answer
+    took: Mapping[str, float] = field(default_factory=dict)  # milliseconds: decode, embed
     shown: Callable[[], Pixels] | None = None  # gives the picture itself, to lay over what was found

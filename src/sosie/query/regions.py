@@ -56,7 +56,12 @@ def answer_by_regions(
     took_ms = (time.perf_counter() - started) * 1000 / len(queries)
     return [
         SearchResult(
-            query.name, each, took_ms, whole.description, {**query.about, **({"shares": shares} if shares else {})}
+            query.name,
+            each,
+            took_ms,
+            whole.description,
+            {**query.about, **({"shares": shares} if shares else {})},
+            {**query.took, "search": took_ms},
         )
         for query, each in zip(queries, hits, strict=True)
     ]

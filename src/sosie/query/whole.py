@@ -44,7 +44,7 @@ def answer_by_whole(
     ]
     took_ms = (time.perf_counter() - started) * 1000 / len(queries)
     return [
-        SearchResult(query.name, answers, took_ms, found.index, query.about)
+        SearchResult(query.name, answers, took_ms, found.index, query.about, {**query.took, "search": took_ms})
         for query, answers in zip(queries, hits, strict=True)
     ]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -62,12 +64,13 @@ class CopyDesk:
 
     def find(self, asked: bytes | int, *, k: int) -> SearchResult:
         """Return what a picture is a copy of, surest first."""
-        found = self._library.copies.finder.find(self.query(asked), k=k + 1)
+        started = time.perf_counter()
+        query = self.query(asked)
+        decode = (time.perf_counter() - started) * 1000  # the network included, which sees two small views
+        found = self._library.copies.finder.find(query, k=k + 1)
         if isinstance(asked, int):
-            return type(found)(
-                found.query, tuple(h for h in found.hits if h.id != asked)[:k], found.took_ms, found.index
-            )
-        return found
+            found = replace(found, hits=tuple(h for h in found.hits if h.id != asked)[:k])
+        return found.lasting(decode + found.took_ms, decode=decode)
 
     def compare(self, first: bytes | int, second: int) -> dict[str, Any]:
         """Return the verdict on two pictures, what was done to the second to make the first, and matched points."""

@@ -75,7 +75,8 @@ class SearchOut(_Out):
 
     query: str
     hits: list[HitOut]
-    took_ms: float
+    took_ms: float = Field(description="from the request to its answer, in milliseconds")
+    took: dict[str, float] = Field({}, description="milliseconds: decode, embed, search, verify; total is took_ms")
     index: dict[str, Any]
     asked: dict[str, Any] = Field({}, description="the parts of the query that were searched for, where there were any")
     next_cursor: str | None = Field(description="give it as `cursor` for the next page; null at the end")
@@ -99,6 +100,7 @@ class SearchOut(_Out):
                     }
                 ],
                 "took_ms": 3.2,
+                "took": {"decode": 1.3, "embed": 0.8, "search": 0.4, "total": 3.2},
                 "index": {"kind": "exact", "recall": 1.0},
                 "next_cursor": "WzEwLCAiMmM2YSJd",
             }

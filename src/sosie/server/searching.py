@@ -76,6 +76,7 @@ async def answer(state: State, question: Question, cursor: str | None = None, *,
 
     ``upload`` is a picture to keep and to search with, in place of a query that is kept.
     """
+    started = time.perf_counter()
     if upload is not None:
         question = replace(question, query=(await keep_upload(state, upload)).token)
     if not question.given or (question.id is not None and question.query is not None):
@@ -83,12 +84,13 @@ async def answer(state: State, question: Question, cursor: str | None = None, *,
     at, epoch = decode_place(cursor, question)
     if question.query and upload is None:
         upload = (await find_upload(state, question.query)).data
-    started = time.perf_counter()
     if at == 0:
         listed, result, epoch = await _first_page(state, question, upload)
     else:
         listed, result = await _next_page(state, question, upload, at, epoch)
-        result = replace(result, took_ms=(time.perf_counter() - started) * 1000)
+    result = result.lasting((time.perf_counter() - started) * 1000)
+    for part, ms in result.took.items():
+        state.metrics.observe("sosie_search_part_seconds", {"part": part}, ms / 1000)
     state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, result.took_ms / 1000)
     name = (question.query or str(question.id)) if question.pictured else f"text:{question.words}"
     end = at + question.k

@@ -13,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from sosie.catalogue import PictureRecord, QuarantineRow
 from sosie.errors import SosieError
+from sosie.present.duration import duration
 from sosie.present.text import display_path, visible
 from sosie.server.auth import COOKIE, scope_of
 from sosie.server.params import PictureId, parse_box
@@ -102,6 +103,7 @@ async def home(
         among_wholes="advice" in page.result.asked.get("mask", {}),
         shown_box=box_text(page.result.asked.get("box")),
         page=page,
+        took=duration(page.result),
         cards=cards,
         subject=subject,
         question=question,
