@@ -40,6 +40,7 @@ _EPSILON = 2e-6  # more than two float32 sums of one inner product can differ, f
 _FEW_QUERIES = 4  # below this, one pass of BLAS over the vectors beats FAISS's setup
 _FEW_ROWS = 2_000
 _FEW_MISSING = 200
+_GATHERED = 4  # a row that is gathered costs about as much as so many that are read in their order
 _BLOCK = 65_536  # rows gathered at a time: 64 MB at 256 numbers each
 _TOGETHER = 16  # queries re-ranked at a time, so that what they gather stays in the cache
 
@@ -77,6 +78,8 @@ def top_k_of(
     missing = len(vectors) - len(rows)
     if missing <= _FEW_MISSING and len(rows) > _FEW_ROWS:
         return _without_few(vectors, queries, min(k, len(rows)), rows, metric)
+    if metric == "dot" and _GATHERED * len(rows) > len(vectors) and len(rows) > _FEW_ROWS:
+        return _among_products(vectors, queries, min(k, len(rows)), rows)
     parts = []
     for start in range(0, max(1, len(rows)), _BLOCK):
         part = rows[start : start + _BLOCK]
@@ -87,6 +90,17 @@ def top_k_of(
     found, scores = (np.concatenate(each, axis=1) for each in zip(*parts, strict=True))
     order = np.lexsort((found, -scores))[:, :k]
     return np.take_along_axis(found, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _among_products(vectors: Vectors, queries: FloatMatrix, k: int, rows: Rows) -> tuple[Rows, FloatMatrix]:
+    """Multiply with all vectors, which are read in their order, and pick among ``rows``: no vector is copied."""
+    answers = []
+    step = max(1, 8_000_000 // len(vectors))
+    for start in range(0, len(queries), step):
+        part = queries[start : start + step]
+        products = part @ vectors.T
+        answers += [_best(vectors, query, row[rows], k, rows) for query, row in zip(part, products, strict=True)]
+    return _stack(answers)
 
 
 def _without_few(
@@ -188,11 +202,11 @@ def _top_k_blas(vectors: Vectors, queries: FloatMatrix, k: int) -> tuple[Rows, F
     return _stack(answers)
 
 
-def _best(vectors: Vectors, query: Row, products: Row, k: int) -> tuple[Rows, Row]:
-    """Pick the k best of all rows; everything that ties with the k-th is looked at."""
+def _best(vectors: Vectors, query: Row, products: Row, k: int, rows: Rows | None = None) -> tuple[Rows, Row]:
+    """Pick the k best of ``rows``, or of all, by their products; everything that ties with the k-th is looked at."""
     kth = np.partition(products, len(products) - k)[len(products) - k]
     near = np.flatnonzero(products >= kth - tolerance(kth))
-    return best_of(vectors, query, near, k)
+    return best_of(vectors, query, near if rows is None else rows[near], k)
 
 
 def _top_k_faiss(vectors: Vectors, queries: FloatMatrix, k: int, metric: Metric) -> tuple[Rows, FloatMatrix]:
