@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sosie.alterations import alter
+from sosie.copies.report import _text
 from sosie.query.candidates import Candidate
 from sosie.query.judge import judge, with_pixels
 from sosie.types import Verdict
@@ -90,3 +91,9 @@ def test_the_hit_that_holds_the_query_and_the_one_that_is_in_it() -> None:
     page = with_pixels(replace(SURE, query_overlap=0.2, reference_overlap=1.0), grey, grey)
     assert judge(Candidate(1), crop, 5.0, cut_off=0.75).verdict is Verdict.CONTAINS
     assert judge(Candidate(1), page, 5.0, cut_off=0.75).verdict is Verdict.IS_PART_OF
+
+
+def test_a_report_shows_numbers_as_numbers() -> None:
+    assert _text(np.float64(0.5938)) == "0.5938"
+    assert _text({"gain": (1.0, np.float32(0.5)), "grey": np.bool_(False)}) == "gain: 1, 0.5; grey: no"
+    assert _text(None) == "–"

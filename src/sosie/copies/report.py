@@ -162,7 +162,16 @@ def _short(name: str) -> str:
 
 
 def _text(value: Any) -> str:
-    return str(value)
+    """Return a value for a reader: numbers as numbers, whatever library made them, lists and tables by their parts."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_text(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(one) for one in value)
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, float | np.floating):
+        return f"{float(value):.6g}"
+    return "–" if value is None else str(value)
 
 
 def _fitted(pixels: Pixels) -> Pixels:
