@@ -87,9 +87,16 @@ class AnnoyIndex(RowIndex):
         self._forest = forest
 
     def _search(self, queries: FloatMatrix, k: int) -> tuple[Rows, FloatMatrix]:
+        return self._nearest(queries, k, self._params["search_k"])
+
+    def _search_deeper(self, queries: FloatMatrix, k: int, fetch: int) -> tuple[Rows, FloatMatrix]:
+        effort = self._params["search_k"]  # what finds k of them; -1 grows with what is fetched by itself
+        return self._nearest(queries, fetch, effort if effort < 0 else effort * fetch // k)
+
+    def _nearest(self, queries: FloatMatrix, k: int, search_k: int) -> tuple[Rows, FloatMatrix]:
         near = []
         for query in self._as_annoy(queries):
-            found = self._forest.get_nns_by_vector(query, k, self._params["search_k"])
+            found = self._forest.get_nns_by_vector(query, k, search_k)
             near.append(found + (k - len(found)) * [-1])
         # Annoy's own distances are off by up to 1e-4, which is more than neighbours of a dense collection differ.
         return rerank(self._vectors, queries, np.array(near, np.int64), k, self.metric)

@@ -213,6 +213,10 @@ class RowIndex(ABC):
             rows[fell_short], scores[fell_short] = top_k(self._vectors, queries[fell_short], k, self.metric)
         return rows, scores
 
+    def _search_deeper(self, queries: FloatMatrix, k: int, fetch: int) -> tuple[Rows, FloatMatrix]:
+        """Return ``fetch`` of the nearest, as surely as ``search`` finds k; a kind whose effort is set widens it."""
+        return self._search(queries, fetch)
+
     def _search_among(self, queries: FloatMatrix, k: int, allowed: Allowed) -> tuple[Rows, FloatMatrix]:
         """Return the best of ``allowed``, which are many.
 
@@ -225,7 +229,7 @@ class RowIndex(ABC):
         unanswered = np.arange(len(queries))
         fetch = int(3 * k / allowed.share) + k
         if fetch <= min(max(_DEEPEST, 8 * k), len(self) // 4):
-            near, values = (each[:, : 2 * fetch // 3] for each in self._search(queries, fetch))
+            near, values = (each[:, : 2 * fetch // 3] for each in self._search_deeper(queries, k, fetch))
             keep = (near >= 0) & allowed.mask[near]
             enough = keep.sum(axis=1) >= k
             for at in np.flatnonzero(enough):
