@@ -432,7 +432,7 @@ class Library:
         """Tell whether a picture's bytes are at hand and the model has embedded it, so that nothing is to be added."""
         try:
             self.read(content_id)
-        except NotFound:
+        except (NotFound, UnknownName):  # gone, or removed in this moment
             return False
         return self.catalogue.has_vectors(content_id, [space.id for space in self.spaces])
 

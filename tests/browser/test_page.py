@@ -259,7 +259,11 @@ def test_the_map_is_zoomed_and_opens_a_picture(page: Page) -> None:
     canvas.focus()
     for key in ("ArrowLeft", "ArrowRight", "-", "0", "ArrowUp", "ArrowDown"):
         page.keyboard.press(key)
-    expect(page.locator(".peek")).to_be_visible()  # something lies near the middle
+    for key in ("ArrowLeft", "ArrowUp", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown", "ArrowLeft", "ArrowLeft"):
+        if page.locator(".peek").is_visible():
+            break  # something lies near the middle
+        page.keyboard.press(key)
+    expect(page.locator(".peek")).to_be_visible()
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/picture/"))
 

@@ -97,7 +97,7 @@ def test_the_duplicates_that_one_server_found_are_shown_by_all(opened: Open) -> 
         )
 
     report = DuplicateReport(
-        (DuplicateGroup(record(1), ((record(2), Match(1, 2, 0.99, "altered_copy")),)),), (), 0.5, 2
+        (DuplicateGroup(record(1), ((record(2), Match(1, 2, 0.99, "altered_copy")),), {1: (), 2: ()}),), (), 0.5, 2
     )
     lib = opened()
     one, other = CopyDesk(lib, lib.cluster), CopyDesk(lib, lib.cluster)

@@ -114,7 +114,8 @@ def unseen(store: ElasticCatalogue, some: list[AddContent]) -> None:
     """Write pictures as another writer would that has come no further: no search sees them yet."""
     batch = Batch([])
     for change in some:
-        batch.put_place(batch.put_content(change, now=time.time()), change.ref, "file:///")
+        now = time.time()
+        batch.put_place(batch.put_content(change, now=now), change.ref, "file:///", now=now)
     store.connection.bulk(*batch.operations(store.names.pictures))
     assert store.live_ids().tolist() == []
 

@@ -138,7 +138,7 @@ def test_a_setting_can_be_given_by_hand_and_no_other(
     assert main([*build, "-p", "candidates=33"]) == 0
     assert opened().view().tuned == {"candidates": 33, "k": 10}
     assert main([*build, "-p", "ef=33"]) == 2
-    assert "candidates and oversample, not 'ef'" in capsys.readouterr().err
+    assert "no search parameter 'ef'; known: candidates, oversample" in capsys.readouterr().err
 
 
 def test_a_library_in_a_folder_has_no_graph_on_a_cluster(

@@ -107,7 +107,9 @@ def test_a_card_says_how_sure_a_copy_is_and_how_near_what_is_only_alike() -> Non
     def caption(verdict: Verdict, probability: float) -> str:
         hit = Hit(1, 7, "file:///a.jpg", 0.87, verdict, probability)
         card = Card(7, "a.jpg", "/a.jpg", 4, 3, (), hit)
-        return re.sub("<.*?>", "", _environment().get_template("_macros.html").module.card(card, words("en")))  # type: ignore[attr-defined]
+        return re.sub(
+            "<.*?>", "", _environment().get_template("_macros.html").make_module({"lang": "en"}).card(card, words("en"))
+        )  # type: ignore[attr-defined]
 
     assert "99.8 % sure" in caption(Verdict.ALTERED_COPY, 0.998)
     assert "sure" not in caption(Verdict.SIMILAR, 0.003) and "0.87" in caption(Verdict.SIMILAR, 0.003)

@@ -104,7 +104,8 @@ class Labels(Database):
         """Write labels inside a transaction; those of the same name are replaced, others kept."""
         for name, value in labels.items():
             connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
-            for kind, text, number in _rows(value):
+            for kind, text, given in _rows(value):
+                number = None if given is None else given + 0.0  # as SQLite keeps it: no integer, no minus zero
                 connection.execute(
                     "INSERT OR IGNORE INTO labels (content_id, name, kind, text, number, digest)"
                     " VALUES (?, ?, ?, ?, ?, ?)",

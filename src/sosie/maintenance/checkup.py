@@ -16,7 +16,7 @@ import numpy as np
 
 import sosie
 from sosie.catalogue import AddQuarantine, Space, check
-from sosie.errors import BadPicture, DamagedError, SosieError
+from sosie.errors import BadPicture, DamagedError, SosieError, UsageError
 from sosie.files import DRAFT
 from sosie.indexes import store
 from sosie.maintenance.indexes import open_trusted
@@ -71,6 +71,8 @@ def _guarded(section: Callable[[sosie.Library], Iterator[Finding]], lib: sosie.L
     """Yield what one section finds; what ends it is a finding, too, and the others are still looked at."""
     try:
         yield from section(lib)
+    except UsageError:  # asked of a library that has no such thing
+        raise
     except Exception as error:  # damage has no list of the exceptions that it causes
         name = getattr(section, "func", section).__name__.strip("_")
         text = str(error) if isinstance(error, SosieError) else f"{type(error).__name__}: {error}"

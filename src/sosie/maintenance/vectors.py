@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sosie import files
 from sosie.catalogue import Catalogue, Space
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, Ids
@@ -51,7 +52,7 @@ def write_vectors(found: Vectors, path: Path, form: str, *, uris: Callable[[], M
 
 
 def _npz(found: Vectors, path: Path, _uris: Any) -> list[Path]:
-    with path.open("wb") as file:  # NumPy would add a suffix of its own
+    with files.writing(path) as file:  # NumPy would add a suffix of its own
         np.savez(file, ids=found.ids, pictures=found.pictures, vectors=found.vectors)
     return [path]
 
@@ -61,7 +62,7 @@ def _npy(found: Vectors, path: Path, _uris: Any) -> list[Path]:
     written = []
     for name, array in arrays.items():
         place = path.with_suffix(f"{name}.npy") if name else path
-        with place.open("wb") as file:
+        with files.writing(place) as file:
             np.save(file, array, allow_pickle=False)
         written.append(place)
     return written
