@@ -43,7 +43,9 @@ def serving(address: str, key: str) -> Iterator[Server]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            said = next(line for line in process.stderr if "Sosie is at" in line)
+            before: list[str] = []
+            said = next((line for line in process.stderr if before.append(line) or "Sosie is at" in line), "")
+            assert said, "".join(before)  # it ended, and said why
             yield Server(process, said.split(" at ")[1].split(" ")[0], key)
         finally:
             process.send_signal(signal.SIGCONT)

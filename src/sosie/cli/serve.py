@@ -16,6 +16,7 @@ import typer
 import sosie
 from sosie.cli.options import LibraryOption, MaxMegapixelsOption, MaxSideOption
 from sosie.decode.limits import limits_of
+from sosie.elastic import read_url
 from sosie.errors import NotFound, SosieError
 from sosie.library import folder_of
 
@@ -128,8 +129,8 @@ def _check_there(library: Path | str | None) -> None:
     """Raise NotFound where a library in a folder is not there: a mistyped or unmounted one must not go live empty."""
     place = library or os.environ.get("SOSIE_LIBRARY") or "sosie-library"
     folder = folder_of(place)
-    if "://" in os.fspath(place) or (folder / "catalogue.sqlite").exists():
-        return
+    if read_url(os.fspath(place)) is not None or (folder / "catalogue.sqlite").exists():
+        return  # a library on a cluster is looked for when it is opened
     state = "does not exist" if not folder.exists() else "has no catalogue (is its disk mounted?)"
     raise NotFound(
         f"there is no library to serve: {folder.absolute()} {state}; check --library, or make one with `sosie add` "
