@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -18,10 +17,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 import numpy as np
 
-from sosie import files
 from sosie.analysis.regions import Parts, RegionExtractor, shown
-from sosie.analysis.thumbnails import FolderThumbnails, StoredThumbnails, Thumbnails
-from sosie.analysis.worker import NO_EXTRAS
+from sosie.analysis.thumbnails import FolderThumbnails, StoredThumbnails
 from sosie.catalogue import Catalogue, Condition, PictureRecord, QuarantineRow, Space, Store, View
 from sosie.contracts import Embedder, SharesCores, Source
 from sosie.decode import DecodePool
@@ -30,14 +27,16 @@ from sosie.elastic import Cluster, read_url
 from sosie.embedders.bundled import bundled_name
 from sosie.embedders.choose import embedder_of, full_name, remembered
 from sosie.embedders.store import ModelStore
-from sosie.errors import BadPicture, LibraryReadOnly, NotFound, SosieError, UnknownName, UsageError
+from sosie.errors import SosieError, UsageError
 from sosie.indexes.monitor import Running
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.maintenance.indexes import Indexing, adopt, index_stamp, open_index
+from sosie.maintenance.pictures import Pictures
 from sosie.models.classifier import RECORD as CLASSIFIER
 from sosie.models.classifier import Classifier, find_classifier
 from sosie.models.engine import Engine
 from sosie.models.service import Models
+from sosie.models.uploads import Uploads
 from sosie.query.class_first import ClassFirst
 from sosie.query.encode import Asked, Decoding, bytes_of, with_words
 from sosie.query.view import SpaceView
@@ -45,8 +44,6 @@ from sosie.registry import nearest
 from sosie.search import Wanted, search
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
-from sosie.sources.keeping import original_of, originals_of, upload_of
-from sosie.sources.reading import open_verified, read_uri
 from sosie.types import (
     Box,
     Classification,
@@ -67,8 +64,6 @@ if TYPE_CHECKING:
     from sosie.ray import Fleet
 
 __all__ = ["AddReport", "Asked", "Library", "Progress", "folder_of", "open"]
-
-_THUMBNAIL_SIDE = 256
 
 
 def open(
@@ -153,7 +148,7 @@ class Library:
         self._cluster = cluster
         self.shelf = ModelStore(path / "models")
         self._lock = threading.RLock()
-        self._uploads = [threading.Lock() for _ in range(64)]  # by digest
+        self._uploads = Uploads(self.catalogue, path, read=self.read)
         self._views: dict[int, View] = {}
         self._classifiers: dict[str, Classifier] = {}
         self._engines: list[Engine] = []  # the one in use last; the one before it may be answering still
@@ -392,61 +387,7 @@ class Library:
             raise UsageError(
                 "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
             )
-        if self.catalogue.read_only:
-            raise LibraryReadOnly(f"{self.path} is open for reading only: nothing can be added to it")
-        engine = self.engine
-        analysed = engine.queries.submit(data, NO_EXTRAS).result()
-        sha256 = hashlib.sha256(data)
-        path = upload_of(self.path, sha256.hexdigest(), analysed["format"])
-        with self._holding(sha256.hexdigest()):
-            known = self.catalogue.content_id(sha256.digest())
-            if known is not None and self._is_whole(known):
-                if labels:
-                    self.catalogue.set_labels(known, labels)
-                return known, "known"
-            return self._keep_upload(path, data, labels=labels), "indexed" if known is None else "known"
-
-    def _keep_upload(self, path: Path, data: bytes, *, labels: Mapping[str, LabelValue] | None) -> int:
-        """Write an upload and add it; what does not become a picture leaves nothing behind."""
-        engine, sha256 = self.engine, hashlib.sha256(data).digest()
-        files.make_folder(path.parent)
-        files.write(path, data)
-        try:
-            ingest(
-                _open_source(path, label_from_folders=False),
-                catalogue=self.catalogue,
-                embedder=engine.embedder,
-                pool=lambda: engine.queries,
-                stages=engine.sight.stages(),
-                labels=labels,
-            )
-        finally:
-            content_id = self.catalogue.content_id(sha256)
-            if content_id is None:
-                files.remove(path)
-        if content_id is None:
-            raise BadPicture("not_embedded", "the picture was read, and the model gave nothing for it")
-        return content_id
-
-    def _is_whole(self, content_id: int) -> bool:
-        """Tell whether a picture's bytes are at hand and the model has embedded it, so that nothing is to be added."""
-        try:
-            self.read(content_id)
-        except (NotFound, UnknownName):  # gone, or removed in this moment
-            return False
-        return self.catalogue.has_vectors(content_id, [space.id for space in self.spaces])
-
-    def _drop_originals(self, sha256: str, originals: Sequence[Path]) -> None:
-        with self._holding(sha256):
-            if self.catalogue.content_id(bytes.fromhex(sha256)) is None:  # not added again meanwhile
-                for path in originals:
-                    files.remove(path)
-
-    @contextmanager
-    def _holding(self, sha256: str) -> Iterator[None]:
-        """Keep threads and other processes from adding and removing the same upload at once."""
-        with self._uploads[int(sha256[:2], 16) % len(self._uploads)], self.catalogue.writing("keeping an upload"):
-            yield
+        return self._uploads.add(data, self.engine, labels=labels)
 
     def remove(self, pictures: Sequence[int | str]) -> int:
         """Forget pictures, by id or URI, with what the library keeps of them; return how many were known.
@@ -458,10 +399,8 @@ class Library:
         known = self.catalogue.pictures(sorted(ids))
         self.catalogue.remove([record.id for record in known])
         for record in known:
-            self._thumbnails.drop(record.sha256)
-            originals = [path for path in originals_of(self.path, record.sha256, record.format) if path.exists()]
-            if originals:
-                self._drop_originals(record.sha256, originals)
+            self._pictures.drop_thumbnail(record.sha256)
+            self._uploads.drop(record)
         return len(known)
 
     # -------------------------------------------------------------------------------------------- searching
@@ -640,10 +579,7 @@ class Library:
 
     def picture(self, content_id: int) -> PictureRecord:
         """Return what is known of one picture; raise UnknownName."""
-        found = self.catalogue.pictures([content_id])
-        if not found:
-            raise UnknownName(f"the library has no picture {content_id}")
-        return found[0]
+        return self._pictures.record(content_id)
 
     def pictures(self, *, where: str | None = None, limit: int | None = None, after: int = 0) -> list[PictureRecord]:
         """Return live pictures in order of id, those above ``after``, at most ``limit``."""
@@ -673,57 +609,36 @@ class Library:
 
     def read(self, content_id: int) -> bytes:
         """Return the bytes of a picture from wherever it lies; raise NotFound where it is away or has changed."""
-        record = self.picture(content_id)
-        kept = original_of(self.path / "originals", record.sha256)
-        for uri in [*([kept.absolute().as_uri()] if kept.exists() else []), *record.uris]:
-            try:
-                data = read_uri(uri)
-            except (BadPicture, NotFound, UsageError):
-                continue
-            if hashlib.sha256(data).hexdigest() == record.sha256:
-                return data
-        raise NotFound(f"picture {content_id} is away or has changed: add its folder again ({', '.join(record.uris)})")
+        return self._pictures.read(content_id)
 
     def open_original(self, content_id: int) -> BinaryIO:
         """Open the file of a picture at its beginning, its digest verified; raise NotFound where it is away or changed.
 
         Files on this machine are opened where they lie; what lies elsewhere is read into a temporary file.
         """
-        record = self.picture(content_id)
-        kept = original_of(self.path / "originals", record.sha256)
-        for uri in [kept.absolute().as_uri(), *record.uris]:
-            file = open_verified(uri, record.sha256)
-            if file is not None:
-                return file
-        file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - it is the caller's to close
-        file.write(self.read(content_id))
-        file.seek(0)
-        return file
+        return self._pictures.open_original(content_id)
 
     def kept_thumbnail(self, content_id: int) -> bytes | None:
         """Return a thumbnail that was made before, None where there is none yet; no source is read."""
-        return self._thumbnails.get(self.picture(content_id).sha256)
+        return self._pictures.stored_thumbnail(content_id)
 
     def thumbnail(self, content_id: int) -> bytes:
         """Return a JPEG of at most 256 px without metadata, made once and kept; raise NotFound, BadPicture."""
-        record = self.picture(content_id)
-        kept = self._thumbnails.get(record.sha256)
-        if kept is not None:
-            return kept
-        data = _thumbnail(self.analyse(self.read(content_id))["working"])
-        if not self.catalogue.read_only:
-            self._thumbnails.put(record.sha256, data)
-        return data
+        return self._pictures.thumbnail(content_id)
 
     @cached_property
-    def _thumbnails(self) -> Thumbnails:
-        if self._cluster is not None and self._cluster.thumbnails:
-            return StoredThumbnails(self._cluster.thumbnails)
-        return FolderThumbnails(self.path / "thumbnails")
+    def _pictures(self) -> Pictures:
+        remote = self._cluster.thumbnails if self._cluster is not None else None
+        return Pictures(
+            self.catalogue,
+            originals=self.path / "originals",
+            thumbnails=StoredThumbnails(remote) if remote else FolderThumbnails(self.path / "thumbnails"),
+            decode=lambda data: cast(Pixels, self.analyse(data)["working"]),
+        )
 
     def preview(self, asked: str | os.PathLike[str] | bytes) -> bytes:
         """Return a thumbnail of any picture, be it of the library or not; raise NotFound, BadPicture."""
-        return _thumbnail(self.analyse(bytes_of(asked))["working"])
+        return self._pictures.preview(bytes_of(asked))
 
     def labels(self) -> dict[str, dict[str, int]]:
         """Return how many pictures carry each value of each label."""
@@ -800,15 +715,3 @@ def _onwards(show: Callable[[Progress], None] | None, seen: int) -> Callable[[Pr
 
 def _open_source(source: str | os.PathLike[str], *, label_from_folders: bool) -> Source:
     return open_source(os.fspath(source), SourceOptions(label_from_folders=label_from_folders))
-
-
-def _thumbnail(pixels: Pixels) -> bytes:
-    import io
-
-    from PIL import Image
-
-    image = Image.fromarray(pixels)
-    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=85)
-    return out.getvalue()

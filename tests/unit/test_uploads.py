@@ -59,7 +59,7 @@ def test_a_picture_whose_file_is_gone_is_kept(library: Library, tmp_path: Path) 
 def test_a_refused_upload_leaves_nothing(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BadPicture):
         library.add_bytes(b"no picture")
-    monkeypatch.setattr("sosie.library.ingest", lambda *_args, **_more: None)  # as when the disk fills up in it
+    monkeypatch.setattr("sosie.models.uploads.ingest", lambda *_args, **_more: None)  # as when the disk fills up in it
     with pytest.raises(BadPicture, match="not_embedded"):
         library.add_bytes(jpeg(1))
     assert uploads(library) == []

@@ -1,0 +1,103 @@
+"""The pictures of a library themselves: their bytes, from wherever they lie, and their thumbnails."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from sosie.analysis.thumbnails import Thumbnails
+from sosie.catalogue import PictureRecord, Store
+from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
+from sosie.sources.keeping import original_of
+from sosie.sources.reading import open_verified, read_uri
+from sosie.types import Pixels
+
+__all__ = ["Pictures"]
+
+_THUMBNAIL_SIDE = 256
+
+
+class Pictures:
+    """Reads pictures and makes their thumbnails, once. Thread-safe.
+
+    ``decode`` gives the pixels (height, width, 3) of a picture's bytes, reduced, for thumbnails.
+    """
+
+    def __init__(
+        self, catalogue: Store, *, originals: Path, thumbnails: Thumbnails, decode: Callable[[bytes], Pixels]
+    ) -> None:
+        self._catalogue, self._originals = catalogue, originals
+        self._thumbnails, self._decode = thumbnails, decode
+
+    def record(self, content_id: int) -> PictureRecord:
+        """Return what is known of one picture; raise UnknownName."""
+        found = self._catalogue.pictures([content_id])
+        if not found:
+            raise UnknownName(f"the library has no picture {content_id}")
+        return found[0]
+
+    def read(self, content_id: int) -> bytes:
+        """Return the bytes of a picture from wherever it lies; raise NotFound where it is away or has changed."""
+        record = self.record(content_id)
+        kept = original_of(self._originals, record.sha256)
+        for uri in [*([kept.absolute().as_uri()] if kept.exists() else []), *record.uris]:
+            try:
+                data = read_uri(uri)
+            except (BadPicture, NotFound, UsageError):
+                continue
+            if hashlib.sha256(data).hexdigest() == record.sha256:
+                return data
+        raise NotFound(f"picture {content_id} is away or has changed: add its folder again ({', '.join(record.uris)})")
+
+    def open_original(self, content_id: int) -> BinaryIO:
+        """Open the file of a picture at its beginning, its digest verified; raise NotFound where it is away or changed.
+
+        Files on this machine are opened where they lie; what lies elsewhere is read into a temporary file.
+        """
+        record = self.record(content_id)
+        kept = original_of(self._originals, record.sha256)
+        for uri in [kept.absolute().as_uri(), *record.uris]:
+            file = open_verified(uri, record.sha256)
+            if file is not None:
+                return file
+        file = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - it is the caller's to close
+        file.write(self.read(content_id))
+        file.seek(0)
+        return file
+
+    def stored_thumbnail(self, content_id: int) -> bytes | None:
+        """Return a thumbnail that was made before, None where there is none yet; no source is read."""
+        return self._thumbnails.get(self.record(content_id).sha256)
+
+    def thumbnail(self, content_id: int) -> bytes:
+        """Return a JPEG of at most 256 px without metadata, made once and kept; raise NotFound, BadPicture."""
+        record = self.record(content_id)
+        kept = self._thumbnails.get(record.sha256)
+        if kept is not None:
+            return kept
+        data = self.preview(self.read(content_id))
+        if not self._catalogue.read_only:
+            self._thumbnails.put(record.sha256, data)
+        return data
+
+    def preview(self, data: bytes) -> bytes:
+        """Return a thumbnail of any picture's bytes; raise BadPicture."""
+        return _jpeg(self._decode(data))
+
+    def drop_thumbnail(self, sha256: str) -> None:
+        """Forget the thumbnail of a picture that is no more."""
+        self._thumbnails.drop(sha256)
+
+
+def _jpeg(pixels: Pixels) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=85)
+    return out.getvalue()

@@ -1,0 +1,98 @@
+"""Pictures that are added by their bytes: a library keeps them in its own folder."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sosie import files
+from sosie.analysis.worker import NO_EXTRAS
+from sosie.catalogue import PictureRecord, Store
+from sosie.errors import BadPicture, LibraryReadOnly, NotFound, UnknownName
+from sosie.ingest import ingest
+from sosie.models.engine import Engine
+from sosie.sources.keeping import originals_of, upload_of
+from sosie.sources.open import open_source
+from sosie.types import LabelValue
+
+__all__ = ["Uploads"]
+
+
+class Uploads:
+    """What was uploaded to one library; ``read`` gives the bytes of a picture. Thread-safe."""
+
+    def __init__(self, catalogue: Store, folder: Path, *, read: Callable[[int], bytes]) -> None:
+        self._catalogue, self._folder, self._read = catalogue, folder, read
+        self._locks = [threading.Lock() for _ in range(64)]  # by digest
+
+    def add(self, data: bytes, engine: Engine, *, labels: Mapping[str, LabelValue] | None = None) -> tuple[int, str]:
+        """Add one picture; return its id and what became of it, ``indexed`` or ``known``.
+
+        Raises LibraryReadOnly, and BadPicture for bytes that are no picture.
+        """
+        if self._catalogue.read_only:
+            raise LibraryReadOnly(f"{self._folder} is open for reading only: nothing can be added to it")
+        analysed = engine.queries.submit(data, NO_EXTRAS).result()
+        sha256 = hashlib.sha256(data)
+        path = upload_of(self._folder, sha256.hexdigest(), analysed["format"])
+        with self._alone(sha256.hexdigest()):
+            known = self._catalogue.content_id(sha256.digest())
+            if known is not None and self._is_complete(known, engine):
+                if labels:
+                    self._catalogue.set_labels(known, labels)
+                return known, "known"
+            added = self._write(path, data, engine, labels=labels)
+            return added, "indexed" if known is None else "known"
+
+    def drop(self, record: PictureRecord) -> None:
+        """Remove what is kept of a picture that was removed, unless it was added again meanwhile."""
+        paths = [path for path in originals_of(self._folder, record.sha256, record.format) if path.exists()]
+        if not paths:
+            return
+        with self._alone(record.sha256):
+            if self._catalogue.content_id(bytes.fromhex(record.sha256)) is None:
+                _remove(paths)
+
+    def _write(self, path: Path, data: bytes, engine: Engine, *, labels: Mapping[str, LabelValue] | None) -> int:
+        """Write an upload and add it; what does not become a picture leaves nothing behind."""
+        files.make_folder(path.parent)
+        files.write(path, data)
+        content_id = None
+        try:
+            ingest(
+                open_source(str(path)),
+                catalogue=self._catalogue,
+                embedder=engine.embedder,
+                pool=lambda: engine.queries,
+                stages=engine.sight.stages(),
+                labels=labels,
+            )
+        finally:
+            content_id = self._catalogue.content_id(hashlib.sha256(data).digest())
+            if content_id is None:
+                _remove([path])
+        if content_id is None:
+            raise BadPicture("not_embedded", "the picture was read, and the model gave nothing for it")
+        return content_id
+
+    def _is_complete(self, content_id: int, engine: Engine) -> bool:
+        """Tell whether a picture's bytes are at hand and the model has embedded it, so that nothing is to be added."""
+        try:
+            self._read(content_id)
+        except (NotFound, UnknownName):  # gone, or removed in this moment
+            return False
+        return self._catalogue.has_vectors(content_id, [space.id for space in engine.spaces])
+
+    @contextmanager
+    def _alone(self, sha256: str) -> Iterator[None]:
+        """Keep threads and other processes from adding and removing the same upload at once."""
+        with self._locks[int(sha256[:2], 16) % len(self._locks)], self._catalogue.writing("keeping an upload"):
+            yield
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        files.remove(path)
