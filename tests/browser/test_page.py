@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from sosie.library import Library
+from sosie.server.sections import SECTIONS
 from tests.pictures import jpeg
 
 TOKEN = re.compile(r"\?query=[0-9a-f]{64}$")
@@ -84,14 +85,14 @@ def test_a_private_address_is_not_fetched(page: Page, address: str) -> None:
     page.wait_for_load_state("networkidle")
     page.fill("#url", f"{address}/static/icon.svg")
     page.click("[data-url] button")
-    expect(page.locator("#said")).to_contain_text("private_address")
+    expect(page.locator("#said")).to_contain_text("private network")
 
 
 def test_a_file_that_is_no_picture_is_explained(page: Page) -> None:
     page.allowed = ("422",)  # type: ignore[attr-defined]
     page.goto("/")
     page.set_input_files("input[data-query]", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"text"})
-    expect(page.locator("#said")).to_contain_text("not a picture that Sosie can read (not_a_picture)")
+    expect(page.locator("#said")).to_contain_text("it is not a picture. Try another file")
 
 
 def test_a_picture_of_the_library_starts_a_search(page: Page) -> None:
@@ -149,7 +150,10 @@ def test_a_filter_that_does_not_parse_is_explained(page: Page) -> None:
     ready(page)
     page.fill("#where", "label = ")
     page.click(".where button")
-    expect(page.locator("main")).to_contain_text("column")
+    expect(page.locator("main")).to_contain_text("The filter cannot be understood.")
+    page.fill("#where", "nolabel = 'x'")
+    page.click("text=Correct the filter")
+    expect(page.locator(".empty")).to_contain_text("No picture has the label “nolabel”. Labels here: label.")
 
 
 def test_more_results_come_without_losing_the_first(page: Page, library: Library) -> None:
@@ -169,8 +173,60 @@ def test_a_copy_comes_first_with_its_proof(page: Page, library: Library) -> None
     ready(page)
     first = page.locator("#hits .card").first
     expect(first.locator(".badge").first).to_have_text(re.compile("Altered copy|Contains it"))
-    first.locator("summary").click()
-    expect(first.locator(".because")).to_contain_text("Probability")
+    first.locator(".why").click()
+    panel = page.locator("#why")
+    expect(panel).to_contain_text("Probability")
+    expect(panel).not_to_contain_text("Cosine")
+    expect(panel.locator(".both img")).to_have_count(2)
+    expect(panel.locator(".both .region")).to_have_count(2)
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    expect(first.locator(".why")).to_be_focused()
+
+
+def test_hits_stand_in_sections_by_what_they_mean(page: Page, library: Library) -> None:
+    copy = next(record.id for record in library.pictures() if "edited" in record.uris[0])
+    page.goto(f"/?id={copy}")
+    ready(page)
+    names = page.locator("#hits > .part").evaluate_all("(parts) => parts.map((part) => part.dataset.section)")
+    assert names[0] == "copies"
+    assert names == [name for name in SECTIONS if name in names]
+    shown = [int(each.get_attribute("data-id") or 0) for each in page.locator("#hits .card").all()]
+    assert len(shown) == len(set(shown))  # a copy that was among the similar ones has moved
+    counts = page.locator("#hits .part .count").all_inner_texts()
+    assert sum(map(int, counts)) == len(shown)
+
+
+def test_why_is_said_of_a_hit_of_a_later_page_and_without_scripts(browser: Browser, address: str) -> None:
+    context = browser.new_context(base_url=address, java_script_enabled=False)
+    page = context.new_page()
+    page.goto("/?id=1")
+    page.click("[data-more]")
+    name = page.locator("#hits .card .name").first.inner_text()
+    page.locator("#hits .why").first.click()
+    expect(page.locator(".because")).to_contain_text(name)
+    page.locator("[data-back]").click()
+    expect(page.locator("#hits .card")).to_have_count(24)
+    context.close()
+
+
+def test_the_heading_says_how_many_of_all_are_shown(page: Page, library: Library) -> None:
+    total = len(library.pictures()) - 1
+    page.goto("/?id=1")
+    ready(page)
+    expect(page.locator("#results")).to_have_text(f"24 of {total}")
+    page.click("[data-more]")
+    expect(page.locator("#results")).to_have_text(f"{total} of {total}")
+
+
+@pytest.mark.parametrize("context", [{"has_touch": True, "is_mobile": True}], indirect=True)
+def test_a_finger_scrolls_until_drawing_is_turned_on(page: Page) -> None:
+    page.goto("/?id=2")
+    ready(page)
+    canvas = page.locator(".canvas")
+    expect(canvas).to_have_css("touch-action", "auto")
+    page.click("[data-draw]")
+    expect(canvas).to_have_css("touch-action", "none")
 
 
 def test_an_address_shows_the_same_results_to_somebody_else(page: Page, context: BrowserContext) -> None:
@@ -270,7 +326,7 @@ def test_the_map_is_zoomed_and_opens_a_picture(page: Page) -> None:
 
 def test_the_quarantine_says_why(page: Page) -> None:
     page.goto("/quarantine")
-    expect(page.locator("tbody tr")).to_contain_text(["not_a_picture"])
+    expect(page.locator("tbody tr")).to_contain_text(["it is not a picture"])
 
 
 def test_the_api_page_has_a_curl_line_for_each_operation(page: Page, address: str) -> None:

@@ -28,6 +28,7 @@ from sosie.server.routes import (
     pictures,
     quarantine,
     reports,
+    results,
     review,
     search,
 )
@@ -84,7 +85,7 @@ def create_app(
     problems.install(app, page=error_page)
     for module in (search, classify, copies, pictures, maps, jobs, quarantine):
         app.include_router(module.router, dependencies=[Depends(only_known)])
-    for module in (health, pages, review, reports):
+    for module in (health, results, pages, review, reports):
         app.include_router(module.router)
     pages.mount_static(app)
     _protect(app, state)

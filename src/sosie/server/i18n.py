@@ -30,6 +30,10 @@ class Words:
             raise KeyError(f"no text is called {key!r}: add it to strings/en.json")
         return text.format(**values) if values else text
 
+    def of(self, table: str, code: str) -> str:
+        """Return the words for a code of ``reason``, ``way`` or ``problem``; a code of a plug-in stands for itself."""
+        return self._texts.get(f"{table}.{code}") or self._texts.get(f"{table}.other", code)
+
     def some(self, prefix: str) -> dict[str, str]:
         """Return the texts whose key starts with ``prefix``, for a script."""
         return {key: text for key, text in self._texts.items() if key.startswith(prefix)}

@@ -25,11 +25,11 @@ __all__ = ["error_page", "render"]
 LANG_COOKIE = "sosie_lang"
 _SCRIPT_WORDS = (
     "verdict.",
-    "why.",
     "fact.",
     "done.",
     "yes",
     "card.sure",
+    "card.why",
     "compare.registered",
     "compare.unregistered",
     "js.",
@@ -37,6 +37,7 @@ _SCRIPT_WORDS = (
     "add.done",
     "jobs.",
     "results.shared",
+    "results.of",
     "duplicates.state.",
     "duplicates.undo",
     "duplicates.one_stays",
@@ -91,6 +92,9 @@ def error_page(request: Request, problem: Problem) -> Response:
         status=problem.status_code,
         detail=visible(str(problem.detail)),
         code=problem.code,
+        reason=problem.more.get("reason"),
+        asked=[pair for pair in request.query_params.multi_items() if pair[0] not in ("where", "f", "cursor")],
+        where=request.query_params.get("where", ""),
         counts={},
         session=False,
     )
@@ -112,6 +116,7 @@ def _environment() -> Environment:
     environment.filters.update(
         percent=pass_context(_percent),
         number=pass_context(_number),
+        decimal=pass_context(_decimal),
         size=pass_context(_size),
         when=_when,
         visible=lambda v: visible(str(v)),
@@ -130,6 +135,10 @@ def _percent(context: Context, share: float) -> str:
 
 def _number(context: Context, count: int) -> str:
     return local_number(f"{count:,}", context["lang"])
+
+
+def _decimal(context: Context, value: float, digits: int = 2) -> str:
+    return local_number(f"{value:.{digits}f}", context["lang"])
 
 
 def _size(context: Context, count: int) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from sosie.catalogue import PictureRecord
-from sosie.catalogue.where import parse
+from sosie.catalogue.where import All, Any_, Expression, Not, parse
 from sosie.present.text import display_path, visible
 from sosie.present.verdicts import VERDICTS
 from sosie.server.state import State
 from sosie.types import Box, Hit, LabelValue, number_text
 
 __all__ = [
+    "FACTS",
     "Card",
     "Facet",
     "cards_of_hits",
@@ -22,10 +23,22 @@ __all__ = [
     "facets",
     "label_texts",
     "name_of",
+    "unknown_labels",
     "where_of",
 ]
 
 FACET_VALUES = 12
+FACTS = {  # evidence that the page explains, with its unit; everything else is a raw value
+    "decision": "text",
+    "inliers": "count",
+    "query_share": "share",
+    "reference_share": "share",
+    "correlation": "share",
+    "turn": "degrees",
+    "mirrored": "yes",
+    "pdq_distance": "count",
+    "psnr": "decibels",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,12 @@ class Card:
     def tone(self) -> str:
         """The colour of the verdict's badge."""
         return VERDICTS[self.hit.verdict].tone if self.hit else ""
+
+    @property
+    def facts(self) -> list[tuple[str, str, Any]]:
+        """The evidence that has words, as (name, unit, value); a share of nothing and a no are left out."""
+        evidence = self.hit.evidence if self.hit else {}
+        return [(name, unit, evidence[name]) for name, unit in FACTS.items() if evidence.get(name) not in (None, False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +140,22 @@ def where_of(where: str | None, chosen: Sequence[str]) -> str | None:
         terms.append(f"({where})")
     terms += [_any_of(name, values) for name, values in by_name.items()]
     return " and ".join(terms) or None
+
+
+def unknown_labels(where: str | None, known: Collection[str]) -> tuple[str, ...]:
+    """Return the labels that a filter speaks of and no picture has."""
+    names = _names_in(parse(where)) if where and where.strip() else ()
+    return tuple(dict.fromkeys(name for name in names if name not in known))
+
+
+def _names_in(expression: Expression) -> Iterator[str]:
+    if isinstance(expression, All | Any_):
+        for term in expression.terms:
+            yield from _names_in(term)
+    elif isinstance(expression, Not):
+        yield from _names_in(expression.term)
+    elif not expression.field.built_in:
+        yield expression.field.name
 
 
 def _any_of(name: str, values: Sequence[str]) -> str:

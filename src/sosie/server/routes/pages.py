@@ -1,36 +1,37 @@
-"""The web page: every screen is rendered here, and works as a link; scripts only make it livelier."""
+"""The screens of the web page: each works as a link; scripts only make it livelier."""
 
 from __future__ import annotations
 
-import random
+import json
 from dataclasses import asdict
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from sosie.catalogue import PictureRecord, QuarantineRow
+from sosie.catalogue import QuarantineRow
 from sosie.errors import SosieError
-from sosie.present.duration import duration
 from sosie.present.text import display_path, visible
 from sosie.server.auth import COOKIE, scope_of
-from sosie.server.params import PictureId, parse_box
+from sosie.server.i18n import words
+from sosie.server.params import PictureId
 from sosie.server.problems import Problem
 from sosie.server.reference import operations
 from sosie.server.rendering import render
-from sosie.server.routes.copies import subject
 from sosie.server.schemas import MAX_ID
-from sosie.server.searching import Page, Question, answer, objects_of
+from sosie.server.searching import Question, answer
 from sosie.server.state import State, state_of
 from sosie.server.uploads import find_upload, look_at
-from sosie.server.views import address, box_text, cards_of_hits, cards_of_records, facets, label_texts, where_of
+from sosie.server.views import (
+    address,
+    cards_of_hits,
+    cards_of_records,
+    label_texts,
+)
 
 router = APIRouter(include_in_schema=False)
-
-PAGE_SIZE = 24
-PICKS = 18
 
 Id = Annotated[int | None, Query(ge=0, le=MAX_ID)]
 Token = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$")]
@@ -53,64 +54,12 @@ async def page_style() -> Response:
     )
 
 
-@router.get("/")
-async def home(
-    request: Request,
-    *,
-    id: Id = None,  # noqa: A002
-    query: Token = None,
-    text: Text = None,
-    box: Text = None,
-    objects: bool = False,
-    object: Annotated[int | None, Query(ge=1, le=100)] = None,  # noqa: A002
-    mask: Text = None,
-    where: Text = None,
-    f: Chosen = [],  # noqa: B006 - FastAPI copies it
-    cursor: Text = None,
-    seed: Annotated[int, Query(ge=0, le=1 << 31)] = 0,
-) -> Response:
-    """Show the search: the query, or where to drop one, and what was found."""
-    state = visit(request)
-    question = Question(
-        id, query, parse_box(box), where_of(where, f), PAGE_SIZE, text, objects=objects, object=object, mask=mask
-    )
-    labels = await state.light.run(state.library.labels)
-    words = await state.light.run(lambda: "text" in state.library.embedder.spec.tasks)
-    shared: dict[str, Any] = {
-        "where": where,
-        "chosen": f,
-        "facets": facets(labels, f),
-        "labels": labels,
-        "words": words,
-        "text": question.words,
-    }
-    if not question.given:
-        picks = await state.light.run(lambda: _picks(state, question.where, seed))
-        return await render_page(
-            request, "home.html", picks=cards_of_records(picks), seed=seed, urls=state.settings.urls, **shared
-        )
-    page = await answer(state, question, cursor)
-    subject = await _subject(state, question) if question.pictured else None
-    cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
-    sight = state.library.sight
-    found = await objects_of(state, question) if question.pictured and sight.can_detect else []
-    return await render_page(
-        request,
-        "search.html",
-        objects=found,
-        masks=sight.mask_choices() if question.pictured else (),
-        outline=page.result.asked.get("mask", {}).get("outline", ()),
-        among_wholes="advice" in page.result.asked.get("mask", {}),
-        shown_box=box_text(page.result.asked.get("box")),
-        page=page,
-        took=duration(page.result),
-        cards=cards,
-        subject=subject,
-        question=question,
-        box=box_text(question.box),
-        more=_more(page, question, f, where),
-        **shared,
-    )
+@router.get("/static/codes.{lang}.json")
+async def code_words(lang: Literal["en", "fr"]) -> Response:
+    """Return the words for codes of errors, which a page asks for when it meets one."""
+    t = words(lang)
+    texts = {key: text for prefix in ("reason.", "way.", "problem.") for key, text in t.some(prefix).items()}
+    return Response(json.dumps(texts), media_type="application/json", headers={"Cache-Control": "max-age=3600"})
 
 
 @router.get("/picture/{id}")
@@ -132,25 +81,13 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
     )
 
 
-@router.get("/copies")
-async def copy_cards(request: Request, id: Id = None, query: Token = None) -> Response:  # noqa: A002
-    """Return the copies of a query as cards, which the search puts before what is only alike."""
-    state = visit(request)
-    asked = await subject(state, id, query)
-    found = await state.reading(asked).run(lambda: state.copies.find(asked, k=24))
-    cards = await state.light.run(lambda: cards_of_hits(state, found.hits))
-    return await render_page(
-        request, "copies.html", cards=cards, compare={"a": id} if query is None else {"query": query}
-    )
-
-
 @router.get("/compare")
 async def compare(request: Request, a: Id = None, query: Token = None, b: Id = None) -> Response:
     """Show two pictures laid over each other."""
     state = visit(request)
     known = (a is not None or query is not None) and b is not None
-    first = await _subject(state, Question(a, query)) if known else None
-    second = await _subject(state, Question(b)) if known else None
+    first = await subject_of(state, Question(a, query)) if known else None
+    second = await subject_of(state, Question(b)) if known else None
     cards = []
     if a is not None and not known:
         page = await answer(state, Question(id=a, k=12))
@@ -261,14 +198,7 @@ def _refused(row: QuarantineRow) -> dict[str, Any]:
     return {**asdict(row), "path": display_path(row.uri), "detail": visible(row.detail)}
 
 
-def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
-    """Return pictures from all over the library, others with each seed."""
-    ids = state.library.catalogue.live_ids(state.library.condition(where)).tolist()
-    chosen = random.Random(seed).sample(ids, min(PICKS, len(ids)))  # noqa: S311 - nothing secret
-    return state.library.catalogue.pictures(chosen)
-
-
-async def _subject(state: State, question: Question) -> dict[str, Any]:
+async def subject_of(state: State, question: Question) -> dict[str, Any]:
     """Return what the page shows of the query."""
     if question.query:
         preview = await look_at(state, await find_upload(state, question.query))
@@ -286,24 +216,6 @@ async def _subject(state: State, question: Question) -> dict[str, Any]:
         "height": record.height,
         "name": card.name,
     }
-
-
-def _more(page: Page, question: Question, chosen: list[str], where: str | None) -> str | None:
-    if page.next_cursor is None:
-        return None
-    return address(
-        "/",
-        id=question.id,
-        query=question.query,
-        text=question.words,
-        box=box_text(question.box),
-        objects="1" if question.objects else None,
-        object=question.object,
-        mask=question.mask,
-        f=chosen,
-        where=where,
-        cursor=page.next_cursor,
-    )
 
 
 def _inside(target: str) -> str:

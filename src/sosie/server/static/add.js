@@ -1,5 +1,5 @@
 // Adding pictures, with a line for each; jobs as they go; retrying the quarantine.
-import { call, el, json, say, t, visit } from "./app.js";
+import { call, el, json, of, say, t, visit } from "./app.js";
 
 const AT_ONCE = 2;
 
@@ -89,7 +89,7 @@ async function upload(file, node, label, signal) {
     node.querySelector("a").dataset.visit = "";
     return status;
   } catch (error) {
-    badge.textContent = error.reason ?? t("add.state.failed");
+    badge.textContent = error.reason ? await of("reason", error.reason) : t("add.state.failed");
     badge.title = error.message;
     badge.classList.add("bad");
     return "failed";
@@ -133,5 +133,9 @@ function show(node, job) {
   if (running && progress.total) node.append(el("p", { class: "muted" }, t("jobs.steps", { ...progress, stage: t(`jobs.stage.${progress.stage}`) })));
   if (progress.seen != null) node.append(el("p", { class: "muted" }, t("jobs.counts", { seen: progress.seen, indexed: progress.indexed, quarantined: refused ?? 0 })));
   if (running && job.state === "running") node.append(el("progress", { "aria-label": t("jobs.running"), ...(progress.total ? { max: progress.total, value: progress.done } : {}) }));
-  if (job.error) node.append(el("p", { class: "bad" }, job.error.detail));
+  if (job.error) {
+    const line = el("p", { class: "bad" }, job.error.detail);
+    node.append(line);
+    of("problem", job.error.code).then((text) => line.prepend(`${text} `));
+  }
 }

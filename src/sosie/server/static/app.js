@@ -8,6 +8,20 @@ let leave = null;
 export const t = (key, values = {}) =>
   (words[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
+let codes = null;
+
+/** Return the words for a code of "reason", "way" or "problem", which come when one is met; a plug-in's code stands for itself. */
+export async function of(table, code) {
+  codes ??= await fetch(`/static/codes.${root.lang}.json`).then((answer) => answer.json()).catch(() => null);
+  return codes?.[`${table}.${code}`] ?? codes?.[`${table}.other`] ?? code;
+}
+
+/** Return what is wrong in the page's language; the detail, which is in English, only where it says more. */
+async function explained({ code, detail }) {
+  const text = await of("problem", code);
+  return /^(bad_|invalid_|not_found|unknown_)/.test(code) && detail ? `${text} ${detail}` : text;
+}
+
 /** Write numbers as the page's language does. */
 export const number = (value, options = {}) => value.toLocaleString(root.lang, options);
 const tenths = (value) => number(value, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -44,8 +58,8 @@ export async function call(path, options = {}) {
 
 async function problem(response) {
   const body = await response.json().catch(() => ({ detail: response.statusText }));
-  const text = body.code === "bad_picture" ? t("js.notpicture", { reason: body.reason })
-    : body.code === "body_too_large" ? t("js.toolarge") : t("js.failed", { detail: body.detail });
+  const { reason } = body;
+  const text = reason ? t("js.notpicture", { reason: await of("reason", reason), way: await of("way", reason) }) : await explained(body);
   return Object.assign(new Error(text), { code: body.code, reason: body.reason });
 }
 
@@ -111,10 +125,11 @@ async function begin() {
   if (page.isConnected) leave = module.start(page) ?? null;
 }
 
-document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[data-visit]");
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest?.("a[data-visit], a.why");
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
+  if (link.matches(".why")) return (await import("./why.js")).open(link);
   visit(link.href, { keep: "keep" in link.dataset });
 });
 

@@ -1,5 +1,5 @@
 // The search screen: camera, the box on the query, more results.
-import { ask, el, say, t, visit } from "./app.js";
+import { ask, el, number, say, t, visit } from "./app.js";
 
 export function start(page) {
   const end = new AbortController();
@@ -23,13 +23,25 @@ async function copies(page, signal) {
   if (["box", "objects", "object", "mask", "f", "where", "cursor", "text"].some((name) => here.searchParams.get(name))) return;
   const response = await fetch(`/copies${here.search}`, { headers: { "X-Fragment": "1" }, signal }).catch(() => null);
   if (!response?.ok) return;
-  const found = new DOMParser().parseFromString(await response.text(), "text/html").querySelectorAll(".card");
-  const grid = page.querySelector("#hits");
-  for (const card of [...found].reverse()) {
-    grid.querySelector(`[data-id="${card.dataset.id}"]`)?.remove();
-    grid.prepend(document.adoptNode(card));
-  }
-  grid.dataset.copies = found.length;
+  const found = parts(await response.text());
+  const hits = page.querySelector("#hits");
+  for (const card of found.flatMap((part) => [...part.querySelectorAll(".card")])) hits.querySelector(`[data-id="${card.dataset.id}"]`)?.remove();
+  for (const part of found) put(part, (list, cards) => list.prepend(...cards));
+  hits.dataset.copies = found.reduce((sum, part) => sum + part.querySelectorAll(".card").length, 0);
+  count();
+}
+
+const ORDER = ["same", "copies", "thing", "similar", "weak"];
+const parts = (html) => [...new DOMParser().parseFromString(html, "text/html").querySelectorAll(".part")];
+
+/** Put a section's cards into the section of that name, or the section where it belongs. */
+function put(part, join) {
+  const hits = document.getElementById("hits");
+  const own = hits.querySelector(`:scope > [data-section="${part.dataset.section}"]`);
+  const fresh = document.adoptNode(part);
+  if (own) return join(own.querySelector(".grid"), fresh.querySelectorAll(".card"));
+  const rank = ORDER.indexOf(part.dataset.section);
+  hits.insertBefore(fresh, [...hits.children].find((each) => ORDER.indexOf(each.dataset.section) > rank) ?? null);
 }
 
 async function share() {
@@ -61,13 +73,27 @@ async function more(event) {
   const response = await fetch(link.href, { headers: { "X-Fragment": "1" } }).catch(() => null);
   link.removeAttribute("aria-busy");
   if (!response?.ok) return say(t("js.offline"));
-  const next = new DOMParser().parseFromString(await response.text(), "text/html");
-  const cards = [...next.querySelectorAll("#hits > .card")];
-  document.getElementById("hits").append(...cards);
-  cards[0]?.querySelector("a").focus();
-  const following = next.querySelector("[data-more]");
+  const html = await response.text();
+  const first = new DOMParser().parseFromString(html, "text/html");
+  const fresh = first.querySelector("#hits .card")?.dataset.id;
+  for (const part of parts(html)) put(part, (list, cards) => list.append(...cards));
+  count();
+  document.querySelector(`#hits [data-id="${fresh}"] a`)?.focus();
+  const following = first.querySelector("[data-more]");
   if (following) link.href = following.href;
   else link.parentElement.remove();
+}
+
+/** Say how many of all are shown, and in each section; one that lost its last card goes. */
+function count() {
+  const line = document.getElementById("results");
+  const shown = document.querySelectorAll("#hits .card").length;
+  for (const part of document.querySelectorAll("#hits > .part")) {
+    const own = part.querySelectorAll(".card").length;
+    if (own) part.querySelector(".count").textContent = number(own);
+    else part.remove();
+  }
+  if (line.dataset.total) line.textContent = t("results.of", { n: number(shown), total: number(Math.max(shown, +line.dataset.total)) });
 }
 
 // -------------------------------------------------------------------------------------------- camera
@@ -120,8 +146,14 @@ function box(canvas, signal) {
     const frame = canvas.getBoundingClientRect();
     return [clamp((event.clientX - frame.left) / frame.width, 0, 1), clamp((event.clientY - frame.top) / frame.height, 0, 1)];
   };
+  const drawing = canvas.parentElement.querySelector("[data-draw]");
+  drawing.addEventListener("click", () => {
+    const on = canvas.toggleAttribute("data-drawing");
+    drawing.setAttribute("aria-pressed", String(on));
+  }, { signal });
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
+    // A finger scrolls until drawing is turned on.
+    if (event.button || (event.pointerType === "touch" && !("drawing" in canvas.dataset))) return;
     canvas.setPointerCapture(event.pointerId);
     from = at(event);
   }, { signal });
