@@ -73,7 +73,7 @@ class Client:
     ) -> SearchResult:
         """Return the pictures most like ``query``: a path, a picture's bytes, or the id of a picture there.
 
-        ``text`` searches by words, or adds them to the picture, where the server's model has a text tower.
+        ``text`` searches by words, or adds them to the picture, sentences where the server's model has a text tower.
         ``class_first`` searches within the class that the library's classifier gives the query.
         """
         asked = {"k": k, "where": where, "text": text, "box": ",".join(map(str, box)) if box else ""}

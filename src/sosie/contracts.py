@@ -22,6 +22,7 @@ __all__ = [
     "Index",
     "KeepsOriginals",
     "KnowsGone",
+    "KnowsWords",
     "Partial",
     "ReportsProblems",
     "RereadsUris",
@@ -157,6 +158,21 @@ class TextTower(Protocol):
 
     def embed_text(self, texts: Sequence[str]) -> FloatMatrix:
         """Return unit vectors (n, dim of the first head) in the space of pictures; raise UsageError without a tower."""
+        ...
+
+
+@runtime_checkable
+class KnowsWords(Protocol):
+    """An embedder that may know single words, not sentences: names of a library's own can stand beside them."""
+
+    @property
+    def knows_words(self) -> bool: ...
+
+    def embed_words(self, text: str, own: Callable[[Sequence[str]], FloatMatrix | None]) -> FloatMatrix:
+        """Return the unit vector (dim of the first head) of the words of a text; raise UsageError for an unknown one.
+
+        ``own`` gives the vector of a name by any of its spellings, and goes before the words of the embedder.
+        """
         ...
 
 

@@ -422,7 +422,7 @@ class Library:
     ) -> SearchResult:
         """Return the ``k`` pictures most like ``query``, best first.
 
-        ``text`` searches by words, where the model has a text tower; with a query, the words are added to it.
+        ``text`` searches by words, or sentences where the model has a text tower; with a query, they are added to it.
         ``where`` filters by labels (docs/reference/where.md) before the top k are taken. ``box`` (x, y, width, height,
         each 0..1) searches for a part of the query, ``parts`` for objects and what a mask keeps. ``regions`` are the
         kinds that whole pictures are searched along with; None takes what fits. ``verify`` lays the query over each hit

@@ -144,7 +144,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words to search with, where the model has a text tower: "a red bicycle at night"."""
+    """Words to search with; where the model has a text tower, a sentence: "a red bicycle at night"."""
 
     words: str
 

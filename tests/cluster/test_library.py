@@ -66,6 +66,15 @@ def test_pictures_are_removed_labelled_and_listed(opened: Open, tmp_path: Path) 
         lib.search(first.id, where="label = ")
 
 
+def test_words_and_labels_are_searched_for(opened: Open, tmp_path: Path) -> None:
+    lib = opened(model="bundled")
+    lib.add(gallery(tmp_path / "p"), label_from_folders=True, workers=1)
+    assert len(lib.search(text="flamingos", k=5)) == 5
+    assert {hit.labels["label"] for hit in lib.search(text="odd", k=3, where="label = 'odd'")} == {"odd"}
+    with pytest.raises(UsageError, match="not 'helicopter'"):
+        lib.search(text="helicopter")
+
+
 def test_copies_are_found_and_proved(opened: Open, tmp_path: Path, sosie_shared: Path) -> None:
     from PIL import Image
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from argparse import Namespace
@@ -15,7 +16,7 @@ pytest.importorskip("torch", reason="the recipe needs the train extra: uv sync -
 pytest.importorskip("onnx", reason="the recipe needs the train extra: uv sync --extra train --group recipe")
 
 import torch
-from recipes.bundled import losses, network
+from recipes.bundled import losses, network, wordnet
 from recipes.bundled.data import SIDE, Source, list_blobs, load_shards, pack
 from recipes.bundled.evaluate import mean_average_precision as by_hand
 from recipes.bundled.export import TOLERANCE, Shipped, describe, disagreement, export, rounded
@@ -24,6 +25,10 @@ from recipes.bundled.heads import Linear, fit_copy, joined, ridge, unit
 from recipes.bundled.leaks import near_duplicates
 from recipes.bundled.network import Backbone, checkpoint, load_package
 from recipes.bundled.sets import held_labels, mean_average_precision, micro_ap, read_rows
+from recipes.bundled.words import describe as describe_words
+from recipes.bundled.words import explained, fit_things, write_table
+
+from sosie.embedders.vocabulary import WordTable, read_vocabulary
 
 SOURCE = Source("owner/pictures", "HEAD", "drawn", "none", label="folder", held_every=3)
 SHAPES = ("circle", "square", "triangle")
@@ -213,3 +218,63 @@ def test_near_duplicates_are_not_fitted(packs: Path, tmp_path: Path) -> None:
         assert len(read_rows(packs, tmp_path, ["lite0"]).fitted["lite0"]) == before - 2
     finally:
         (packs / shard.name / "near_duplicates.npy").unlink()
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+def noun(offset: int, words: str, kind: int | None) -> str:
+    """Return a line of WordNet's data.noun."""
+    names = words.split()
+    pointers = "000" if kind is None else f"001 @ {kind:08d} n 0000"
+    return f"{offset:08d} 03 n {len(names):02x} {' '.join(f'{name} 0' for name in names)} {pointers} | a gloss @ 1\n"
+
+
+@pytest.fixture
+def small_wordnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two dogs and a crane, its machine, all of them things."""
+    senses = [noun(1, "thing", None), noun(2, "dog domestic_dog", 1), noun(3, "poodle head", 2), noun(4, "pug-dog", 2)]
+    senses += [noun(5, "crane", 1), noun(6, "crane", 1)]
+    index = ["thing 1 00000001", "dog 1 00000002", "domestic_dog 1 00000002", "poodle 1 00000003", "pug-dog 1 00000004"]
+    index += ["crane 2 00000005 00000006", "head 7 00000011 00000012 00000013 00000014 00000015 00000016 00000003"]
+    files = {"data.noun": "".join(senses), "noun.exc": "pugs-dog pug-dog\n"}
+    files["index.noun"] = "".join(f"{line.split()[0]} n {line.partition(' ')[2]}\n" for line in index)
+    for name, text in files.items():
+        (tmp_path / name).write_text("  1 licence\n" + text if name != "noun.exc" else text)
+    digests = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("data.noun", "index.noun")}
+    monkeypatch.setattr(wordnet, "_DIGESTS", digests)
+    return tmp_path
+
+
+def test_each_word_means_its_classes_or_what_they_are_kinds_of(small_wordnet: Path) -> None:
+    classes = ["00000003", "00000004", "00000005", "00000006"]
+    found = wordnet.words_of(small_wordnet, classes)
+    assert found["poodle"] == ((0,),) and found["pugs dog"] == found["pug dog"] == ((1,),)
+    assert found["dog"] == found["domestic dog"] == ((0, 1),)
+    assert found["crane"] == ((2,), (3,))
+    assert "head" not in found  # a seldom word for poodles here
+    assert found["thing"] == ((0, 1, 2, 3),)
+
+
+def test_another_wordnet_is_refused(small_wordnet: Path) -> None:
+    with (small_wordnet / "index.noun").open("a") as file:
+        file.write("cat n 1 00000009\n")
+    with pytest.raises(ValueError, match=r"WordNet 3\.0"):
+        wordnet.words_of(small_wordnet, ["00000003"])
+
+
+def test_directions_tell_what_the_classifier_says(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    seen = unit(random.normal(size=(400, 8)))
+    outputs = 3 * seen @ random.normal(size=(8, 4)) + 0.01 * random.normal(size=(400, 4))
+    things = fit_things(seen[:300], outputs[:300], [(0,), (1,), (0, 1)])
+    assert explained(things, seen[300:], outputs[300:]) > 0.8
+    (tmp_path / "n.json").write_text(json.dumps({"tasks": ["image"]}))
+    write_table(things, {"a": [(0,)], "b": [(1,)], "both": [(0, 1)], "each": [(0,), (1,)]}, tmp_path / "w.npz")
+    describe_words(tmp_path / "n.json", tmp_path / "w.npz")
+    raw = json.loads((tmp_path / "n.json").read_text())
+    assert raw["tasks"] == ["image", "text"]
+    table = WordTable(tmp_path / "w.npz", raw["words"]["sha256"])
+    read = read_vocabulary(table, name="n", dim=8)
+    for word, said in (("a", outputs[:, 0]), ("both", np.logaddexp(outputs[:, 0], outputs[:, 1]))):
+        assert np.corrcoef(seen @ read.vector(word), said)[0, 1] > (0.95 if word == "a" else 0.75)

@@ -79,7 +79,7 @@ def test_nothing_to_search_with_and_a_box_of_no_picture_are_refused(lib: Library
         lib.search(text="red", box=(0, 0, 0.5, 0.5))
 
 
-@pytest.mark.parametrize("model", ["bundled", "histogram"])
+@pytest.mark.parametrize("model", ["histogram"])
 def test_a_model_without_words_says_which_have_them(lib: Library, model: str) -> None:
     with lib.with_model(model) as seen, pytest.raises(UsageError, match=f"{model} knows no words: .*clip-vit-b32"):
         seen.search(text="red")

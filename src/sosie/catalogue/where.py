@@ -42,6 +42,7 @@ __all__ = [
     "compile_sql",
     "matches",
     "parse",
+    "quoted",
 ]
 
 MAX_LENGTH = 10_000  # characters
@@ -146,6 +147,11 @@ def _tokens(source: str) -> list[_Token]:
 
 def _fail(column: int, message: str) -> NoReturn:
     raise FilterError(f"filter, column {column + 1}: {message}")
+
+
+def quoted(text: str) -> str:
+    """Return a text as it stands in an expression: a value, or the name of a label that is no built-in field."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 # ------------------------------------------------------------------------------------------------ parser

@@ -38,7 +38,7 @@ def search(
         typer.Argument(metavar="[IMAGE…]", help='Pictures, or "a.jpg + b.jpg - text:at night", or id:17.'),
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Search by words, or add them to each IMAGE: a red bicycle at night.")
+        str | None, typer.Option("--text", help="Search by words, such as flamingo, or add them to each IMAGE.")
     ] = None,
     k: KOption = 10,
     library: LibraryOption = None,

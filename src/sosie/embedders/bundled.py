@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sosie.embedders.onnx import OnnxEmbedder, read_description
+from sosie.errors import UsageError
+from sosie.types import FloatMatrix
 
 __all__ = ["EARLIER", "NEWEST", "BundledEmbedder", "Version5Embedder", "bundled_name"]
 
@@ -28,6 +30,10 @@ class Version5Embedder(BundledEmbedder):
     """What `bundled` was before version 6; a library made by it answers by it until `sosie upgrade`."""
 
     version = "5"
+
+    def embed_text(self, texts: Sequence[str]) -> FloatMatrix:
+        """Refuse: there are no words for it."""
+        raise UsageError(f"bundled, version {self.version}, knows no words: `sosie upgrade` gives the library them")
 
 
 def bundled_name(record: Mapping[str, Any], names_of_spaces: Sequence[str]) -> str:

@@ -4,6 +4,8 @@
  "input": "input", "heads": [{"name": "semantic", "dim": 1280, "output": "embedding"}],
  "featuremap": "featuremap",
  "preprocessing": {"side": 224, "fit": "squash", "scale": 127.5, "mean": [1, 1, 1]}}
+
+``words`` may name a table of single words (`sosie.embedders.vocabulary`): {"file": "words.npz", "sha256": "…"}.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 from sosie.embedders.preprocessing import to_tensor
 from sosie.embedders.text import TextTower, Words, read_text_tower
 from sosie.embedders.together import MicroBatcher
+from sosie.embedders.vocabulary import OwnWords, WordTable, WordVectors, read_vocabulary
 from sosie.errors import NotFound, UntrustedModel, UsageError
 from sosie.networks.formats import explain
 from sosie.networks.published import WITH_WORDS
@@ -54,6 +57,7 @@ class Description:
     featuremap: str | None = None
     text: TextTower | None = None
     classes: Classes | None = None
+    words: WordTable | None = None
 
 
 def read_description(path: Path) -> Description:
@@ -99,6 +103,7 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
         featuremap=raw.get("featuremap"),
         text=read_text_tower(raw["text"], path.parent) if raw.get("text") else None,
         classes=_classes(raw["classes"]) if "classes" in raw else None,
+        words=WordTable(path.parent / raw["words"]["file"], raw["words"]["sha256"]) if raw.get("words") else None,
     )
 
 
@@ -118,6 +123,7 @@ class OnnxEmbedder:
         self._threads = threads
         self._session: Any = None
         self._words: Words | None = None
+        self._vocabulary: WordVectors | None = None
         self._lock = Lock()
         self._together: MicroBatcher | None = None
 
@@ -133,8 +139,9 @@ class OnnxEmbedder:
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that it runs from."""
-        text = self._description.text
-        return (self._description.path, *((text.network, text.tokenizer) if text else ()))
+        text, words = self._description.text, self._description.words
+        towers = (text.network, text.tokenizer) if text else ()
+        return (self._description.path, *towers, *((words.path,) if words else ()))
 
     @property
     def description(self) -> Description:
@@ -151,7 +158,12 @@ class OnnxEmbedder:
         return self._vectors(self._run(pictures, self._description.outputs))
 
     def embed_text(self, texts: Sequence[str]) -> FloatMatrix:
-        """Return (n, dim of the first head) float32 unit vectors of texts; raise UsageError without a text tower."""
+        """Return (n, dim of the first head) float32 unit vectors of texts; raise UsageError without a text tower.
+
+        Where there is none, a table of single words does.
+        """
+        if self.knows_words:
+            return np.stack([self.embed_words(text) for text in texts])
         tower = self._description.text
         if tower is None:
             raise UsageError(f"{self.spec.name} knows no words: {WITH_WORDS}")
@@ -159,6 +171,26 @@ class OnnxEmbedder:
             if self._words is None:
                 self._words = Words(tower, threads=self._threads)
         return unit(self._words.embed(texts))
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether it embeds texts by a table of single words."""
+        return self._description.words is not None and self._description.text is None
+
+    def embed_words(self, text: str, own: OwnWords = lambda _keys: None) -> FloatMatrix:
+        """Return the unit vector (dim of the first head) of the words of a text; see `WordVectors.embed`."""
+        return self.vocabulary.embed(text, own)
+
+    @property
+    def vocabulary(self) -> WordVectors:
+        """The single words that it knows, read when they are first needed; raise UsageError where it knows none."""
+        table = self._description.words
+        if table is None:
+            raise UsageError(f"{self.spec.name} knows no words: {WITH_WORDS}")
+        with self._lock:
+            if self._vocabulary is None:
+                self._vocabulary = read_vocabulary(table, name=self.spec.name, dim=self.spec.heads[0].dim)
+            return self._vocabulary
 
     def feature_maps(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return the last feature maps (n, channels, height, width), for pooled regions."""

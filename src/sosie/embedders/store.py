@@ -185,6 +185,9 @@ def _copy_files(raw: dict[str, Any], origin: Path, draft: Path) -> None:
     if raw.get("text"):
         raw["text"] = dict(raw["text"])
         parts += [(raw["text"], "file", "text.onnx"), (raw["text"], "tokenizer", "tokenizer.json")]
+    if raw.get("words"):
+        raw["words"] = dict(raw["words"])
+        parts += [(raw["words"], "file", "words.npz")]
     for part, key, name in parts:
         source = origin / part[key]
         if not source.is_file():
@@ -204,6 +207,8 @@ def _try_once(description: Description) -> None:
         raise UntrustedModel(
             f"{spec.name} gives {words} numbers a text, {spec.heads[0].dim} a picture: towers of two models"
         )
+    if description.words is not None:
+        _ = embedder.vocabulary
     if vectors.shape != (2, spec.dim):
         raise UntrustedModel(
             f"{spec.name} gives {vectors.shape[1]} numbers a picture, its description says {spec.dim}: correct `heads`"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sosie.types import EmbedderSpec, Head, Preprocessing
 
-__all__ = ["PUBLISHED", "WITH_WORDS", "Published", "RemoteFile"]
+__all__ = ["PUBLISHED", "WITH_SENTENCES", "WITH_WORDS", "Published", "RemoteFile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,4 +205,6 @@ _ALL = (
 
 PUBLISHED: dict[str, Published] = {model.name: model for model in _ALL}
 
-WITH_WORDS = f"{', '.join(model.name for model in _ALL if 'text' in model.tasks)} do (`sosie models try NAME`)"
+_TOWERS = ", ".join(model.name for model in _ALL if "text" in model.tasks)
+WITH_SENTENCES = f"{_TOWERS} understand sentences (`sosie models try NAME`)"
+WITH_WORDS = f"bundled knows single words, {WITH_SENTENCES}"

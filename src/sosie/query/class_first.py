@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sosie.catalogue.where import quoted
 from sosie.errors import UsageError
 from sosie.types import Classification, SearchResult
 
@@ -65,11 +66,11 @@ def where_class(label: str, names: Sequence[str]) -> str:
     keys = label.split(" ")
     if len(keys) > 1 and all(any(name.startswith(f"{key}=") for key in keys) for name in names):
         pairs = [name.partition("=") for name in names]
-        by_label = " or ".join(f"{_quoted(key)} = {_quoted(value)}" for key, _, value in pairs)
-        labelled = " or ".join(map(_quoted, dict.fromkeys(key for key, _, _ in pairs)))
+        by_label = " or ".join(f"{quoted(key)} = {quoted(value)}" for key, _, value in pairs)
+        labelled = " or ".join(map(quoted, dict.fromkeys(key for key, _, _ in pairs)))
     else:
-        by_label, labelled = f"{_quoted(label)} in ({', '.join(map(_quoted, names))})", _quoted(label)
-    predicted = f"{_quoted(PREDICTED)} in ({', '.join(map(_quoted, names))})"
+        by_label, labelled = f"{quoted(label)} in ({', '.join(map(quoted, names))})", quoted(label)
+    predicted = f"{quoted(PREDICTED)} in ({', '.join(map(quoted, names))})"
     return f"({by_label}) or (not ({labelled}) and {predicted})"
 
 
@@ -78,10 +79,6 @@ def _expression(classification: Classification, names: Sequence[str], where: str
         return where
     within = where_class(classification.label, names)
     return f"({where}) and ({within})" if where else within
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _about(each: Classification, names: Sequence[str], min_class: float, *, empty: bool) -> dict[str, Any]:

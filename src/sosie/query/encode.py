@@ -19,12 +19,13 @@ import numpy as np
 from sosie.analysis.regions import Parts, RegionExtractor
 from sosie.analysis.worker import NO_EXTRAS, ONLY_WORKING
 from sosie.catalogue import Space, Store, View
-from sosie.contracts import Embedder, FeatureMaps, TextTower, WarmsUp
+from sosie.contracts import Embedder, FeatureMaps, KnowsWords, TextTower, WarmsUp
 from sosie.embedders.onnx import unit
 from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
 from sosie.networks.published import WITH_WORDS
 from sosie.present.text import visible
 from sosie.query.crop import Crops, crop
+from sosie.query.labels import LabelWords
 from sosie.query.query import Query
 from sosie.regions.pooled import pooled_regions
 from sosie.sources.reading import read_uri
@@ -129,6 +130,7 @@ class QueryEncoder:
     ) -> None:
         self._catalogue, self._view, self._embedder, self._sight = catalogue, view, embedder, sight
         self._pool, self._read = pool, read
+        self._labels = LabelWords(catalogue, view.space)
 
     def encode(
         self, asked: Sequence[Asked], parts: Parts = _WHOLE, spaces: Mapping[str, Space] | None = None
@@ -265,6 +267,8 @@ class QueryEncoder:
         return seen.picture if "mask" in seen.about else crop(seen.picture, Parts(mask=wanted), self._sight).picture
 
     def _embed_words(self, text: Text) -> FloatMatrix:
+        if isinstance(self._embedder, KnowsWords) and self._embedder.knows_words:
+            return self._embedder.embed_words(text.words, self._labels)
         if not isinstance(self._embedder, TextTower):
             raise UsageError(f"{self._embedder.spec.name} knows no words: {WITH_WORDS}")
         vector: FloatMatrix = self._embedder.embed_text([text.words])[0]

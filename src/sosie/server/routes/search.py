@@ -41,7 +41,7 @@ from sosie.server.uploads import find_upload, keep_upload, look_at, named_after,
 
 router = APIRouter(prefix="/api/v1", tags=["search"], responses=responses(404))
 
-_ABOUT_TEXT = "Words to search with, added to the picture where there is one; for models with a text tower."
+_ABOUT_TEXT = "Words to search with, added to the picture where there is one; sentences where the model knows them."
 _VERIFY = "Say which hits are copies and how surely, where local features are stored; false answers sooner."
 Token = Annotated[str, PathParam(pattern="^[0-9a-f]{64}$", description="The token of a kept query.")]
 
