@@ -35,7 +35,7 @@ def main() -> None:
     with sosie.open(options.library, create=False, read_only=True) as lib:
         truth = {record.id: record.labels[options.label] for record in lib.pictures()}
         queries = [record.id for record in lib.pictures() if record.uris[0].rpartition("/")[2] in wanted]
-        lib.warm_up()
+        lib.engine.warm_up()
         lib.search(lib.read(queries[0]), class_first=ClassFirst(0.5, str(options.package)))
         rows = [{"search": "all pictures", **measure(lib, queries, truth, None)}]
         for least in options.min_class:

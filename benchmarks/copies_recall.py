@@ -176,7 +176,7 @@ def _methods(library: sosie.Library) -> Iterator[tuple[str, Callable[[Any, np.nd
             analysed: Any, _: np.ndarray, rows: Any = rows, vectors: Any = vectors, at: slice = columns
         ) -> Answers:
             side = analysed["input"]
-            likeness = vectors @ library.embed([Picture(side, side.shape[1], side.shape[0])])[0, at]
+            likeness = vectors @ library.embedder.embed([Picture(side, side.shape[1], side.shape[0])])[0, at]
             best = np.argsort(-likeness, kind="stable")[:DEPTH]
             return [(int(rows[i]), float(likeness[i])) for i in best]
 

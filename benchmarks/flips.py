@@ -53,10 +53,10 @@ def make_library(folder: Path) -> Path:
         store.put_facts({i: {"exif.camera": ("Model",), "exif.date": (1990.0 + i,)} for i in range(1, PICTURES + 1)})
         store.put_decision(digests[0], digests[1], "not_a_copy", note="seen", at=20)
         low, high = sorted(bytes.fromhex(each) for each in digests[2:4])
-        lib.files.put_pairs([PairVerdict(low, high, "judge 1", "copy", 0.9, {"inliers": 40}, 20)])
-        lib.files.put_features([(i, rng.bytes(200)) for i in range(1, PICTURES + 1)], version="test")
+        lib.catalogue.put_pairs([PairVerdict(low, high, "judge 1", "copy", 0.9, {"inliers": 40}, 20)])
+        lib.catalogue.put_features([(i, rng.bytes(200)) for i in range(1, PICTURES + 1)], version="test")
         store.put_record("watch", {"pictures": {}, "seen": [1, 2, 3]})
-        lib.files.append_log("somebody", "added", {"pictures": PICTURES})
+        lib.catalogue.append_log("somebody", "added", {"pictures": PICTURES})
     return folder / "library"
 
 
@@ -71,15 +71,15 @@ def answers(lib: Library) -> Iterator[tuple[str, Any]]:
     yield "quarantine", (lib.quarantine(), store.quarantined_refs())
     yield "located", [store.located(uri) for record in pictures for uri in record.uris]
     yield "places", [store.places_of(record.id) for record in pictures]
-    yield "features", sorted(lib.files.features(range(1, PICTURES + 1), version="test").items())
+    yield "features", sorted(lib.catalogue.features(range(1, PICTURES + 1), version="test").items())
     yield "record", store.record("watch")
-    yield "log", lib.files.log()
+    yield "log", lib.catalogue.log()
     yield "contents", [store.content(record.id) for record in pictures]
     yield "search", [[(hit.id, hit.score, hit.verdict) for hit in lib.search(r.id, k=5)] for r in pictures]
     keys = [tuple(sorted(bytes.fromhex(r.sha256) for r in pictures[2:4]))]
     yield (
         "pairs",
-        [(verdict.verdict, verdict.evidence) for verdict in lib.files.pairs(keys, judge="judge 1").values()],
+        [(verdict.verdict, verdict.evidence) for verdict in lib.catalogue.pairs(keys, judge="judge 1").values()],
     )  # a damaged one is judged again: nothing is answered from it
 
 

@@ -95,7 +95,7 @@ def table(options: argparse.Namespace) -> None:
             runs: dict[str, Run] = {}
             for model in models:
                 with sosie.open(library, model=model, create=False) as lib:
-                    lib.catch_up()
+                    lib.models.catch_up()
                     runs[model] = predict_labels(
                         folder / "runs" / pack / Path(model).stem, from_library(lib), keys=("label",)
                     )
@@ -117,12 +117,12 @@ def copies(options: argparse.Namespace) -> None:
         lib.add(open_source(str(options.pack), SourceOptions()))
         references, ids = from_library(lib), lib.vectors()[0]
         source = open_source(str(options.outside), SourceOptions())
-        outside = [partial(lambda ref: lib.analyse(source.read(ref))["working"], ref) for ref in source][:200]
+        outside = [partial(lambda ref: lib.engine.analyse(source.read(ref))["working"], ref) for ref in source][:200]
         run = predict_copies(
             Path(scratch) / "run",
             references,
             methods=library_methods(lib, ["copy", "semantic", "pdq", "pdq-turns"]),
-            sources=Sources(lambda row: lib.analyse(lib.read(int(ids[row])))["working"], outside),
+            sources=Sources(lambda row: lib.engine.analyse(lib.read(int(ids[row])))["working"], outside),
             settings=CopySettings(sample=options.sample, per_picture=8, negatives=200),
         )
         write_report(run)

@@ -76,7 +76,7 @@ def library_of(out: Path, shared: Path, name: str) -> sosie.Library:
     labels_of, segmenter, kinds = PACKS[name]
     lib = sosie.open(out / name / "library")
     weights = shared / "weights"
-    lib.sight.use(
+    lib.extractor.use(
         detector=f"yolox_nano:{weights / 'yolox_nano.onnx'}",
         segmenter=f"{segmenter}:{weights / SEGMENTERS[segmenter]}.onnx",
     )
@@ -245,14 +245,14 @@ def searching(out: Path, pictures: int, objects: int) -> None:
     """Search a library of random vectors: the time does not depend on what they mean."""
     rng = np.random.default_rng(0)
     with sosie.open(out / "random") as lib:
-        lib.sight._remember(kinds=["objects", "pooled"])
+        lib.extractor._remember(kinds=["objects", "pooled"])
         spaces = {
-            "objects": lib.files.ensure_spaces(
+            "objects": lib.catalogue.ensure_spaces(
                 lib.embedder.spec, regions="objects:any", heads=lib.embedder.spec.heads[:1]
             )[0],
-            "pooled": lib.sight.space("pooled"),
+            "pooled": lib.extractor.space("pooled"),
         }
-        lib.sight.__dict__["key_of"] = lambda kind: "objects:any" if kind == "objects" else kind
+        lib.extractor.__dict__["key_of"] = lambda kind: "objects:any" if kind == "objects" else kind
         whole = lib.spaces[0]
 
         def unit(rows: int, dim: int) -> np.ndarray:
@@ -260,7 +260,7 @@ def searching(out: Path, pictures: int, objects: int) -> None:
             return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
         squares = pooled_regions(lib.embedder.feature_maps([Picture(np.zeros((128, 128, 3), np.uint8), 128, 128)]))[0]
-        before = lib.files.path.stat().st_size
+        before = lib.catalogue.path.stat().st_size
         sizes = {}
         for kind in ("whole", "objects", "pooled"):
             changes = []
@@ -276,9 +276,9 @@ def searching(out: Path, pictures: int, objects: int) -> None:
                 vectors = {whole.id: unit(1, whole.dim)[0]} if kind == "whole" else {}
                 changes.append(AddContent(row, ImageRef(f"file:///{at}.jpg"), vectors, regions))
             for start in range(0, len(changes), 1000):
-                lib.files.apply(changes[start : start + 1000], root="file:///")
-            lib.files.query("PRAGMA wal_checkpoint(TRUNCATE)")
-            now = lib.files.path.stat().st_size
+                lib.catalogue.apply(changes[start : start + 1000], root="file:///")
+            lib.catalogue.query("PRAGMA wal_checkpoint(TRUNCATE)")
+            now = lib.catalogue.path.stat().st_size
             sizes[kind], before = now - before, now
         counts = {"whole": 1, "objects": objects, "pooled": len(squares)}
         for kind, size in sizes.items():

@@ -108,7 +108,7 @@ def main() -> int:
                 found = compare(exact, cluster)
         finally:
             with sosie.open(url) as lib:
-                lib.cluster.destroy()
+                lib.catalogue.destroy()
     print(json.dumps(found, indent=1))
     return 0 if found["share"] >= LEAST else 1
 

@@ -98,7 +98,9 @@ def measure(folder: Path) -> dict[str, Any]:
         found["answer_bytes"] = len(pack(Embedded(first, np.zeros(embedder.spec.dim, np.float32))))
         some = pictures[:200]
         made: list[bytes] = []
-        found["thumbnail_ms"] = cost(lambda: made.extend(lib.thumbnail(p.id) for p in some) or lib.queries.close(), 200)
+        found["thumbnail_ms"] = cost(
+            lambda: made.extend(lib.thumbnail(p.id) for p in some) or lib.engine.queries.close(), 200
+        )
         found["thumbnail_bytes"] = round(sum(map(len, made)) / len(made))
         before = size_of(lib)
         found["copies_ms"] = cost(lib.copies.prepare, len(pictures))

@@ -226,7 +226,7 @@ def repeated(call: Callable[[int], object], *, seconds: float) -> tuple[float, f
 
 def prepared(library: Library, uploads: list[bytes]) -> list[Picture]:
     """Return what the network is given of some uploads."""
-    found = [library.analyse(data) for data in uploads]
+    found = [library.engine.analyse(data) for data in uploads]
     return [Picture(each["input"], each["width"], each["height"]) for each in found]
 
 
@@ -278,7 +278,7 @@ def make(folder: Path, count: int) -> None:
     """Make the library, unless it is there."""
     with sosie.open(folder / "library") as library:
         if library.stats()["pictures"] == count:
-            if library.lacking():
+            if library.models.lacking():
                 sys.exit(f"{folder} was made with another model: give a folder that is not there yet")
             return
         library.add(folder_of(folder / "pictures", 64), workers=1)
@@ -294,7 +294,7 @@ def rounds_of(
     inputs, requests = prepared(library, pictures), [upload(data) for data in pictures]
     bare_rates, loads = [], []
     for _ in range(rounds):
-        rate, _ = repeated(lambda at: library.embed([inputs[at % len(inputs)]]), seconds=seconds / rounds)
+        rate, _ = repeated(lambda at: library.embedder.embed([inputs[at % len(inputs)]]), seconds=seconds / rounds)
         bare_rates.append(rate)
         ask = partial(_nth, requests)
         loads.append(loaded(port, process, ask, seconds=seconds / rounds, callers=callers))

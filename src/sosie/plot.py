@@ -16,6 +16,7 @@ import numpy as np
 from sosie.errors import MissingExtra, SosieError
 from sosie.library import Library
 from sosie.present.text import display_path, shorten
+from sosie.query.encode import bytes_of
 from sosie.types import Hit, SearchResult
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _query_picture(library: Library, query: str) -> bytes | None:
     if kind == "id" and number.isdigit():
         return _thumbnail(library, int(number))
     try:
-        return library.preview(query)
+        return library.pictures.preview(bytes_of(query))
     except SosieError:  # bytes that were asked about are not kept, and words are no picture
         return None
 

@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from sosie.analysis.regions import Parts, RegionExtractor
 from sosie.catalogue import Space, Store, View
@@ -22,17 +22,41 @@ from sosie.query.query import Query
 from sosie.query.regions import KindView, answer_by_regions
 from sosie.query.whole import answer_by_whole
 from sosie.regions.fusion import shares_of, weights_of
-from sosie.types import Classification, Picture, SearchResult, Text
+from sosie.types import Box, Classification, Picture, SearchResult, Text
 
 if TYPE_CHECKING:
     from sosie.query.verifier import HitVerifier
 
-__all__ = ["Searcher", "Wanted", "search"]
+__all__ = ["SearchOptions", "Searcher", "Wanted", "search"]
+
+
+class SearchOptions(TypedDict, total=False):
+    """How a search is done, beside the query. Every key may be left out.
+
+    ``k`` is how many answers to give (10). ``where`` filters by labels (docs/reference/where.md) before the top k are
+    taken. ``box`` (x, y, width, height, each 0..1) searches for a part of the query, ``parts`` for objects and what a
+    mask keeps. ``regions`` are the kinds that whole pictures are searched along with; None takes what fits. ``verify``
+    lays the query over each hit and says whether it is a copy and how sure that is, where the hit's local features are
+    stored (`Copies.prepare`). ``index_params`` are search parameters of the main index for this question, such as
+    ``search_k``. ``class_first`` searches within the class that the library's classifier gives the query; an unsure one
+    is searched among all pictures, and ``asked["class"]`` of the result says so. ``shares`` say how much whole pictures
+    and each kind of parts count, such as ``{"whole": 0, "mask": 1}``; what is not named counts nothing.
+    """
+
+    k: int
+    where: str | None
+    box: Box | None
+    parts: Parts | None
+    regions: Sequence[str] | None
+    verify: bool
+    index_params: Mapping[str, Any] | None
+    class_first: bool | ClassFirst
+    shares: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is wanted of a search, beside the queries; `Library.search` says what each means."""
+    """What is wanted of a search, beside the queries; `SearchOptions` says what each means."""
 
     k: int = 10
     where: str | None = None
@@ -42,6 +66,26 @@ class Wanted:
     index_params: Mapping[str, Any] = field(default_factory=dict)
     class_first: ClassFirst | None = None
     shares: Mapping[str, float] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        box: Box | None = None,
+        parts: Parts | None = None,
+        index_params: Mapping[str, Any] | None = None,
+        class_first: bool | ClassFirst = False,
+        **others: Any,
+    ) -> Wanted:
+        """Return what `SearchOptions` want; a ``box`` by itself is a part."""
+        whole = parts or Parts()
+        by_class = ClassFirst() if class_first is True else class_first or None
+        return cls(
+            parts=replace(whole, box=box or whole.box),
+            index_params=index_params or {},
+            class_first=by_class,
+            **others,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def library(gallery: Gallery) -> Iterator[Library]:
     left = np.zeros((1, 2, 64, 64), np.float32)
     left[0, 0, :, 32:] = left[0, 1, :, :32] = 8
     with sosie.open(folder / "library", model=str(described)) as made:
-        made.sight.use(
+        made.extractor.use(
             detector=str(write_network(folder / "detector", {"output0": boxes}, like="yolov8", classes=["bag"])),
             segmenter=str(
                 write_network(

@@ -28,7 +28,7 @@ def board(request: pytest.FixtureRequest) -> Iterator[Board]:
         yield MemoryBoard()
     else:
         opened: Open = request.getfixturevalue("opened")
-        yield opened().cluster
+        yield opened().catalogue
 
 
 def until(holds: Callable[[], object], seconds: float = 60) -> None:
@@ -53,9 +53,9 @@ def test_notes_are_left_read_listed_and_taken_down(board: Board) -> None:
 
 def test_notes_are_no_part_of_what_a_library_knows(opened: Open) -> None:
     lib = opened()
-    epoch, records = lib.cluster.epoch(), lib.cluster.records()
-    lib.cluster.post("job", "a", {})
-    assert (lib.cluster.epoch(), lib.cluster.records()) == (epoch, records)
+    epoch, records = lib.catalogue.epoch(), lib.catalogue.records()
+    lib.catalogue.post("job", "a", {})
+    assert (lib.catalogue.epoch(), lib.catalogue.records()) == (epoch, records)
 
 
 def test_sessions_and_uploads_of_one_server_are_those_of_all(
@@ -100,7 +100,7 @@ def test_the_duplicates_that_one_server_found_are_shown_by_all(opened: Open) -> 
         (DuplicateGroup(record(1), ((record(2), Match(1, 2, 0.99, "altered_copy")),), {1: (), 2: ()}),), (), 0.5, 2
     )
     lib = opened()
-    one, other = CopyDesk(lib, lib.cluster), CopyDesk(lib, lib.cluster)
+    one, other = CopyDesk(lib, lib.catalogue), CopyDesk(lib, lib.catalogue)
     assert other.report() is None
     one.show(report)
     assert other.report() == report

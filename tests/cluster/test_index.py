@@ -105,7 +105,7 @@ def test_tuning_builds_what_it_found_and_searches_use_it(
 ) -> None:
     lib = opened()
     fill_with_vectors(lib, clustered(600, lib.space.dim))
-    before = graphs_of(lib.cluster.connection)
+    before = graphs_of(lib.catalogue.connection)
     asked = ["index", "tune", "--recall", "0.9", "--kinds", "bbq_hnsw,int8_hnsw", "--library", address, "--json"]
     assert main(asked) == 0
     told = json.loads(capsys.readouterr().out)
@@ -114,7 +114,7 @@ def test_tuning_builds_what_it_found_and_searches_use_it(
     chosen = told["winner"]["params"]
     assert told["built"]["kind"] == chosen["vectors"] and told["built"]["recall"] >= 0.85
     gc.collect()
-    assert graphs_of(lib.cluster.connection) == before  # nothing of the trials is left
+    assert graphs_of(lib.catalogue.connection) == before  # nothing of the trials is left
     again = opened()
     view = again.view()
     assert view.description["kind"] == chosen["vectors"]

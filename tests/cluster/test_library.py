@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import sosie
+from sosie.catalogue.opening import in_folder
 from sosie.cli import main
 from sosie.errors import FilterError, UnknownName, UsageError
 from sosie.query.class_first import ClassFirst
@@ -112,7 +113,7 @@ def test_what_needs_a_folder_is_refused_with_a_word(opened: Open, tmp_path: Path
     with pytest.raises(UsageError, match="keeps no pictures"):
         lib.add_bytes(jpeg(1))
     with pytest.raises(UsageError, match="lies on a cluster"):
-        lib.files.rewrites()
+        in_folder(lib.catalogue)
 
 
 def test_run_on_elasticsearch_answers_as_on_sqlite(address: str, sosie_shared: Path, tmp_path: Path) -> None:

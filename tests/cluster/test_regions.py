@@ -90,10 +90,10 @@ def test_the_commands_find_parts_on_an_address(
 def test_regions_come_along_into_another_version(opened: Open, tmp_path: Path) -> None:
     lib = opened(model=None)
     lib.add(folder_of(tmp_path / "p", 6), regions=["pooled"], workers=1)
-    space, ids = lib.sight.existing_space("pooled"), lib.catalogue.live_ids().tolist()
+    space, ids = lib.extractor.existing_space("pooled"), lib.catalogue.live_ids().tolist()
     rows, vectors = lib.catalogue.regions_of(space, ids)
     before = answers(lib, tmp_path / "p/even/00002.jpg", regions=["pooled"])
-    lib.cluster.rebuild("flat")
+    lib.catalogue.rebuild("flat")
     again, same = lib.catalogue.regions_of(space, ids)
     assert again == rows and np.array_equal(same, vectors) and {row.content_id for row in rows} == set(ids)
     assert answers(lib, tmp_path / "p/even/00002.jpg", regions=["pooled"]) == before

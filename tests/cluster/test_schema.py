@@ -25,7 +25,7 @@ def test_a_library_of_schema_1_is_brought_up_to_date(address: str, monkeypatch: 
     assert reader.meta()["schema"] == 1  # who only reads changes nothing
     reader.close()
     with sosie.open(address, model="histogram") as lib:
-        assert lib.cluster.meta()["schema"] == 2
+        assert lib.catalogue.meta()["schema"] == 2
         add(lib.catalogue, 1)  # its mapping is strict: a field that it lacked would be refused
         content_id = lib.catalogue.content_id(digest(1))
         assert content_id is not None

@@ -39,7 +39,7 @@ def told(lib: Library) -> dict[str, object]:
         "vectors": {found[i]: np.round(v, 4).tolist() for i, v in zip(ids.tolist(), vectors, strict=True)},
         "decisions": lib.catalogue.decisions(),
         "quarantine": [(row.uri, row.reason) for row in lib.quarantine()],
-        "model": lib.model_in_use,
+        "model": lib.models.in_use,
     }
 
 
@@ -80,7 +80,7 @@ def test_regions_come_along(opened: Open, tmp_path: Path) -> None:
         cluster = opened(model=None)
         for _ in range(2):
             assert load(cluster.catalogue, tmp_path / "out") == there
-        assert cluster.sight.kinds == ("pooled",)
+        assert cluster.extractor.kinds == ("pooled",)
         assert cluster.add(pictures, workers=1).unchanged == 4
         assert export(cluster.catalogue, tmp_path / "again") == there
         assert load(back.catalogue, tmp_path / "again") == there

@@ -58,16 +58,16 @@ def test_a_swap_to_a_second_model_under_load_and_back(opened: Open, tmp_path: Pa
     with load(asking, asked) as seen:
         wait_for(seen, 10)
         asking.models.use("bundled", force=True)  # embeds with it first
-        asking.cluster.rebuild("hnsw")
+        asking.catalogue.rebuild("hnsw")
         wait_for(seen, 30)
         asking.view().forget()
         assert asking.view().description["kind"] == "hnsw"
-        asking.cluster.use(1)
+        asking.catalogue.use(1)
         asking.models.use("histogram", force=True)
         wait_for(seen, 30)
     assert seen["wrong"] == []
     assert seen["models"] == {"histogram", "bundled"}
-    assert [(v.number, v.kind, v.pictures, v.current) for v in lib.cluster.versions()] == [
+    assert [(v.number, v.kind, v.pictures, v.current) for v in lib.catalogue.versions()] == [
         (1, "int8_hnsw", 40, True),
         (2, "hnsw", 40, False),
     ]
@@ -92,19 +92,19 @@ def test_a_kind_is_built_measured_and_said(
 def test_a_version_that_lacks_what_was_written_since_is_not_used(opened: Open, tmp_path: Path) -> None:
     lib = opened()
     lib.add(folder_of(tmp_path / "p", 5), workers=1)
-    lib.cluster.rebuild("flat")
-    lib.cluster.use(1)
-    lib.cluster.use(2)
+    lib.catalogue.rebuild("flat")
+    lib.catalogue.use(1)
+    lib.catalogue.use(2)
     lib.add(folder_of(tmp_path / "p", 1, first=5), workers=1)
     with pytest.raises(UsageError, match="written since version 1 answered"):
-        lib.cluster.use(1)
+        lib.catalogue.use(1)
     assert lib.add(folder_of(tmp_path / "p", 1, first=6), workers=1).indexed == 1  # and writers may go on
     with pytest.raises(UsageError, match="version 2 answers"):
-        lib.cluster.drop(2)
-    lib.cluster.drop(1)
-    assert [version.number for version in lib.cluster.versions()] == [2]
+        lib.catalogue.drop(2)
+    lib.catalogue.drop(1)
+    assert [version.number for version in lib.catalogue.versions()] == [2]
     with pytest.raises(UnknownName, match="known: 2"):
-        lib.cluster.use(1)
+        lib.catalogue.use(1)
 
 
 def test_writers_are_told_while_a_version_is_built_and_a_broken_build_changes_nothing(
@@ -121,7 +121,7 @@ def test_writers_are_told_while_a_version_is_built_and_a_broken_build_changes_no
             told.append(str(error))
             raise
 
-    own = lib.cluster
+    own = lib.catalogue
     with pytest.raises(LibraryBusy):
         own.rebuild("flat", progress=meddle)
     assert len(told) == 1 and "built anew" in told[0]

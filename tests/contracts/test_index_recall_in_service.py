@@ -32,7 +32,7 @@ def served_recall(library: Library) -> float:
     for picture in range(1, 51):
         library.search(picture, k=10)
     library.view().close()
-    running = library.recall_in_service
+    running = library.view().recall_in_service
     assert running is not None
     assert (running.checked, running.failed, running.dropped) == (50, 0, 0), running
     assert running.recall is not None
@@ -62,7 +62,7 @@ def test_pictures_added_after_the_answer_are_no_misses(library: Library) -> None
         library.search(picture, k=10)
     library.remove(list(range(60, 3_000)))
     library.view().close()
-    running = library.recall_in_service
+    running = library.view().recall_in_service
     assert running is not None
     assert running.checked == 50
     assert running.recall is not None and running.recall > 0.95
@@ -70,7 +70,7 @@ def test_pictures_added_after_the_answer_are_no_misses(library: Library) -> None
 
 def test_nothing_is_checked_unless_asked(tmp_path: Path) -> None:
     with sosie.open(tmp_path, model="histogram") as library:
-        assert library.recall_in_service is None
+        assert library.view().recall_in_service is None
         assert library.stats()["recall_in_service"] is None
 
 

@@ -21,7 +21,7 @@ class Library:
         self.folder, self.path = folder_of(path / "pictures", 12), path / "lib"
         with sosie.open(self.path) as lib:
             lib.add(self.folder, regions=["pooled"], workers=1)
-            self.space = lib.sight.existing_space("pooled").id
+            self.space = lib.extractor.existing_space("pooled").id
 
     def sql(self, statement: str) -> int:
         with sqlite3.connect(self.path / "catalogue.sqlite") as connection:
@@ -35,7 +35,9 @@ class Library:
 
     def regions(self) -> dict[int, list[int]]:
         with sosie.open(self.path) as lib:
-            rows, _ = lib.files.regions_of(lib.sight.existing_space("pooled"), lib.catalogue.live_ids().tolist())
+            rows, _ = lib.catalogue.regions_of(
+                lib.extractor.existing_space("pooled"), lib.catalogue.live_ids().tolist()
+            )
         found: dict[int, list[int]] = {}
         for row in rows:
             found.setdefault(row.content_id, []).append(row.id)

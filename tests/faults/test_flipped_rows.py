@@ -36,7 +36,7 @@ def library_of(folder: Path) -> Library:
     lib.set_labels(1, {"label": "cat", "year": 1999.5})
     lib.catalogue.put_facts({1: {"exif.camera": ("Model",)}})
     lib.catalogue.put_record("noted", {"seen": [1]})
-    lib.files.append_log("somebody", "added")
+    lib.catalogue.append_log("somebody", "added")
     first, second = (record.sha256 for record in lib.pictures()[:2])
     lib.catalogue.put_decision(first, second, "not_a_copy", at=20)
     return lib
@@ -45,7 +45,7 @@ def library_of(folder: Path) -> Library:
 def read_all(lib: Library) -> object:
     store, pictures = lib.catalogue, lib.pictures()
     located = [store.located(uri) for record in pictures for uri in record.uris]
-    rest = lib.quarantine(), store.record("noted"), store.facts_of([1]), lib.files.log()
+    rest = lib.quarantine(), store.record("noted"), store.facts_of([1]), lib.catalogue.log()
     return pictures, store.all_labels(), store.decisions(), located, rest
 
 
@@ -53,7 +53,7 @@ def read_all(lib: Library) -> object:
 def test_a_row_that_was_changed_is_refused_found_and_forgotten(tmp_path: Path, kind: str) -> None:
     with library_of(tmp_path) as lib:
         assert read_all(lib) == read_all(lib)
-        lib.files.connection().execute(FLIPS[kind])
+        lib.catalogue.connection().execute(FLIPS[kind])
         with pytest.raises(DamagedError, match="sosie doctor"):
             read_all(lib)
         assert {finding.kind for finding in examine(lib)} - {"unreadable"} == {kind}
@@ -65,7 +65,7 @@ def test_a_row_that_was_changed_is_refused_found_and_forgotten(tmp_path: Path, k
 
 def test_flipped_bits_of_values_are_never_answers(tmp_path: Path) -> None:
     with library_of(tmp_path) as lib:
-        before, path = read_all(lib), lib.files.path
+        before, path = read_all(lib), lib.catalogue.path
     data, rng, silent = path.read_bytes(), random.Random(7), 0
     with closing(sqlite3.connect(path)) as file:
         texts = [row[0].encode() for row in file.execute("SELECT uri FROM locations UNION SELECT text FROM labels")]
@@ -92,7 +92,7 @@ def test_a_section_that_breaks_off_is_a_finding_and_the_others_are_looked_at(
         raise IndexError("planted")
 
     with library_of(tmp_path) as lib:
-        lib.files.connection().execute(FLIPS["damaged_label"])
+        lib.catalogue.connection().execute(FLIPS["damaged_label"])
         monkeypatch.setattr("sosie.maintenance.checkup.check.orphans", broken)
         assert [finding.kind for finding in examine(lib)] == ["unreadable", "damaged_label"]
 

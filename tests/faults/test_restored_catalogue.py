@@ -70,10 +70,10 @@ def test_what_an_older_catalogue_does_not_vouch_for_is_not_read(restored: Path, 
 
 def test_ids_go_on_above_the_mark_and_a_branch_begins(restored: Path, tmp_path: Path) -> None:
     with opened(restored) as lib:
-        before = json.loads(lib.files.query("SELECT value FROM meta WHERE key = 'epochs'")[0][0])
+        before = json.loads(lib.catalogue.query("SELECT value FROM meta WHERE key = 'epochs'")[0][0])
         lib.add(folder_of(tmp_path / "c", 2, first=16), workers=1)
         assert lib.catalogue.live_ids().tolist() == [*range(1, 9), 17, 18]
-        after = json.loads(lib.files.query("SELECT value FROM meta WHERE key = 'epochs'")[0][0])
+        after = json.loads(lib.catalogue.query("SELECT value FROM meta WHERE key = 'epochs'")[0][0])
         assert len(after) == len(before) + 1 and after[: len(before)] == before
         assert lib.catalogue.changes(before[-1][0]) is None  # of another branch
 

@@ -96,7 +96,7 @@ def test_one_caller_leaves_connections_to_others(library: Library) -> None:
 
 def test_event_streams_of_one_caller_are_bounded(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(library, "retry_quarantine", lambda _reason: gate.wait(60) and None)
+    monkeypatch.setattr(library.quarantine, "retry", lambda _reason: gate.wait(60) and None)
     with running(library, streams_each=3) as address, ExitStack() as stack:
         stack.callback(gate.set)
         job = httpx.post(f"{address}/api/v1/jobs", json={"kind": "retry"}, timeout=60).json()["id"]
@@ -135,7 +135,8 @@ def test_a_source_that_never_answers_holds_up_nothing_else(library: Library, mon
         never.wait(30)
         return b""
 
-    monkeypatch.setattr(library, "read", read)
+    monkeypatch.setattr(library.pictures, "read", read)
+    monkeypatch.setattr(library.engine, "_read", read)
     with running(library) as address, ExitStack() as stack:
         stack.callback(never.set)
         for content in [row.id for row in library.pictures()] * 4:

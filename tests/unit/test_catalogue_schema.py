@@ -34,7 +34,7 @@ def told(folder: Path) -> dict[str, Any]:
 def test_a_library_of_schema_1_answers_as_before(older: Path, read_only: bool) -> None:
     with sosie.open(older / "library", read_only=read_only) as lib:
         now = answers(lib, older / "pictures")
-        integrity = lib.files.query("PRAGMA main.integrity_check")
+        integrity = lib.catalogue.query("PRAGMA main.integrity_check")
     assert now == told(older) and integrity == [("ok",)]
     with closing(sqlite3.connect(older / "library" / "catalogue.sqlite")) as file:
         assert file.execute("PRAGMA user_version").fetchone()[0] == (1 if read_only else schema.VERSION)

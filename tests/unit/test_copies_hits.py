@@ -55,7 +55,7 @@ def test_a_search_names_the_copy_and_only_it(library: sosie.Library) -> None:
 def test_more_hits_are_no_more_questions_to_the_catalogue(library: sosie.Library) -> None:
     asked: list[str] = []
     library.search(1, k=2)
-    connection = library.files.connection()
+    connection = library.catalogue.connection()
     connection.set_trace_callback(asked.append)
     counts = []
     for k in (2, 8):

@@ -104,13 +104,13 @@ def test_a_quarantined_file_is_not_tried_again_until_it_changes(lib: Library, fo
 def test_the_quarantine_can_be_tried_again(lib: Library, folder: Path) -> None:
     (folder / "bad.jpg").write_text("not a picture")
     lib.add(folder)
-    assert lib.retry_quarantine().quarantined.total() == 1
+    assert lib.quarantine.retry().quarantined.total() == 1
     assert [row.tries for row in lib.quarantine()] == [2]
     stamp = (folder / "bad.jpg").stat()
     (folder / "bad.jpg").write_bytes(jpeg(99))
     os.utime(folder / "bad.jpg", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    assert lib.retry_quarantine(reason="truncated").seen == 0
-    assert lib.retry_quarantine(reason="not_a_picture").indexed == 1
+    assert lib.quarantine.retry(reason="truncated").seen == 0
+    assert lib.quarantine.retry(reason="not_a_picture").indexed == 1
     assert lib.add(folder).unchanged == 7
 
 

@@ -46,7 +46,7 @@ def test_a_package_is_copied_and_used_by_its_name(lib: Library, tmp_path: Path) 
         file.unlink()
     with lib.with_model("colourful") as other:
         assert other.embedder.spec.name == "colourful"
-        assert other.catch_up().indexed == 24
+        assert other.models.catch_up().indexed == 24
 
 
 def test_the_same_package_may_be_added_twice_but_not_another_of_its_name(lib: Library, tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_a_network_that_is_not_what_its_description_says_is_not_kept(lib: Librar
     (folder / "tiny.onnx").write_bytes(data)
     with pytest.raises(UntrustedModel, match="SHA-256"):
         lib.models.add(folder)
-    assert "tampered" not in lib.shelf.names()
-    assert [path.name for path in lib.shelf.folder.iterdir() if path.name.startswith(".")] == []
+    assert "tampered" not in lib.models.store.names()
+    assert [path.name for path in lib.models.store.folder.iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_network_that_gives_other_vectors_than_described_is_not_kept(lib: Library, tmp_path: Path) -> None:
@@ -112,10 +112,10 @@ def test_a_trial_that_is_stopped_goes_on(lib: Library) -> None:
     stop.set()
     assert try_model(lib, "colourful", stop=stop) is None
     with lib.with_model("colourful") as other:
-        assert other.lacking() == 24
+        assert other.models.lacking() == 24
         assert try_model(lib, "colourful") is not None
-        assert other.lacking() == 0
-        assert other.catch_up().seen == 0
+        assert other.models.lacking() == 0
+        assert other.models.catch_up().seen == 0
 
 
 def test_without_labels_altered_copies_are_the_measure(tmp_path: Path, pictures: Path) -> None:
@@ -182,7 +182,7 @@ def test_swapping_back_needs_no_measuring_and_embeds_what_came_since(lib: Librar
     lib.add(coloured_folder(tmp_path / "more", 30))  # six that are new
     report = lib.models.use("colour-blind")
     assert report.indexed == 6
-    assert (lib.model, lib.lacking()) == ("colour-blind", 0)
+    assert (lib.model, lib.models.lacking()) == ("colour-blind", 0)
 
 
 def test_an_index_is_built_before_the_swap_where_there_was_one(lib: Library) -> None:
@@ -198,7 +198,7 @@ def test_what_another_model_embeds_does_not_touch_the_index_in_use(lib: Library)
     lib.indexes.build("hnsw")
     before = lib.catalogue.rewrites(lib.space)
     with lib.with_model("colourful") as other:
-        other.catch_up()
+        other.models.catch_up()
         assert other.catalogue.rewrites(other.space) == 24
     assert lib.catalogue.rewrites(lib.space) == before
     assert lib.view().description["tail"] == 0
@@ -211,7 +211,6 @@ def test_a_library_that_is_open_elsewhere_sees_the_swap(lib: Library) -> None:
         lib.models.use("colourful", force=True)
         assert running.model == "colourful"
         assert running.search(1, k=1).index["kind"] == first["kind"]
-        assert running.queries is running.engine.queries
         lib.models.use("colour-blind")
         assert running.search(1, k=1)[0].score == pytest.approx(lib.search(1, k=1)[0].score)
 
@@ -226,7 +225,7 @@ def test_each_model_keeps_its_calibration(lib: Library) -> None:
 
 def test_a_library_opened_with_another_model_is_not_changed_by_it(lib: Library) -> None:
     with sosie.open(lib.path, model="histogram") as seen:
-        assert (seen.model, seen.model_in_use) == ("histogram", "colour-blind")
+        assert (seen.model, seen.models.in_use) == ("histogram", "colour-blind")
     with sosie.open(lib.path) as again:
         assert again.model == "colour-blind"
 
@@ -240,7 +239,7 @@ def test_an_unknown_model_is_not_remembered_by_a_new_library(tmp_path: Path) -> 
 
 def test_removing_a_model_takes_its_vectors_along_but_not_the_one_in_use(lib: Library) -> None:
     with lib.with_model("colourful") as other:
-        other.catch_up()
+        other.models.catch_up()
         assert rows(lib)["colourful"].pictures == 24
     lib.models.remove("colourful")
     assert "colourful" not in rows(lib)
@@ -253,18 +252,18 @@ def test_removing_a_model_takes_its_vectors_along_but_not_the_one_in_use(lib: Li
 
 def test_another_network_under_a_known_name_and_version_gets_a_space_of_its_own(lib: Library, tmp_path: Path) -> None:
     with sosie.open(lib.path, model=str(colour_blind(tmp_path / "c", "colourful") / "colourful.json")) as other:
-        other.catch_up()
+        other.models.catch_up()
         names = {space.name for space in other.spaces}
     with lib.with_model("colourful") as first:
-        first.catch_up()
+        first.models.catch_up()
         assert names.isdisjoint(space.name for space in first.spaces)
 
 
 def test_doctor_finds_a_model_that_cannot_be_used_and_one_half_copied(lib: Library) -> None:
     from sosie.maintenance.checkup import examine
 
-    (lib.shelf.folder / ".half.123.part").mkdir()
-    (lib.shelf.folder / "colour-blind" / "model.onnx").write_bytes(b"not what it was")
+    (lib.models.store.folder / ".half.123.part").mkdir()
+    (lib.models.store.folder / "colour-blind" / "model.onnx").write_bytes(b"not what it was")
     with sosie.open(lib.path) as again:
         found = {finding.kind: finding for finding in examine(again)}
     assert "SHA-256" in found["unusable_model"].detail

@@ -35,7 +35,7 @@ def test_an_answer_draws_itself_with_ranks_and_pictures(library: sosie.Library) 
 
 def test_hostile_names_are_text(library: sosie.Library) -> None:
     hit = Hit(1, 999, "file:///<img src=x onerror=alert(1)>'.jpg", 0.5, Verdict.SIMILAR)
-    result = SearchResult("<script>alert(1)</script>", (hit,), 1.0, {}, draw=library._drawn)
+    result = SearchResult("<script>alert(1)</script>", (hit,), 1.0, {}, draw=library.pictures.cards)
     html = result._repr_html_()
     assert html is not None
     assert "<script" not in html

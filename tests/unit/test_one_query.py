@@ -40,7 +40,7 @@ def lib(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
     folder = tmp_path_factory.mktemp("all")
     described = two_towers(folder / "model") / "wordy.json"
     with sosie.open(folder / "library", model=str(described)) as opened:
-        opened.sight.use(segmenter=str(segmenter(folder / "network")))
+        opened.extractor.use(segmenter=str(segmenter(folder / "network")))
         opened.add(coloured_folder(folder / "pictures"), label_from_folders=True)
         yield opened
 

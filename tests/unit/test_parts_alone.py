@@ -38,7 +38,7 @@ def lib(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
         halves(folder / "pictures", above, below)
     model = colourful(folder / "model", "tones") / "tones.json"
     with sosie.open(folder / "library", model=str(model)) as opened:
-        opened.sight.use(segmenter=str(segmenter(folder / "network")))
+        opened.extractor.use(segmenter=str(segmenter(folder / "network")))
         opened.add(folder / "pictures", regions=["mask:person"], workers=1)
         yield opened
 
@@ -104,7 +104,7 @@ def test_masks_are_delivered_as_an_annoy_file(lib: Library, tmp_path: Path) -> N
 def test_vectors_of_a_space_are_a_file(form: str, lib: Library, tmp_path: Path) -> None:
     file = tmp_path / f"out.{form}"
     assert main(["export-vectors", str(file), "-L", str(lib.path), "--space", "mask:person"]) == 0
-    _, expected = lib.vectors(lib.space_named("mask:person"))
+    _, expected = lib.vectors(lib.extractor.space_named("mask:person"))
     if form == "parquet":
         import pyarrow.parquet as pq
 
@@ -134,5 +134,5 @@ def test_a_space_that_is_not_there_is_one_line(
 def test_an_index_of_a_space_answers_searches_in_it(lib: Library, query: str) -> None:
     before = [hit.id for hit in lib.search(query, parts=ABOVE, shares={"mask": 1}, verify=False)]
     assert main(["index", "build", "-L", str(lib.path), "--kind", "annoy", "--space", "mask:person"]) == 0
-    assert lib.view(lib.space_named("mask:person")).description["kind"] == "annoy"
+    assert lib.view(lib.extractor.space_named("mask:person")).description["kind"] == "annoy"
     assert [hit.id for hit in lib.search(query, parts=ABOVE, shares={"mask": 1}, verify=False)] == before

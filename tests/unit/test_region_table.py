@@ -33,15 +33,15 @@ def test_a_table_grows_and_one_of_nothing_has_no_rows() -> None:
 
 def held(lib: sosie.Library) -> list[tuple[int, int]]:
     """Compare memory with the catalogue, and return the regions and their pictures."""
-    space = lib.sight.existing_space("pooled")
+    space = lib.extractor.existing_space("pooled")
     view, ids = lib.view(space), lib.catalogue.live_ids()
-    found, (rows, vectors) = view.regions_of(ids), lib.files.regions_of(space, ids.tolist())
+    found, (rows, vectors) = view.regions_of(ids), lib.catalogue.regions_of(space, ids.tolist())
     assert found.ids.tolist() == [row.id for row in rows]
     assert found.owners.tolist() == [row.content_id for row in rows]
     np.testing.assert_array_equal(found.vectors, vectors)
     np.testing.assert_array_equal(found.sure, 1)  # nobody judged a square
-    assert lib.files.regions(space, found.ids.tolist()) == {row.id: row for row in rows}
-    assert sorted(found.ids.tolist()) == lib.files.live_rows(space).tolist()
+    assert lib.catalogue.regions(space, found.ids.tolist()) == {row.id: row for row in rows}
+    assert sorted(found.ids.tolist()) == lib.catalogue.live_rows(space).tolist()
     return list(zip(found.ids.tolist(), found.owners.tolist(), strict=True))
 
 
@@ -50,7 +50,7 @@ def test_memory_follows_what_is_added_removed_and_looked_at_again(tmp_path: Path
     with sosie.open(tmp_path / "lib") as lib:
         lib.add(pictures, regions=["pooled"], workers=1)
         first = held(lib)
-        lib.indexes.build("exact", space=lib.sight.existing_space("pooled"))
+        lib.indexes.build("exact", space=lib.extractor.existing_space("pooled"))
         assert held(lib) == first
 
         lib.remove([1])
@@ -60,7 +60,7 @@ def test_memory_follows_what_is_added_removed_and_looked_at_again(tmp_path: Path
         assert len(again) == len(first)
         assert max(owner for _, owner in again) == 13
 
-        with lib.catalogue.writing("a test"), lib.files.transaction("a test") as connection:
+        with lib.catalogue.writing("a test"), lib.catalogue.transaction("a test") as connection:
             connection.execute("DELETE FROM vectors WHERE content_id = 2")
             connection.execute("DELETE FROM regions WHERE content_id = 2")
         lib.add(pictures, again=True, workers=1)  # an older picture gets its regions last
@@ -74,9 +74,9 @@ def test_a_filter_lets_the_regions_of_its_pictures_through(tmp_path: Path) -> No
         lib.add(folder_of(tmp_path / "pictures", 12), regions=["pooled"], label_from_folders=True, workers=1)
         lib.set_labels(3, {"shade": "dark"})
         lib.set_labels(7, {"shade": "dark"})
-        space, condition = lib.sight.existing_space("pooled"), lib.condition("shade = 'dark'")
+        space, condition = lib.extractor.existing_space("pooled"), lib.catalogue.condition("shade = 'dark'")
         allowed = lib.view(space).allowed(condition)
-        assert allowed.tolist() == lib.files.live_rows(space, condition).tolist()
-        assert {row.content_id for row in lib.files.regions(space, allowed.tolist()).values()} == {3, 7}
+        assert allowed.tolist() == lib.catalogue.live_rows(space, condition).tolist()
+        assert {row.content_id for row in lib.catalogue.regions(space, allowed.tolist()).values()} == {3, 7}
         found = lib.search(3, regions=["pooled"], where="shade = 'dark'")
         assert [hit.id for hit in found] == [7]

@@ -25,7 +25,7 @@ def library(sosie_shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         shutil.copy(path, folder / "pictures")
     weights = sosie_shared / "weights"
     with sosie.open(folder / "library") as made:
-        made.sight.use(
+        made.extractor.use(
             detector=f"yolox_nano:{weights / 'yolox_nano.onnx'}",
             segmenter=f"deeplabv3_pascal:{weights / 'deeplabv3_mnv2_pascal.onnx'}",
         )

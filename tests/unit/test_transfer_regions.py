@@ -28,9 +28,9 @@ def library(tmp_path: Path) -> Iterator[Library]:
     with sosie.open(tmp_path / "library") as lib:
         lib.add(folder_of(tmp_path / "pictures", 8), regions=["pooled"], workers=1)
         spec = lib.embedder.spec
-        [space] = lib.files.ensure_spaces(spec, regions="objects:mine-12345678", heads=spec.heads[:1])
+        [space] = lib.catalogue.ensure_spaces(spec, regions="objects:mine-12345678", heads=spec.heads[:1])
         vectors = np.random.default_rng(0).standard_normal((2, space.dim)).astype(np.float32)
-        lib.files.replace_regions([(i, space, AddRegions(space.regions, SEEN, vectors)) for i in (2, 5)])
+        lib.catalogue.replace_regions([(i, space, AddRegions(space.regions, SEEN, vectors)) for i in (2, 5)])
         lib.catalogue.put_record("fusion", {"pooled": {"share": 0.25, "area": 0.0, "sure": 0.0, "trust": 0.0}})
         yield lib
 
@@ -39,9 +39,9 @@ def told(lib: Library) -> dict[str, dict[str, list[object]]]:
     """Return by space and picture what was found there, with the vectors."""
     names = {record.id: record.sha256 for record in lib.pictures()}
     found: dict[str, dict[str, list[object]]] = {}
-    for space in lib.files.spaces():
+    for space in lib.catalogue.spaces():
         if space.regions != "whole":
-            rows, vectors = lib.files.regions_of(space, sorted(names))
+            rows, vectors = lib.catalogue.regions_of(space, sorted(names))
             for row, vector in zip(rows, vectors, strict=True):
                 mine = found.setdefault(space.name, {}).setdefault(names[row.content_id], [])
                 mine.append((row.region, vector.tolist()))
@@ -54,7 +54,7 @@ def test_regions_arrive_with_their_boxes_classes_and_vectors(library: Library, t
     with sosie.open(tmp_path / "new") as new:
         assert load(new.catalogue, tmp_path / "out") == written
         assert told(new) == told(library)
-        assert new.sight.kinds == ("pooled",)
+        assert new.extractor.kinds == ("pooled",)
         query = (tmp_path / "pictures" / "odd" / "00003.jpg").read_bytes()
         answers = [
             [(hit.uri, hit.region, hit.score) for hit in lib.search(query, regions=["pooled"], verify=False)]
@@ -63,18 +63,19 @@ def test_regions_arrive_with_their_boxes_classes_and_vectors(library: Library, t
         assert answers[0] == answers[1]
         assert new.add(tmp_path / "pictures", workers=1).unchanged == 8  # nothing lacks
 
-        ids = new.files.live_rows(new.sight.existing_space("pooled")).tolist()
+        space = new.extractor.existing_space("pooled")
+        ids = new.catalogue.live_rows(space).tolist()
         assert load(new.catalogue, tmp_path / "out") == written
-        assert new.files.live_rows(new.sight.existing_space("pooled")).tolist() == ids  # nothing was written twice
+        assert new.catalogue.live_rows(space).tolist() == ids  # nothing was written twice
         assert export(new.catalogue, tmp_path / "again") == written
 
 
 def test_regions_take_the_place_of_others_of_their_kind(library: Library, tmp_path: Path) -> None:
     export(library.catalogue, tmp_path / "out")
     before = told(library)
-    [space] = [each for each in library.files.spaces() if each.regions.startswith("objects:")]
+    [space] = [each for each in library.catalogue.spaces() if each.regions.startswith("objects:")]
     other = AddRegions(space.regions, SEEN[:1], np.ones((1, space.dim), np.float32))
-    library.files.replace_regions([(2, space, other)])
+    library.catalogue.replace_regions([(2, space, other)])
     assert told(library) != before
     load(library.catalogue, tmp_path / "out")
     assert told(library) == before
@@ -99,7 +100,7 @@ def test_a_damaged_export_is_refused(library: Library, tmp_path: Path) -> None:
 
 
 def test_damaged_regions_are_not_exported(library: Library, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with sqlite3.connect(library.files.path) as connection:
+    with sqlite3.connect(library.catalogue.path) as connection:
         connection.execute("UPDATE vectors SET vector = zeroblob(length(vector)) WHERE region_id = 9")
     connection.close()
     assert main(["export", str(tmp_path / "out"), "--library", str(library.path)]) == 3
@@ -130,7 +131,7 @@ def test_records_that_no_export_carries_are_left_out(library: Library, tmp_path:
     with sosie.open(tmp_path / "other") as other:
         load(other.catalogue, tmp_path / "export")
         assert other.catalogue.record("watch") is None and other.catalogue.record("server/keys") is None
-        assert other.model_in_use == "bundled" and other.catalogue.record("fusion") is not None
+        assert other.models.in_use == "bundled" and other.catalogue.record("fusion") is not None
 
 
 def test_a_watched_name_that_leads_elsewhere_removes_nothing(library: Library, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def folder(path: Path) -> Path:
 def poison(lib: Library, content_id: int) -> None:
     """Store what an older version would have stored."""
     blob = np.full(lib.space.dim, np.nan, np.float16).tobytes()
-    with lib.files.transaction() as connection:
+    with lib.catalogue.transaction() as connection:
         connection.execute(
             "UPDATE vectors SET vector = ?, digest = ? WHERE content_id = ?", (blob, digest_of(blob), content_id)
         )

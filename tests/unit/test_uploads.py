@@ -111,5 +111,5 @@ def test_uploads_are_embedded_anew_by_one_set_of_workers(library: Library, monke
 
     monkeypatch.setattr(Engine, "start_pool", counted)
     for content_id in (1, 2, 3):
-        check.drop_vectors(library.files, content_id)
-    assert (library.catch_up(workers=1).indexed, library.lacking(), len(started)) == (3, 0, 1)
+        check.drop_vectors(library.catalogue, content_id)
+    assert (library.models.catch_up(workers=1).indexed, library.models.lacking(), len(started)) == (3, 0, 1)

@@ -24,6 +24,7 @@ from sosie.regions.detector import OnnxDetector
 from sosie.regions.masks import Fill, cut_out, masked_region
 from sosie.regions.pooled import pooled_regions
 from sosie.regions.segmenter import Segmenter
+from sosie.registry import nearest
 from sosie.types import Box, FloatMatrix, Head, Picture, Pixels, Region
 
 __all__ = ["WHOLE", "Parts", "RegionExtractor", "Stage", "shown"]
@@ -89,7 +90,7 @@ class RegionExtractor:
         """
         if detector is not None:
             seen = OnnxDetector(read_description(detector, task="detect"))
-            seen.warm_up()
+            seen.engine.warm_up()
             self._remember(detector=_stored(seen.description))
             self.__dict__["detector"] = seen
         if segmenter is not None:
@@ -178,6 +179,21 @@ class RegionExtractor:
         if space is None:
             raise UsageError(f"no picture has {kind} regions yet: `sosie add FOLDER --regions {kind}`")
         return space
+
+    def space_named(self, name: str) -> Space:
+        """Return the model's space of a kind (``whole``, ``objects``, ``mask:person`` …), or that of a full name.
+
+        Raises UsageError where no picture has such regions.
+        """
+        spaces = {each.name: each for each in self._catalogue.spaces()}
+        if name in spaces:
+            return spaces[name]
+        if name == "whole":
+            return self._catalogue.ensure_spaces(self._embedder.spec)[0]
+        if self.known_space(name) is None:
+            known = {each.regions for each in spaces.values()}
+            raise UsageError(f"no picture has vectors of {name!r}; {nearest(name, sorted(known | set(spaces)))}")
+        return self.existing_space(name)
 
     def fitting(self, parts: Parts) -> list[str]:
         """Return the kept kind that suits a query, if any: an equal mask for a mask, objects or squares for a part."""

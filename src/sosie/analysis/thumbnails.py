@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sosie import files
 from sosie.errors import MissingExtra, UsageError
 
-__all__ = ["FolderThumbnails", "StoredThumbnails", "Thumbnails"]
+__all__ = ["FolderThumbnails", "StoredThumbnails", "Thumbnails", "thumbnails_at"]
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES = 1 << 20  # of one thumbnail; they have some 13 kB
@@ -130,3 +130,8 @@ def _below(sha256: str) -> str:
     if not _NAME.fullmatch(sha256):
         raise ValueError(f"no SHA-256: {sha256!r}")
     return f"{sha256[:2]}/{sha256}.jpg"
+
+
+def thumbnails_at(folder: Path, url: str | None) -> Thumbnails:
+    """Return the thumbnails in an object store, where there is a URL of one, else those in a folder."""
+    return StoredThumbnails(url) if url else FolderThumbnails(folder)

@@ -48,6 +48,17 @@ class Found:
     records: Mapping[int, PictureRecord] = field(default_factory=dict)
 
 
+class Recall(Protocol):
+    """The recall of searches that were checked so far."""
+
+    @property
+    def recall(self) -> float | None: ...
+    @property
+    def checked(self) -> int: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
 class View(Protocol):
     """All live vectors of a space, searchable. Thread-safe."""
 
@@ -62,6 +73,11 @@ class View(Protocol):
     @property
     def unembedded(self) -> int:
         """Return how many live pictures have no vector in this space, and so are never an answer."""
+        ...
+
+    @property
+    def recall_in_service(self) -> Recall | None:
+        """The running recall of the searches that were checked in the background; None where none are."""
         ...
 
     def warm_up(self) -> None:
@@ -124,8 +140,8 @@ class Store(Protocol):
         """Return the store's own search of a space; None where indexes are built beside the store."""
         ...
 
-    def condition(self, where: str) -> Condition:
-        """Compile a ``--where`` expression; raise FilterError."""
+    def condition(self, where: str | None) -> Condition | None:
+        """Compile a ``--where`` expression; None, which all pictures meet, for none. Raises FilterError."""
         ...
 
     # -------------------------------------------------------------------------------------------- spaces

@@ -100,11 +100,11 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         rows = self.query("SELECT value FROM meta WHERE key IN ('rewrites', ?)", (f"rewrites/{space.id}",))
         return sum(int(value) for (value,) in rows)
 
-    def condition(self, where: str) -> tuple[str, Sequence[Any]]:
-        """Compile a ``--where`` expression to SQL over ``contents``; raise FilterError."""
+    def condition(self, where: str | None) -> tuple[str, Sequence[Any]] | None:
+        """Compile a ``--where`` expression to SQL over ``contents``, None where there is none; raise FilterError."""
         from sosie.catalogue.where import compile_sql, parse
 
-        return compile_sql(parse(where))
+        return compile_sql(parse(where)) if where else None
 
     def health(self) -> dict[str, Any]:
         """Return nothing: a file needs no service."""

@@ -137,8 +137,8 @@ def add(
     report = AddReport()
     limits = limits_of(max_megapixels, max_side)
     with open_to_add(library, model, limits=limits) as lib, _stop_on_interrupt() as stop, fleet_at(ray) as fleet:
-        lib.sight.use(detector=detector, segmenter=segmenter)
-        lib.sight.keep(regions or ())
+        lib.extractor.use(detector=detector, segmenter=segmenter)
+        lib.extractor.keep(regions or ())
         for spec, source in zip(sources, opened, strict=True):
             with progress_bar(f"adding {spec}", quiet=as_json) as bar:
                 _count_beside(source, bar)

@@ -33,7 +33,7 @@ def classify(
     if as_json and as_csv:
         raise UsageError("choose one of --json and --csv")
     with sosie.open(library, create=False) as lib:
-        found = lib.classify_many([asked_of(image) for image in images], classifier=classifier)
+        found = lib.classifiers.classify([asked_of(image) for image in images], classifier)
     if as_json:
         documents = [each.to_json(most) for each in found]
         emit_json(documents[0] if len(documents) == 1 else documents)

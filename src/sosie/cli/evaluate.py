@@ -114,7 +114,7 @@ def regions(
     from sosie.evaluation.report import comparison_page, write_report
 
     with sosie.open(library, create=False) as lib:
-        kinds = kind or lib.sight.kinds
+        kinds = kind or lib.extractor.kinds
         if not kinds:
             raise UsageError(
                 "the library keeps no regions: `sosie add FOLDER --regions objects` (or pooled, mask:CLASS)"
@@ -174,7 +174,7 @@ def copies(
             references,
             methods=library_methods(lib, method or (), depth=settings.depth),
             sources=Sources(
-                lambda row: lib.analyse(lib.read(int(ids[row])))["working"],
+                lambda row: lib.engine.analyse(lib.read(int(ids[row])))["working"],
                 _outside(lib, outside, negatives),
                 fitting,
             ),
@@ -302,7 +302,7 @@ def _outside(lib: sosie.Library, place: str | None, most: int) -> list[Any]:
     source = open_source(place, SourceOptions())
 
     def pixels(ref: ImageRef) -> Any:
-        return lib.analyse(source.read(ref))["working"]
+        return lib.engine.analyse(source.read(ref))["working"]
 
     for ref in source:
         if len(found) == most:
@@ -310,7 +310,7 @@ def _outside(lib: sosie.Library, place: str | None, most: int) -> list[Any]:
         try:
             data = source.read(ref)
             if lib.catalogue.content_id(hashlib.sha256(data).digest()) is None:
-                lib.analyse(data)  # one that does not decode is no negative
+                lib.engine.analyse(data)  # one that does not decode is no negative
                 found.append(partial(pixels, ref))
         except BadPicture as error:
             note(f"left out {ref.uri}: {error}")

@@ -90,14 +90,14 @@ def export(
 
 def _space(lib: sosie.Library, name: str) -> Space | None:
     """Return a space by its name; None is the library's own, also on a cluster."""
-    return None if name == "whole" else lib.space_named(name)
+    return None if name == "whole" else lib.extractor.space_named(name)
 
 
 @app.command("versions")
 def versions(library: LibraryOption = None, as_json: JsonOption = False) -> int:
     """List the versions of the index that a cluster keeps."""
     with sosie.open(library, create=False) as lib:
-        found = lib.cluster.versions()
+        found = lib.indexes.versions()
     if as_json:
         emit_json({"versions": [asdict(version) for version in found]})
         return 0
@@ -114,7 +114,7 @@ def use(
 ) -> int:
     """Let an older version of a cluster's index answer again; no search fails meanwhile."""
     with sosie.open(library, create=False) as lib:
-        chosen = lib.cluster.use(version)
+        chosen = lib.indexes.use_version(version)
     print(f"version {chosen.number} answers: {chosen.kind}, {chosen.pictures} pictures")
     return 0
 
@@ -127,7 +127,7 @@ def drop(
     """Forget the main index; nothing is lost, searches are exact again."""
     with sosie.open(library, create=False) as lib:
         if version is not None:
-            lib.cluster.drop(version)
+            lib.indexes.drop_version(version)
             print(f"dropped version {version}")
             return 0
         lib.indexes.drop()

@@ -39,7 +39,7 @@ def count(
 ) -> int:
     """Count the values of labels."""
     with sosie.open(library, create=False, read_only=True) as lib:
-        counts = lib.catalogue.label_counts(lib.condition(where))
+        counts = lib.catalogue.label_counts(lib.catalogue.condition(where))
         kinds = lib.catalogue.label_kinds()
     for name in names or ():
         if name not in kinds:
@@ -69,7 +69,7 @@ def cross(
 ) -> int:
     """Count how often the values of two labels meet on a picture."""
     with sosie.open(library, create=False, read_only=True) as lib:
-        pairs = lib.catalogue.label_cross(first, second, lib.condition(where))
+        pairs = lib.catalogue.label_cross(first, second, lib.catalogue.condition(where))
     if as_json:
         emit_json({"rows": first, "columns": second, "counts": [[*pair, number] for pair, number in pairs.items()]})
         return 0
@@ -94,7 +94,7 @@ def list_(
 ) -> int:
     """Show the pictures of a sub-collection."""
     with sosie.open(library, create=False) as lib:
-        matching = len(lib.catalogue.live_ids(lib.condition(where)))
+        matching = len(lib.catalogue.live_ids(lib.catalogue.condition(where)))
         records = lib.pictures(where=where, limit=limit)
         if html is not None:
             _write_page(lib, records, html, where=where or "all pictures", matching=matching)
@@ -142,9 +142,10 @@ def set_(
         raise UsageError("say which pictures: --where EXPRESSION or --id N, one of them")
     wanted = _labels(labels)
     with sosie.open(library, create=False) as lib:
-        chosen = (
-            lib.catalogue.live_ids(lib.condition(where)).tolist() if where else [lib.picture(i).id for i in ids or ()]
-        )
+        if where:
+            chosen = lib.catalogue.live_ids(lib.catalogue.condition(where)).tolist()
+        else:
+            chosen = [lib.picture(i).id for i in ids or ()]
         lib.catalogue.edit_labels(chosen, wanted)
     if as_json:
         emit_json({"changed": len(chosen)})

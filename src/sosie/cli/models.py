@@ -109,7 +109,7 @@ def try_(
         progress_bar(f"embedding with {name}", quiet=as_json) as bar,
     ):
         with lib.with_model(name) as other:
-            bar.set_total(other.lacking())
+            bar.set_total(other.models.lacking())
         trial = try_model(lib, name, run=run, keys=label or (), seed=seed, progress=bar, stop=stop, note=note)
     if trial is None:
         note("interrupted: run the same command to go on")

@@ -101,7 +101,7 @@ def open_to_add(
             "labels and decisions back, where there is a backup"
         )
         lib = sosie.open(library, model=model, cluster=cluster, limits=limits)
-    now = lib.model_in_use
+    now = lib.models.in_use
     if model is not None and lib.model != now:
         if lib.catalogue.counts()["pictures"]:
             lib.close()

@@ -14,6 +14,7 @@ import typer
 import sosie
 from sosie import files
 from sosie.catalogue import QuarantineRow, check
+from sosie.catalogue.opening import in_folder
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note, progress_bar
 
@@ -52,7 +53,7 @@ def retry(library: LibraryOption = None, reason: ReasonOption = None, as_json: J
     Pictures of a list or a database get their labels back when that source is added again.
     """
     with sosie.open(library, create=False) as lib, progress_bar("trying again", quiet=as_json) as bar:
-        report = lib.retry_quarantine(reason, progress=bar)
+        report = lib.quarantine.retry(reason, progress=bar)
     if as_json:
         emit_json(report.to_json())
     else:
@@ -90,7 +91,7 @@ def placeholders(
 ) -> int:
     """Show pictures that many web addresses gave: "no longer available" and the like. `sosie remove ID` forgets one."""
     with sosie.open(library, create=False, read_only=True) as lib:
-        rows = check.shared_by_many(lib.files, at_least=at_least)
+        rows = check.shared_by_many(in_folder(lib.catalogue), at_least=at_least)
     if as_json:
         emit_json({"pictures": [{"id": i, "addresses": count, "uri": uri} for i, count, uri in rows]})
         return 0

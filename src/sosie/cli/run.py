@@ -83,9 +83,9 @@ def _resolve(here: Path, path: str) -> str:
 
 def _see(section: RegionsSection, lib: sosie.Library, here: Path) -> None:
     """Give pictures the parts that the file names, from now on; the networks are loaded and tried first."""
-    lib.sight.use(detector=_network(here, section.detector), segmenter=_network(here, section.segmenter))
+    lib.extractor.use(detector=_network(here, section.detector), segmenter=_network(here, section.segmenter))
     if section.kinds:
-        lib.sight.keep(section.kinds)
+        lib.extractor.keep(section.kinds)
 
 
 def _network(here: Path, asked: str | None) -> str | None:
@@ -169,7 +169,7 @@ def _evaluate(application: Application, lib: sosie.Library, here: Path) -> list[
             folder / "copies",
             from_library(lib),
             methods=library_methods(lib, depth=settings.depth),
-            sources=Sources(lambda row: lib.analyse(lib.read(int(ids[row])))["working"], [], None),
+            sources=Sources(lambda row: lib.engine.analyse(lib.read(int(ids[row])))["working"], [], None),
             settings=settings,
             setting=setting,
             note=note,

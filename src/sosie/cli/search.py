@@ -26,7 +26,7 @@ from sosie.cli.output import emit_json, note
 from sosie.errors import SosieError, UsageError
 from sosie.indexes.params import read_params
 from sosie.query.class_first import ClassFirst
-from sosie.query.encode import Asked, with_words
+from sosie.query.encode import Asked, bytes_of, with_words
 from sosie.types import SearchResult
 
 __all__ = ["asked_of", "search"]
@@ -89,7 +89,7 @@ def search(
     """Find the pictures most like IMAGE, best first; with a model that knows words, most like what --text says."""
     with sosie.open(library, create=False) as lib:
         queries = [with_words(each, text) for each in (map(asked_of, images) if images else [None])]
-        lib.sight.use(detector=detector, segmenter=segmenter)
+        lib.extractor.use(detector=detector, segmenter=segmenter)
         if fill not in ("mean", "blur"):
             raise UsageError(f"--fill is mean or blur, not {fill!r}")
         parts = Parts(parse_box(box), objects, number, mask, "blur" if fill == "blur" else "mean")
@@ -171,7 +171,7 @@ def write_sheet(results: Sequence[SearchResult], lib: sosie.Library, path: Path)
         if uri in ids:
             return thumbnail_or_none(lib, ids[uri])
         try:
-            return lib.preview(uri)
+            return lib.pictures.preview(bytes_of(uri))
         except SosieError:
             return None
 

@@ -33,7 +33,7 @@ def upgrade(
     ):
         if not undo:
             with lib.with_model("bundled") as newest:
-                bar.set_total(newest.lacking() if lib.model_in_use.startswith("bundled-") else 0)
+                bar.set_total(newest.models.lacking() if lib.models.in_use.startswith("bundled-") else 0)
         done = lib.models.upgrade(undo=undo, progress=bar, stop=stop)
     if stop.is_set() and done.before == done.now:
         note(f"interrupted: {done.now} still answers; run the same command to go on")

@@ -32,7 +32,7 @@ def export_vectors(
     if form not in FORMATS:
         raise UsageError(f"vectors are written as npz, npy or parquet, not as {form!r}; {nearest(form, FORMATS)}")
     with sosie.open(library, create=False) as lib:
-        found = vectors_of(lib, lib.space_named(space))
+        found = vectors_of(lib.catalogue, lib.extractor.space_named(space))
         written = write_vectors(found, file, form, uris=lambda: {each.id: each.uris[0] for each in lib.pictures()})
     if as_json:
         emit_json({"files": list(map(str, written)), "vectors": len(found.ids), "dim": int(found.vectors.shape[1])})

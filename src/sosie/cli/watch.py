@@ -35,7 +35,7 @@ def add(
         known = _record(lib)
         for image in images:
             data = _bytes_of(image)
-            lib.analyse(data)  # what is no picture is refused here, not at every look
+            lib.engine.analyse(data)  # what is no picture is refused here, not at every look
             digest = hashlib.sha256(data).hexdigest()
             place = lib.path / "watch" / digest
             files.make_folder(place.parent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sosie.elastic.address import KINDS, SCHEMES, Cluster, read_url
+from sosie.elastic.address import KINDS, SCHEMES, Cluster, folder_of, read_url
 from sosie.elastic.connection import Connection
 
-__all__ = ["KINDS", "SCHEMES", "Cluster", "Connection", "read_url"]
+__all__ = ["KINDS", "SCHEMES", "Cluster", "Connection", "folder_of", "read_url"]

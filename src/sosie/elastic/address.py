@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from sosie.errors import UsageError
 from sosie.registry import nearest
 
-__all__ = ["KINDS", "SCHEMES", "Cluster", "read_url"]
+__all__ = ["KINDS", "SCHEMES", "Cluster", "folder_of", "read_url"]
 
 SCHEMES = {"elasticsearch": "http", "elasticsearch+https": "https"}
 KINDS = ("int8_hnsw", "hnsw", "int4_hnsw", "bbq_hnsw", "flat", "int8_flat", "bbq_flat")
@@ -86,6 +88,18 @@ def read_url(text: str) -> Cluster | None:
     options = {**_from_environment(), **_typed(given)}
     urls = tuple(f"{SCHEMES[scheme]}://{_with_port(host)}" for host in hosts.split(",") if host)
     return Cluster(**{"hosts": urls, **({"name": name} if name else {}), **options})
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """Return the folder that goes with a library on this machine.
+
+    Of one on a cluster, that is a folder below the user's cache that holds nothing but what can be made again.
+    """
+    cluster = read_url(os.fspath(path))
+    if cluster is None:
+        return Path(path)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "sosie" / f"{cluster.name}-{hashlib.sha256(str(cluster).encode()).hexdigest()[:12]}"
 
 
 def _with_port(host: str) -> str:

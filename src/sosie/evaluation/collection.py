@@ -105,7 +105,7 @@ def from_source(library: Library, source: Source, *, note: Callable[[str], None]
     """Decode and embed the pictures of a source without adding them; one that cannot be used is noted and left out."""
     keys, refs, vectors, small = [], [], [], []
     for batch in _batches(_decoded(library, source, note), 64):
-        vectors.append(library.embed([picture for _, _, picture, _ in batch])[:, : library.space.dim])
+        vectors.append(library.embedder.embed([picture for _, _, picture, _ in batch])[:, : library.space.dim])
         for key, ref, _, shown in batch:
             keys.append(key)
             refs.append(ref)
@@ -145,7 +145,7 @@ def _decoded(
     for ref in source:
         try:
             data = source.read(ref)
-            made = library.analyse(data)
+            made = library.engine.analyse(data)
         except BadPicture as error:
             note(f"left out {ref.uri}: {error}")
             continue

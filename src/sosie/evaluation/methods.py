@@ -53,7 +53,9 @@ class _Seen:
         """Return what ingest makes of each file."""
         if list(files) != self._files:
             self._files, self._vectors = list(files), None
-            self._analysed = [future.result() for future in [self._library.queries.submit(data) for data in files]]
+            self._analysed = [
+                future.result() for future in [self._library.engine.queries.submit(data) for data in files]
+            ]
         return self._analysed
 
     def vectors(self, files: Sequence[bytes]) -> FloatMatrix:
@@ -61,7 +63,7 @@ class _Seen:
         analysed = self.analysed(files)
         if self._vectors is None:
             pictures = [Picture(a["input"], a["width"], a["height"], a["format"]) for a in analysed]
-            self._vectors = self._library.embed(pictures)
+            self._vectors = self._library.embedder.embed(pictures)
         return self._vectors
 
 

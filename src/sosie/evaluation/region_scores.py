@@ -54,7 +54,7 @@ class _Kind:
 
     @classmethod
     def of(cls, library: Library, kind: str, ids: Ids) -> _Kind:
-        rows, vectors = library.catalogue.regions_of(library.sight.existing_space(kind), ids.tolist())
+        rows, vectors = library.catalogue.regions_of(library.extractor.existing_space(kind), ids.tolist())
         owners = np.searchsorted(ids, [row.content_id for row in rows])
         if len(np.unique(owners)) < len(ids):
             raise UsageError(f"some pictures have no {kind} regions yet: `sosie add` their folders again")

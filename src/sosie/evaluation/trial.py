@@ -50,12 +50,12 @@ def try_model(
     Embedding goes on where an earlier run was stopped; None where this one was. ``run`` keeps the answers of both, for
     `sosie evaluate compare`. Raises UnknownName, UsageError where the library has too few pictures.
     """
-    with library.with_model(library.model_in_use) as now, library.with_model(name) as other:
+    with library.with_model(library.models.in_use) as now, library.with_model(name) as other:
         if now.space.spec_hash == other.space.spec_hash:
             raise UsageError(f"{name} is the model in use: name another one (`sosie models` lists them)")
         away = 0
         for each in (now, other):
-            report = each.catch_up(progress=progress, stop=stop)
+            report = each.models.catch_up(progress=progress, stop=stop)
             if report.interrupted:
                 return None
             away = max(away, report.missing)
@@ -138,7 +138,7 @@ def _copies(libraries: Sequence[Library], folder: Path, *, seed: int, note: Call
             ]
             for library in libraries
         },
-        sources=Sources(lambda row: first.analyse(first.read(int(ids[row])))["working"]),
+        sources=Sources(lambda row: first.engine.analyse(first.read(int(ids[row])))["working"]),
         settings=settings,
         setting={"models": [setting_of(library)["model"] for library in libraries]},
         note=note,

@@ -16,10 +16,11 @@ import numpy as np
 
 import sosie
 from sosie.catalogue import AddQuarantine, Space, check
+from sosie.catalogue.opening import in_folder
 from sosie.errors import BadPicture, DamagedError, SosieError, UsageError
 from sosie.files import DRAFT
 from sosie.indexes import store
-from sosie.maintenance.indexes import open_trusted
+from sosie.maintenance.file_indexes import open_trusted
 from sosie.sources.again import KnownPlaces
 from sosie.sources.reading import read_uri
 from sosie.sources.stamps import stamped
@@ -98,9 +99,10 @@ def _breaks_off(section: Callable[[sosie.Library], Iterator[Finding]], lib: sosi
 
 
 def _catalogue(lib: sosie.Library) -> Iterator[Finding]:
+    catalogue = in_folder(lib.catalogue)
     advice = "`sosie restore DIR` brings a backup back; without one move catalogue.sqlite away and add again"
     try:
-        wrong = check.integrity(lib.files)
+        wrong = check.integrity(catalogue)
     except DamagedError as error:
         wrong = [str(error)]
     for text in wrong:
@@ -108,19 +110,21 @@ def _catalogue(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _orphans(lib: sosie.Library) -> Iterator[Finding]:
-    for table, count in check.orphans(lib.files).items():
+    catalogue = in_folder(lib.catalogue)
+    for table, count in check.orphans(catalogue).items():
         yield Finding(
             "orphaned_rows",
             table,
             f"{count} rows belong to no picture",
             "sosie doctor --fix deletes them",
-            still=lambda table=table: table in check.orphans(lib.files),  # type: ignore[misc]
-            mend=lambda table=table: check.drop_orphans(lib.files, table),  # type: ignore[misc]
+            still=lambda table=table: table in check.orphans(catalogue),  # type: ignore[misc]
+            mend=lambda table=table: check.drop_orphans(catalogue, table),  # type: ignore[misc]
         )
 
 
 def _small_rows(lib: sosie.Library) -> Iterator[Finding]:
     """Find rows with a digest of their own that are not what was written."""
+    catalogue = in_folder(lib.catalogue)
     for kind, rows in _damaged(lib).items():
         for what in rows:
             yield Finding(
@@ -129,53 +133,56 @@ def _small_rows(lib: sosie.Library) -> Iterator[Finding]:
                 "the row does not fit its digest",
                 "restore a backup, or let `sosie doctor --fix` forget it, then add or say it again",
                 still=lambda: any(_damaged(lib).values()),
-                mend=lambda: check.drop_damaged(lib.files),
+                mend=lambda: check.drop_damaged(catalogue),
             )
 
 
 def _damaged(lib: sosie.Library) -> dict[str, list[str]]:
+    catalogue = in_folder(lib.catalogue)
     return {
-        "damaged_place": [str(uri) for uri in check.damaged_places(lib.files)],
-        "damaged_label": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_labels(lib.files)],
-        "damaged_decision": [f"{a.hex()[:12]} and {b.hex()[:12]}" for a, b in check.damaged_decisions(lib.files)],
-        "damaged_fact": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_facts(lib.files)],
-        "damaged_refusal": check.damaged_refusals(lib.files),
-        "damaged_record": check.damaged_records(lib.files),
-        "damaged_log": [f"entry {entry}" for entry in check.damaged_log(lib.files)],
+        "damaged_place": [str(uri) for uri in check.damaged_places(catalogue)],
+        "damaged_label": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_labels(catalogue)],
+        "damaged_decision": [f"{a.hex()[:12]} and {b.hex()[:12]}" for a, b in check.damaged_decisions(catalogue)],
+        "damaged_fact": [f"picture {i}, {name!r}" for i, name, _ in check.damaged_facts(catalogue)],
+        "damaged_refusal": check.damaged_refusals(catalogue),
+        "damaged_record": check.damaged_records(catalogue),
+        "damaged_log": [f"entry {entry}" for entry in check.damaged_log(catalogue)],
     }
 
 
 def _rows(lib: sosie.Library) -> Iterator[Finding]:
-    for content_id in check.damaged_rows(lib.files):
+    catalogue = in_folder(lib.catalogue)
+    for content_id in check.damaged_rows(catalogue):
         yield Finding(
             "damaged_row",
             f"picture {content_id}",
             "its row does not fit its digest",
             "bring its file back, so that it can be read again",
-            still=lambda i=content_id: i in set(check.damaged_rows(lib.files)),  # type: ignore[misc]
+            still=lambda i=content_id: i in set(check.damaged_rows(catalogue)),  # type: ignore[misc]
             mend=lambda i=content_id: _read_anew(lib, i),  # type: ignore[misc]
         )
-    for content_id in check.damaged_features(lib.files):
+    for content_id in check.damaged_features(catalogue):
         yield Finding(
             "damaged_features",
             f"picture {content_id}",
             "its local features do not fit their digest",
             "sosie doctor --fix drops them; they are computed when needed",
-            still=lambda i=content_id: i in set(check.damaged_features(lib.files)),  # type: ignore[misc]
-            mend=lambda i=content_id: check.drop_features(lib.files, i),  # type: ignore[misc]
+            still=lambda i=content_id: i in set(check.damaged_features(catalogue)),  # type: ignore[misc]
+            mend=lambda i=content_id: check.drop_features(catalogue, i),  # type: ignore[misc]
         )
 
 
 def _vectors(lib: sosie.Library) -> Iterator[Finding]:
+    catalogue = in_folder(lib.catalogue)
     try:
         spaces = lib.spaces
     except SosieError:
         return  # the model is broken, as is said of it
     for space in spaces:
-        damaged = set(check.damaged_vectors(lib.files, space.id, space.dim))
-        for content_id in sorted(set(check.unusable_vectors(lib.files, space.id)) - damaged):
+        damaged = set(check.damaged_vectors(catalogue, space.id, space.dim))
+        for content_id in sorted(set(check.unusable_vectors(catalogue, space.id)) - damaged):
             yield _unusable(lib, space, content_id)
-        lacking = set(check.lacking_vectors(lib.files, space.id))
+        lacking = set(check.lacking_vectors(catalogue, space.id))
         for kind, ids in (("damaged_vector", damaged), ("lacking_vector", lacking)):
             for content_id in sorted(ids):
                 yield Finding(
@@ -189,46 +196,50 @@ def _vectors(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _unusable(lib: sosie.Library, space: Space, content_id: int) -> Finding:
+    catalogue = in_folder(lib.catalogue)
     places = ", ".join(uri for uri, _ in lib.catalogue.uris(content_id))
     return Finding(
         "unusable_vector",
         f"picture {content_id}",
         f"its vector in space {space.name} is zero or no number, so that no search finds it ({places})",
         "sosie doctor --fix embeds it again, or puts it in the quarantine as embedding_failed",
-        still=lambda: content_id in set(check.unusable_vectors(lib.files, space.id)),
+        still=lambda: content_id in set(check.unusable_vectors(catalogue, space.id)),
         mend=lambda: _embed_or_refuse(lib, content_id),
     )
 
 
 def _embed_or_refuse(lib: sosie.Library, content_id: int) -> None:
     """Embed a picture again; where its model fails once more, its places go to the quarantine."""
+    catalogue = in_folder(lib.catalogue)
     places = lib.catalogue.uris(content_id)
-    check.drop_vectors(lib.files, content_id)
+    check.drop_vectors(catalogue, content_id)
     for uri, root in places:
         if _readable(uri):
             lib.add(KnownPlaces(root, [uri]), again=True, workers=1)
-    if not lib.files.has_vectors(content_id, [space.id for space in lib.spaces]):
+    if not catalogue.has_vectors(content_id, [space.id for space in lib.spaces]):
         for uri, root in places:
             refused = AddQuarantine(stamped(uri), "embedding_failed", "its vector was zero or no number")
             lib.catalogue.apply([refused], root=root)
 
 
 def _regions(lib: sosie.Library) -> Iterator[Finding]:
-    for space in lib.files.spaces():
-        for content_id in check.damaged_regions(lib.files, space) if space.regions != "whole" else []:
+    catalogue = in_folder(lib.catalogue)
+    for space in catalogue.spaces():
+        for content_id in check.damaged_regions(catalogue, space) if space.regions != "whole" else []:
             yield Finding(
                 "damaged_regions",
                 f"picture {content_id}",
                 f"damaged regions in space {space.name}",
                 "sosie doctor --fix finds them anew, or removes them where it cannot",
-                still=lambda i=content_id, s=space: bool(check.damaged_regions(lib.files, s, of=i)),  # type: ignore[misc]
+                still=lambda i=content_id, s=space: bool(check.damaged_regions(catalogue, s, of=i)),  # type: ignore[misc]
                 mend=lambda i=content_id, s=space: _find_anew(lib, s, i),  # type: ignore[misc]
             )
 
 
 def _find_anew(lib: sosie.Library, space: Space, content_id: int) -> str | None:
     """Find a picture's regions again; where that cannot be it is better off without, and what is returned says so."""
-    check.drop_regions(lib.files, space, content_id)
+    catalogue = in_folder(lib.catalogue)
+    check.drop_regions(catalogue, space, content_id)
     places = [(uri, root) for uri, root in lib.catalogue.uris(content_id) if _readable(uri)]
     why = "its file is away, or the library does not keep such regions now"
     try:
@@ -237,15 +248,16 @@ def _find_anew(lib: sosie.Library, space: Space, content_id: int) -> str | None:
             lib.add(KnownPlaces(root, [uri]), again=True, workers=1)
     except SosieError as error:
         why = str(error)
-    if not lib.files.regions_of(space, [content_id])[0]:
+    if not catalogue.regions_of(space, [content_id])[0]:
         kind = space.regions.rpartition(":")[0] or space.regions
         return f"picture {content_id} has no {kind} regions now ({why}): `sosie add FOLDER --regions {kind}` finds them"
     return None
 
 
 def _lacks(lib: sosie.Library, space: Any, content_id: int) -> bool:
-    return content_id in check.lacking_vectors(lib.files, space.id) or content_id in set(
-        check.damaged_vectors(lib.files, space.id, space.dim)
+    catalogue = in_folder(lib.catalogue)
+    return content_id in check.lacking_vectors(catalogue, space.id) or content_id in set(
+        check.damaged_vectors(catalogue, space.id, space.dim)
     )
 
 
@@ -262,10 +274,11 @@ def _read_anew(lib: sosie.Library, content_id: int) -> None:
 
 
 def _embed_anew(lib: sosie.Library, content_id: int) -> None:
+    catalogue = in_folder(lib.catalogue)
     places = [(uri, root) for uri, root in lib.catalogue.uris(content_id) if _readable(uri)]
     if not places:
         return
-    check.drop_vectors(lib.files, content_id)
+    check.drop_vectors(catalogue, content_id)
     uri, root = places[0]
     lib.add(KnownPlaces(root, [uri]), again=True, workers=1)
 
@@ -282,8 +295,9 @@ def _readable(uri: str) -> bool:
 
 
 def _files(lib: sosie.Library, *, deep: bool) -> Iterator[Finding]:
+    catalogue = in_folder(lib.catalogue)
     away: set[str] = set()
-    for uri, root, _, sha256, stamp in check.places(lib.files):
+    for uri, root, _, sha256, stamp in check.places(catalogue):
         path = _path(uri)
         if path is None or _root_away(root, away):
             continue
@@ -400,9 +414,11 @@ def _indexes(lib: sosie.Library) -> Iterator[Finding]:
 
 
 def _index(lib: sosie.Library, folder: Path, space: Any) -> Iterator[Finding]:
+    catalogue = in_folder(lib.catalogue)
+
     def damage() -> str:
         try:
-            open_trusted(lib.path, lib.files, space)
+            open_trusted(lib.path, catalogue, space)
         except SosieError as error:
             return str(error)
         return ""
@@ -525,9 +541,9 @@ def _model(lib: sosie.Library) -> Iterator[Finding]:
     """Run the network once: weights that are gone, damaged or not what they say are refused there."""
     grey = Picture(np.full((64, 64, 3), 128, np.uint8), 64, 64)
     try:
-        lib.embed([grey])
+        lib.embedder.embed([grey])
     except SosieError as error:
         advice = (
             "add or get the model again (sosie models add PACKAGE), or answer with another (sosie models use bundled)"
         )
-        yield Finding("unusable_model", lib.model_in_use, str(error), advice)
+        yield Finding("unusable_model", lib.models.in_use, str(error), advice)

@@ -3,64 +3,36 @@
 from __future__ import annotations
 
 import os
-import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from sosie.analysis.regions import RegionExtractor
-from sosie.catalogue import Catalogue, Space, Store, View, Vouched
-from sosie.contracts import Index
-from sosie.elastic.vectors import check_search_params
-from sosie.errors import DamagedIndex, UsageError
-from sosie.indexes import store
-from sosie.indexes.base import RowIndex
+from sosie.catalogue import Space, Store, View
+from sosie.errors import UsageError
 from sosie.indexes.manifest import Manifest
-from sosie.indexes.measure import measure_as_it_is
-from sosie.indexes.params import make_index
-from sosie.indexes.tune import EXACT_UNTIL, TuneReport, calibrate, choose, tune
-from sosie.maintenance.vectors import vectors_of
-from sosie.query.words import segments_in
-from sosie.types import FloatMatrix, Ids
+from sosie.indexes.tune import EXACT_UNTIL, TuneReport, tune
+from sosie.maintenance.vectors import live_vectors, vectors_of
 
 if TYPE_CHECKING:
-    from sosie.catalogue.elastic import ElasticCatalogue
+    from sosie.catalogue.elastic.versions import Version
     from sosie.indexes.annoy import AnnoyMetric
 
-__all__ = ["Indexing", "adopt", "index_stamp", "open_index", "open_trusted"]
+__all__ = ["Indexes", "live_vectors", "tuned_record"]
 
 
-class _Library(Protocol):
-    """What indexes are made from."""
+class Indexes(ABC):
+    """Everything that a library does about its indexes, each of which can be made again from the catalogue.
 
-    @property
-    def path(self) -> Path: ...
-    @property
-    def catalogue(self) -> Store: ...
-    @property
-    def on_cluster(self) -> bool: ...
-    @property
-    def cluster(self) -> ElasticCatalogue: ...
-    @property
-    def files(self) -> Catalogue: ...
-    @property
-    def space(self) -> Space: ...
-    @property
-    def sight(self) -> RegionExtractor: ...
-    def view(self, space: Space | None = None) -> View: ...
-    def vectors(self, space: Space | None = None) -> tuple[Ids, FloatMatrix]: ...
+    ``space`` is the library's own, ``view`` gives the searchable view of a space.
+    """
 
+    def __init__(self, catalogue: Store, *, space: Space, view: Callable[[Space], View]) -> None:
+        self._catalogue, self._space, self._view = catalogue, space, view
 
-class Indexing:
-    """Everything that a library does about its indexes, each of which can be made again from the catalogue."""
-
-    def __init__(self, library: _Library) -> None:
-        self._library = library
-
+    @abstractmethod
     def build(
         self,
         kind: str = "auto",
@@ -76,69 +48,29 @@ class Indexing:
         stay as they are, and the manifest's note keeps them as ``given``.
         On a cluster a new version of its index is built, with vectors of that kind, and swapped without a gap.
         """
-        library = self._library
-        if library.on_cluster:
-            if space is not None and space.id != library.space.id:
-                raise UsageError("a cluster indexes parts by itself, along with whole pictures: leave out --space")
-            return self._build_version(kind, params or {})
-        if kind == "elasticsearch":
-            raise UsageError(
-                "a graph on a cluster goes with a library there: `sosie export DIR`, then `sosie import DIR --library "
-                "elasticsearch://host:9200/name`"
-            )
-        space = space or library.space
-        rewrites = library.files.rewrites(space)
-        ids, vectors = library.vectors(space)
-        given = dict(params or {})
-        if kind == "auto":
-            kind, params = self._best_kind(len(ids), params, space)
-        index = make_index(kind, params or {})
-        if space.regions != "whole" and not isinstance(index, RowIndex):  # regions are scored by their stored vectors
-            raise UsageError(f"an index of kind {kind} holds no vectors, which an index of regions has to")
-        index.build(ids, vectors)
-        measured: dict[str, Any] = {}
-        if kind != "exact" and len(ids) > 1:
-            index, reached = calibrate(index, vectors, ids, recall=recall, given=given)
-            measured = reached.to_json()
-        covers = int(ids[-1]) if len(ids) else 0
-        meta = {"spec_hash": space.spec_hash, "dim": space.dim, "count": len(ids), "covers": covers}
-        root = _root(library.path, space)
-        vouch = partial(_vouch, library.files, root, meta)
-        note = {"rewrites": rewrites, "given": given}
-        store.write_generation(root, index, meta={**meta, "measured": measured, "note": note}, vouch=vouch)
-        library.view(space).forget()
-        manifest = store.current_manifest(root)
-        assert manifest is not None
-        return manifest
 
-    def _build_version(self, kind: str, params: Mapping[str, Any]) -> Manifest:
-        """Build and measure a version of the cluster's index; ``auto`` takes what was tuned, else the kind there is."""
-        library, view, space = self._library, self._library.view(), self._library.space
-        check_search_params(params)
-        tuned = library.catalogue.record(_tuned(space)) if kind == "auto" else None
-        search, k = dict(params), 10
-        if tuned:
-            kind, k = tuned["winner"]["params"]["vectors"], tuned["target"]["k"]
-            search = {name: value for name, value in tuned["winner"]["params"].items() if name != "vectors"} | search
-        kept = {space.id: {"candidates": 10 * k, "k": k, **search}} if search else None
-        built = library.cluster.rebuild(view.description["kind"] if kind == "auto" else kind, search=kept)
-        view.forget()
-        ids, vectors = library.vectors()
-        measured = measure_as_it_is(view.search, ids, vectors) if len(ids) > 1 else {}
-        if measured:
-            library.cluster.put_recall(space.id, measured["recall"])
-        view.forget()
-        return Manifest(
-            kind=built.kind,
-            params=search,
-            generation=str(built.number),
-            spec_hash=space.spec_hash,
-            dim=space.dim,
-            count=built.pictures,
-            covers=int(ids[-1]) if len(ids) else 0,
-            files={},
-            measured=measured,
-        )
+    @abstractmethod
+    def trials(self, kinds: Sequence[str] | None) -> Mapping[str, Any]:
+        """Return what the tuner tries, as arguments of `sosie.indexes.tune.tune`."""
+
+    @abstractmethod
+    def keep_regions(self) -> None:
+        """Build the index of each kind of regions that has grown too long for exact search."""
+
+    @abstractmethod
+    def drop(self, space: Space | None = None) -> None:
+        """Forget the main index of a space, the library's own by default; searches are exact until one is built."""
+
+    @property
+    @abstractmethod
+    def manifest(self) -> Manifest | None:
+        """What the main index of the library's own space says of itself; None without one, and on a cluster."""
+
+    @property
+    def generation(self) -> str | None:
+        """The generation of the main index that answers; None where search is exact."""
+        generation: str | None = self._view(self._space).description["generation"]
+        return generation
 
     def tune(
         self,
@@ -155,24 +87,12 @@ class Indexing:
         On a cluster the kinds are its types of vectors; each is built there, beside the library, for as long as it
         is measured.
         """
-        library = self._library
-        ids, vectors = library.vectors()
-        there = self._on_cluster(kinds) if library.on_cluster else {"kinds": kinds}
-        report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, progress=progress, **there)
+        ids, vectors = live_vectors(self._catalogue, self._space)
+        tried = self.trials(kinds)
+        report = tune(vectors, ids, recall=recall, k=k, memory=memory, latency=latency, progress=progress, **tried)
         if report.winner is not None:
-            library.catalogue.put_record(_tuned(library.space), report.to_json())
+            self._catalogue.put_record(tuned_record(self._space), report.to_json())
         return report
-
-    def _on_cluster(self, types: Sequence[str] | None) -> dict[str, Any]:
-        """Return what the tuner tries on the library's cluster: its types of vectors, each as an index of its own."""
-        from sosie.indexes.elasticsearch import ElasticIndex
-
-        connection = self._library.cluster.connection
-        return {
-            "kinds": ["elasticsearch"],
-            "builds": [(ElasticIndex.kind, {"vectors": each}) for each in types or ElasticIndex.build_space["vectors"]],
-            "make": lambda _, params: ElasticIndex(**params, connection=connection),
-        }
 
     def keep(self, *, like: Self | None = None) -> Manifest | None:
         """Build the main index where the tail has grown too long for exact search; return what was built, if any.
@@ -180,40 +100,15 @@ class Indexing:
         One is built, too, where ``like``, the indexes of the library seen through another model, has one and this has
         not, and for each kind of regions that has grown too long.
         """
-        library = self._library
-        for kind in () if library.on_cluster else library.sight.kinds:
-            space = library.sight.known_space(kind)
-            if space is not None and int(library.view(space).description["tail"]) >= EXACT_UNTIL:
-                self.build("auto", space=space)
-        now = library.view().description
+        self.keep_regions()
+        now = self._view(self._space).description
         if like is not None and like.generation and not now["generation"]:
             return self.build("auto")
         tail = int(now["tail"])
-        covered = int(library.catalogue.counts()["pictures"]) - tail
+        covered = int(self._catalogue.counts()["pictures"]) - tail
         if tail < EXACT_UNTIL or 4 * tail < covered:
             return None
         return self.build("auto")
-
-    @property
-    def manifest(self) -> Manifest | None:
-        """What the main index of the library's own space says of itself; None without one, and on a cluster."""
-        library = self._library
-        return None if library.on_cluster else store.current_manifest(_root(library.path, library.space))
-
-    @property
-    def generation(self) -> str | None:
-        """The generation of the main index that answers; None where search is exact."""
-        generation: str | None = self._library.view().description["generation"]
-        return generation
-
-    def drop(self, space: Space | None = None) -> None:
-        """Forget the main index of a space, the library's own by default; searches are exact until one is built."""
-        library = self._library
-        if library.on_cluster:
-            raise UsageError("a cluster always answers from a version of its index: drop another one, by --version")
-        space = space or library.space
-        store.drop(_root(library.path, space))
-        library.view(space).forget()
 
     def export_annoy(
         self,
@@ -231,8 +126,8 @@ class Indexing:
         """
         from sosie.indexes.annoy import AnnoyIndex
 
-        chosen = space or self._library.space
-        found = vectors_of(self._library, chosen)
+        chosen = space or self._space
+        found = vectors_of(self._catalogue, chosen)
         index = AnnoyIndex(metric=metric, n_trees=n_trees)
         index.build(found.ids, found.vectors)
         path = index.export(Path(folder))
@@ -240,61 +135,22 @@ class Indexing:
             np.save(Path(folder) / "pictures.npy", found.pictures, allow_pickle=False)
         return path
 
-    def _best_kind(self, count: int, params: Mapping[str, Any] | None, space: Space) -> tuple[str, Mapping[str, Any]]:
-        tuned = self._library.catalogue.record(_tuned(space))
-        kind, chosen = (tuned["winner"]["kind"], tuned["winner"]["params"]) if tuned else choose(count)
-        return kind, {**chosen, **(params or {})}
+    def versions(self) -> list[Version]:
+        """Return the versions that a cluster keeps; raise UsageError for a library in a folder."""
+        raise UsageError(_NO_VERSIONS)
+
+    def use_version(self, number: int) -> Version:
+        """Let an older version of a cluster's index answer again; raise UsageError for a library in a folder."""
+        raise UsageError(_NO_VERSIONS)
+
+    def drop_version(self, number: int) -> None:
+        """Remove a version of a cluster's index; raise UsageError for a library in a folder."""
+        raise UsageError(_NO_VERSIONS)
 
 
-def open_trusted(library: Path, catalogue: Catalogue, space: Space) -> tuple[Index, Manifest] | None:
-    """Open the main index of a space; raise DamagedIndex for one that the catalogue does not vouch for."""
-    root = _root(library, space)
-
-    def vouches(generation: str, digest: str) -> bool:
-        return catalogue.vouches(_name(root, generation), digest)
-
-    return store.open_current(root, expect={"spec_hash": space.spec_hash, "dim": space.dim}, vouches=vouches)
+_NO_VERSIONS = "only a library on a cluster keeps versions of its index"
 
 
-def open_index(library: Path, catalogue: Catalogue, space: Space) -> tuple[Index, Manifest] | None:
-    """Open the main index of a space; where it cannot be trusted, search exactly and say so."""
-    try:
-        return open_trusted(library, catalogue, space)
-    except DamagedIndex as error:
-        warnings.warn(f"searching without an index: {error}", stacklevel=2)
-        return None
-
-
-def index_stamp(library: Path, space: Space) -> Callable[[], object]:
-    """Return what gives a value that changes whenever `open_index` would give another index."""
-    return partial(store.pointer_stamp, os.fspath(_root(library, space) / store.CURRENT))
-
-
-def adopt(library: Path, catalogue: Catalogue) -> None:
-    """Vouch for the indexes and word segments that an older library has, once; nothing but manifests is read."""
-    files = []
-    for root in sorted((library / "indexes").glob("[0-9]*-*")):
-        with suppress(DamagedIndex):
-            if pointer := store.current_pointer(root):
-                files.append(Vouched(_name(root, pointer[0]), "index", pointer[1]))
-    catalogue.adopt([*files, *segments_in(library / "indexes" / "copies")])
-
-
-def _vouch(catalogue: Catalogue, root: Path, meta: Mapping[str, Any], generation: str, digest: str) -> None:
-    """Record a generation that is about to become the current one, and forget those that are not there any more."""
-    there = {_name(root, name) for name in store.generations(root)}
-    gone = [name for name in catalogue.vouched(below=_name(root, "")) if name not in there]
-    detail = {"count": meta["count"], "covers": meta["covers"]}
-    catalogue.vouch([Vouched(_name(root, generation), "index", digest, detail)], withdraw=gone)
-
-
-def _name(root: Path, generation: str) -> str:
-    return f"indexes/{root.name}/{generation}"
-
-
-def _root(library: Path, space: Space) -> Path:
-    return library / "indexes" / f"{space.id}-{space.head}"
-
-
-def _tuned(space: Space) -> str:
+def tuned_record(space: Space) -> str:
+    """Return the key under which the catalogue keeps what was tuned for a space."""
     return f"tuned/{space.id}"

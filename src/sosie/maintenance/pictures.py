@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from sosie.analysis.thumbnails import Thumbnails
 from sosie.catalogue import PictureRecord, Store
-from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
+from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
 from sosie.sources.keeping import original_of
 from sosie.sources.reading import open_verified, read_uri
-from sosie.types import Pixels
+from sosie.types import Pixels, SearchResult
 
 __all__ = ["Pictures"]
 
@@ -22,7 +22,7 @@ _THUMBNAIL_SIDE = 256
 
 
 class Pictures:
-    """Reads pictures and makes their thumbnails, once. Thread-safe.
+    """Lists pictures, reads them and makes their thumbnails, once. Thread-safe.
 
     ``decode`` gives the pixels (height, width, 3) of a picture's bytes, reduced, for thumbnails.
     """
@@ -32,6 +32,11 @@ class Pictures:
     ) -> None:
         self._catalogue, self._originals = catalogue, originals
         self._thumbnails, self._decode = thumbnails, decode
+
+    def __call__(self, *, where: str | None = None, limit: int | None = None, after: int = 0) -> list[PictureRecord]:
+        """Return live pictures in order of id, those above ``after``, at most ``limit``."""
+        ids = self._catalogue.live_ids(self._catalogue.condition(where))
+        return self._catalogue.pictures(ids[ids > after][:limit].tolist())
 
     def record(self, content_id: int) -> PictureRecord:
         """Return what is known of one picture; raise UnknownName."""
@@ -88,9 +93,27 @@ class Pictures:
         """Return a thumbnail of any picture's bytes; raise BadPicture."""
         return _jpeg(self._decode(data))
 
-    def drop_thumbnail(self, sha256: str) -> None:
-        """Forget the thumbnail of a picture that is no more."""
-        self._thumbnails.drop(sha256)
+    def cards(self, result: SearchResult) -> str:
+        """Return an answer as a contact sheet in HTML, for notebooks."""
+        from sosie.present.notebook import cards
+
+        return cards(result, thumbnail=lambda hit: self._thumbnail_or_none(hit.id))
+
+    def _thumbnail_or_none(self, content_id: int) -> bytes | None:
+        try:
+            return self.thumbnail(content_id)
+        except SosieError:
+            return None
+
+    def forget(self, pictures: Sequence[int | str]) -> list[PictureRecord]:
+        """Remove pictures, by id or URI, from the catalogue, and their thumbnails; return those that were known."""
+        located = [self._catalogue.located(each) for each in pictures if isinstance(each, str)]
+        ids = {each for each in pictures if isinstance(each, int)} | {each.content_id for each in located if each}
+        known = self._catalogue.pictures(sorted(ids))
+        self._catalogue.remove([record.id for record in known])
+        for record in known:
+            self._thumbnails.drop(record.sha256)
+        return known
 
 
 def _jpeg(pixels: Pixels) -> bytes:

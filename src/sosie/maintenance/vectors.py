@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sosie import files
-from sosie.catalogue import Catalogue, Space
+from sosie.catalogue import Space, Store
+from sosie.catalogue.opening import in_folder
 from sosie.errors import UsageError
 from sosie.types import FloatMatrix, Ids
 
-__all__ = ["FORMATS", "Vectors", "vectors_of", "write_vectors"]
-
-
-class _Library(Protocol):
-    @property
-    def files(self) -> Catalogue: ...
-    def vectors(self, space: Space | None = None) -> tuple[Ids, FloatMatrix]: ...
+__all__ = ["FORMATS", "Vectors", "live_vectors", "vectors_of", "write_vectors"]
 
 
 class Vectors:
@@ -30,13 +25,21 @@ class Vectors:
         self.ids, self.pictures, self.vectors = ids, pictures, vectors
 
 
-def vectors_of(library: _Library, space: Space) -> Vectors:
+def live_vectors(catalogue: Store, space: Space) -> tuple[Ids, FloatMatrix]:
+    """Return ids (n,) and vectors (n, dim) of all live pictures in a space, or of their regions, in order of id."""
+    ids, vectors = catalogue.vectors(space)
+    live = catalogue.live_ids() if space.regions == "whole" else in_folder(catalogue).live_rows(space)
+    alive = np.isin(ids, live, assume_unique=True)
+    return ids[alive], vectors[alive]
+
+
+def vectors_of(catalogue: Store, space: Space) -> Vectors:
     """Return the live vectors of a space; pictures in which nothing was found have none in one of regions."""
-    ids, vectors = library.vectors(space)
+    ids, vectors = live_vectors(catalogue, space)
     if space.regions == "whole":
         found = Vectors(ids, ids, vectors)
     else:
-        regions, owners, sure = library.files.region_facts(space)
+        regions, owners, sure = in_folder(catalogue).region_facts(space)
         at = np.searchsorted(regions, ids)
         seen = sure[at] > 0  # what stands for a picture without any is the whole of it, and of no use elsewhere
         found = Vectors(ids[seen], owners[at][seen], vectors[seen])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sosie.analysis.regions import Parts
+from sosie.catalogue import Store
 from sosie.embedders.choose import embedder_of
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.embedders.store import DESCRIPTION, ModelStore
 from sosie.errors import SosieError, UsageError
+from sosie.models.engines import model_in_use
+from sosie.query.encode import Asked, QueryEncoder
 from sosie.types import Classification, Picture
 
-__all__ = ["RECORD", "Classifier", "find_classifier"]
+__all__ = ["RECORD", "Classifier", "Classifiers", "find_classifier"]
 
 RECORD = "classifier"  # names the model that the library classifies with, where one was chosen
 
@@ -48,6 +53,39 @@ class Classifier:
             )
             for (query, _), row in zip(pictures, rows, strict=True)
         ]
+
+
+class Classifiers:
+    """The classifiers of a library, each loaded once. Thread-safe.
+
+    ``encoder`` gives what decodes queries with the model that answers.
+    """
+
+    def __init__(self, catalogue: Store, store: ModelStore, *, encoder: Callable[[], QueryEncoder]) -> None:
+        self._catalogue, self._store, self._encoder = catalogue, store, encoder
+        self._lock = threading.Lock()
+        self._loaded: dict[str, Classifier] = {}
+
+    def named(self, name: str | None = None) -> Classifier:
+        """Return a classifier as `find_classifier` finds it."""
+        chosen = (self._catalogue.record(RECORD) or {}).get("model")
+        found = find_classifier(name, store=self._store, in_use=model_in_use(self._catalogue), chosen=chosen)
+        with self._lock:  # one that is loaded already is kept, unless its file is another by now
+            known = self._loaded.get(found.name)
+            if known is None or known.sha256 != found.sha256:
+                known = self._loaded[found.name] = found
+        return known
+
+    def classify(
+        self, queries: Sequence[Asked], name: str | None = None, *, parts: Parts | None = None
+    ) -> list[Classification]:
+        """Classify several pictures with one run of the network, in their order."""
+        classifier, encoder = self.named(name), self._encoder()
+        return classifier.classify(encoder.pictures(encoder.begin(queries), parts or Parts()))
+
+    def of_pictures(self, name: str | None, pictures: Sequence[tuple[str, Picture]]) -> list[Classification]:
+        """Return the classes of named, decoded pictures by the classifier of a name."""
+        return self.named(name).classify(pictures)
 
 
 def find_classifier(name: str | None, *, store: ModelStore, in_use: str, chosen: str | None = None) -> Classifier:

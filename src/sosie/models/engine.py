@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sosie.analysis.regions import RegionExtractor
+import numpy as np
+
+from sosie.analysis.regions import RegionExtractor, shown
 from sosie.analysis.worker import analysis_params
 from sosie.catalogue import Space, Store, View
 from sosie.contracts import Embedder
@@ -17,37 +20,41 @@ from sosie.decode.limits import Limits
 from sosie.decode.pool import query_workers
 from sosie.query.encode import QueryEncoder
 from sosie.search import Searcher
-from sosie.types import Classification, FloatMatrix, Picture
+from sosie.types import Classification, FloatMatrix, Picture, Region
 
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
     from sosie.query.pixels import LibraryPixels
     from sosie.query.verifier import HitVerifier
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "EngineSetting"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSetting:
+    """What the engines of one library share.
+
+    ``view`` gives the searchable view of a space, ``read`` the bytes of a picture of the library; ``limits`` say what
+    decoding one may cost.
+    """
+
+    catalogue: Store
+    folder: Path
+    view: Callable[[Space], View]
+    read: Callable[[int], bytes]
+    limits: Limits
 
 
 class Engine:
     """What answers with one model. A swap is another engine: a question that has begun is answered by its own.
 
-    ``view`` gives the searchable view of a space, ``read`` the bytes of a picture of the library; ``limits`` say what
-    decoding one may cost. Thread-safe; constructing it starts nothing.
+    Thread-safe; constructing it starts nothing.
     """
 
-    def __init__(
-        self,
-        name: str,
-        embedder: Embedder,
-        *,
-        catalogue: Store,
-        folder: Path,
-        view: Callable[[Space], View],
-        read: Callable[[int], bytes],
-        limits: Limits,
-    ) -> None:
+    def __init__(self, name: str, embedder: Embedder, setting: EngineSetting) -> None:
         self.name, self.embedder = name, embedder
-        self._catalogue, self._folder, self._view, self._read = catalogue, folder, view, read
-        self._limits = limits
+        self._catalogue, self._folder = setting.catalogue, setting.folder
+        self._view, self._read, self.limits = setting.view, setting.read, setting.limits
         self._lock = threading.RLock()
         self._pool: DecodePool | None = None
 
@@ -64,6 +71,11 @@ class Engine:
         return self._catalogue.ensure_spaces(self.embedder.spec)
 
     @property
+    def space_ids(self) -> list[int]:
+        """The ids of the model's spaces."""
+        return [space.id for space in self.spaces]
+
+    @property
     def params(self) -> Mapping[str, Any]:
         """What the decode workers have to know of the model."""
         return analysis_params(self.embedder.spec.preprocessing)
@@ -77,28 +89,42 @@ class Engine:
                     1,
                     analyse="sosie.analysis.worker:analyse_query",
                     params=self.params,
-                    limits=self._limits.interactive(),
+                    limits=self.limits.interactive(),
                     most=query_workers(),
                 )
             return self._pool
 
+    def analyse(self, data: bytes) -> dict[str, Any]:
+        """Decode one picture in a worker and return all that is made of it; raise BadPicture."""
+        return dict(self.queries.submit(data).result())
+
+    def detect(self, data: bytes) -> list[Region]:
+        """Return the objects in a picture, in the order by which `Parts.object` counts them; raise UsageError."""
+        return shown(self.extractor.detector.detect(self.analyse(data)["working"]))
+
+    def warm_up(self) -> None:
+        """Start the decode workers and load the index and the network, which the first question would wait for."""
+        self._view(self.spaces[0]).warm_up()
+        _ = self.queries
+        self.embedder.embed([Picture(np.full((8, 8, 3), 128, np.uint8), 8, 8)])
+
     def start_pool(self, analyse: str, workers: int) -> DecodePool:
         """Start workers that see pictures as this model does; the caller closes them."""
-        return DecodePool(workers, analyse=analyse, params=self.params, limits=self._limits)
+        return DecodePool(workers, analyse=analyse, params=self.params, limits=self.limits)
 
     @cached_property
-    def sight(self) -> RegionExtractor:
-        """What is seen in pictures: the library's detector, its segmenter, the kinds of regions that it keeps."""
+    def extractor(self) -> RegionExtractor:
+        """Finds regions in pictures: the library's detector, its segmenter, the kinds of regions that it keeps."""
         return RegionExtractor(self._catalogue, self.embedder)
 
     @cached_property
-    def questions(self) -> QueryEncoder:
+    def encoder(self) -> QueryEncoder:
         """Turns what people ask into vectors of the first space."""
         return QueryEncoder(
             catalogue=self._catalogue,
             view=self._view(self.spaces[0]),
             embedder=self.embedder,
-            sight=self.sight,
+            extractor=self.extractor,
             pool=lambda: self.queries,
             read=self._read,
         )
@@ -111,8 +137,8 @@ class Engine:
             catalogue=self._catalogue,
             space=self.spaces[0],
             view=self._view,
-            encoder=self.questions,
-            extractor=self.sight,
+            encoder=self.encoder,
+            extractor=self.extractor,
             verifier=lambda: self.verifier,
             classify=classify,
         )

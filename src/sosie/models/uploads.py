@@ -11,7 +11,7 @@ from pathlib import Path
 from sosie import files
 from sosie.analysis.worker import NO_EXTRAS
 from sosie.catalogue import PictureRecord, Store
-from sosie.errors import BadPicture, LibraryReadOnly, NotFound, UnknownName
+from sosie.errors import BadPicture, LibraryReadOnly, NotFound, UnknownName, UsageError
 from sosie.ingest import ingest
 from sosie.models.engine import Engine
 from sosie.sources.keeping import originals_of, upload_of
@@ -22,17 +22,24 @@ __all__ = ["Uploads"]
 
 
 class Uploads:
-    """What was uploaded to one library; ``read`` gives the bytes of a picture. Thread-safe."""
+    """What was uploaded to one library; ``read`` gives the bytes of a picture. Thread-safe.
 
-    def __init__(self, catalogue: Store, folder: Path, *, read: Callable[[int], bytes]) -> None:
+    ``folder`` is the library's; None for one on a cluster, which keeps no pictures.
+    """
+
+    def __init__(self, catalogue: Store, folder: Path | None, *, read: Callable[[int], bytes]) -> None:
         self._catalogue, self._folder, self._read = catalogue, folder, read
         self._locks = [threading.Lock() for _ in range(64)]  # by digest
 
     def add(self, data: bytes, engine: Engine, *, labels: Mapping[str, LabelValue] | None = None) -> tuple[int, str]:
-        """Add one picture; return its id and what became of it, ``indexed`` or ``known``.
+        """Add one picture by its bytes; return its id and what became of it, ``indexed`` or ``known``.
 
-        Raises LibraryReadOnly, and BadPicture for bytes that are no picture.
+        Raises LibraryReadOnly, UsageError on a cluster, and BadPicture for bytes that are no picture.
         """
+        if self._folder is None:
+            raise UsageError(
+                "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
+            )
         if self._catalogue.read_only:
             raise LibraryReadOnly(f"{self._folder} is open for reading only: nothing can be added to it")
         analysed = engine.queries.submit(data, NO_EXTRAS).result()
@@ -49,6 +56,8 @@ class Uploads:
 
     def drop(self, record: PictureRecord) -> None:
         """Remove what is kept of a picture that was removed, unless it was added again meanwhile."""
+        if self._folder is None:
+            return
         paths = [path for path in originals_of(self._folder, record.sha256, record.format) if path.exists()]
         if not paths:
             return
@@ -67,7 +76,7 @@ class Uploads:
                 catalogue=self._catalogue,
                 embedder=engine.embedder,
                 pool=lambda: engine.queries,
-                stages=engine.sight.stages(),
+                stages=engine.extractor.stages(),
                 labels=labels,
             )
         finally:
@@ -84,7 +93,7 @@ class Uploads:
             self._read(content_id)
         except (NotFound, UnknownName):  # gone, or removed in this moment
             return False
-        return self._catalogue.has_vectors(content_id, [space.id for space in engine.spaces])
+        return self._catalogue.has_vectors(content_id, engine.space_ids)
 
     @contextmanager
     def _alone(self, sha256: str) -> Iterator[None]:

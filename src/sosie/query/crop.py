@@ -25,7 +25,7 @@ class Crops:
     about: Mapping[str, Any] = field(default_factory=dict)
 
 
-def crop(picture: Picture, parts: Parts, sight: RegionExtractor, *, name: str = "the query") -> Crops:
+def crop(picture: Picture, parts: Parts, extractor: RegionExtractor, *, name: str = "the query") -> Crops:
     """Take the parts of a picture that are asked for; raise UsageError where there is no such box, object or class.
 
     An empty mask, or a picture without any object, is searched whole, and a warning says so.
@@ -38,7 +38,7 @@ def crop(picture: Picture, parts: Parts, sight: RegionExtractor, *, name: str = 
         picture = _cut(picture, Region(parts.box))
     found: list[Region] = []
     if parts.objects or parts.object is not None:
-        found = shown(sight.detector.detect(picture.pixels))
+        found = shown(extractor.detector.detect(picture.pixels))
         about["objects"] = [_outwards(region, outer).to_json() for region in found]
     if parts.object is not None:
         chosen = _chosen(found, parts.object, name)
@@ -49,11 +49,11 @@ def crop(picture: Picture, parts: Parts, sight: RegionExtractor, *, name: str = 
         warnings.warn(f"no object was found in {name}: it is searched whole", stacklevel=2)
     mask = None
     if parts.mask:
-        mask = sight.mask(picture.pixels, parts.mask)
+        mask = extractor.mask(picture.pixels, parts.mask)
         about["mask"] = _about_mask(mask, parts.mask, outer)
         if mask.mask is None:
             warnings.warn(f"no {parts.mask} was found in {name}: it is searched whole", stacklevel=2)
-        elif advice := sight.advice(parts.mask):
+        elif advice := extractor.advice(parts.mask):
             about["mask"]["advice"] = advice
             warnings.warn(advice, stacklevel=2)
     crops = [_cut(picture, replace(region, mask=mask.mask if mask else None), parts.fill) for region in found]

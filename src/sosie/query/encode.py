@@ -124,11 +124,11 @@ class QueryEncoder:
         catalogue: Store,
         view: View,
         embedder: Embedder,
-        sight: RegionExtractor,
+        extractor: RegionExtractor,
         pool: Callable[[], _Pool],
         read: Callable[[int], bytes],
     ) -> None:
-        self._catalogue, self._view, self._embedder, self._sight = catalogue, view, embedder, sight
+        self._catalogue, self._view, self._embedder, self._extractor = catalogue, view, embedder, extractor
         self._pool, self._read = pool, read
         self._labels = LabelWords(catalogue, view.space)
 
@@ -228,7 +228,7 @@ class QueryEncoder:
 
     def _look(self, picture: Picture, asked: Asked, parts: Parts) -> Crops:
         """Take the parts of a picture; its name, which costs a digest, is for what is said of them."""
-        return crop(picture, parts, self._sight, name=_name(asked)) if parts.given else Crops(picture)
+        return crop(picture, parts, self._extractor, name=_name(asked)) if parts.given else Crops(picture)
 
     def _embed(self, looks: Mapping[int, Crops], spaces: Mapping[str, Space]) -> dict[int, _Seen]:
         """Embed what is looked at, its objects, and what each kind of regions sees in it, in one run."""
@@ -264,7 +264,7 @@ class QueryEncoder:
 
     def _masked(self, seen: Crops, wanted: str) -> Picture:
         """Return a picture with the mask by which the library's were embedded; one that was masked already stays."""
-        return seen.picture if "mask" in seen.about else crop(seen.picture, Parts(mask=wanted), self._sight).picture
+        return seen.picture if "mask" in seen.about else crop(seen.picture, Parts(mask=wanted), self._extractor).picture
 
     def _embed_words(self, text: Text) -> FloatMatrix:
         if isinstance(self._embedder, KnowsWords) and self._embedder.knows_words:

@@ -64,7 +64,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await state.light.run(lambda: jobs.take_up(state))
-        warm = asyncio.create_task(state.work.run(library.warm_up))
+        warm = asyncio.create_task(state.work.run(library.engine.warm_up))
         yield
         state.closing.set()
         await asyncio.gather(warm, return_exceptions=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from sosie.library import Library
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Board", "MemoryBoard", "board_of"]
 
 
+@runtime_checkable
 class Board(Protocol):
     """Notes by sort and name; a value is plain JSON. Thread-safe. Calls raise ServiceAway where a cluster is away."""
 
@@ -71,4 +72,5 @@ def board_of(library: Library) -> Board | None:
 
     A server that may not write shares nothing; a balancer then has to keep a browser with its server.
     """
-    return library.cluster if library.on_cluster and not library.catalogue.read_only else None
+    catalogue = library.catalogue
+    return catalogue if isinstance(catalogue, Board) and not catalogue.read_only else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sosie.catalogue.records import Job as JobRow
+from sosie.server.board import Board
 from sosie.server.job import Job, JobState
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class JobLog:
 
 def job_log_of(library: Library) -> JobLog | None:
     """Return where a library keeps its jobs; None where it may not be written to, or its servers meet on a cluster."""
-    return None if library.on_cluster or library.catalogue.read_only else JobLog(library.catalogue)
+    return None if isinstance(library.catalogue, Board) or library.catalogue.read_only else JobLog(library.catalogue)
 
 
 def _job(row: JobRow) -> Job:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sosie import files
 from sosie.errors import DamagedError, LibraryBusy, LibraryReadOnly, NotFound, UsageError
+from sosie.server.board import Board
 
 if TYPE_CHECKING:
     from sosie.catalogue import Store
@@ -227,7 +228,8 @@ class _Record:
 
 def keys_of(library: Library, *, reopen: bool = False) -> KeyStore:
     """Return the keys of a library, wherever it lies."""
-    place = _Record(library) if library.on_cluster else _File(library.path / "keys.json", library.catalogue)
+    shared = isinstance(library.catalogue, Board)  # by several servers, which may have no folder in common
+    place = _Record(library) if shared else _File(library.path / "keys.json", library.catalogue)
     return KeyStore(place, reopen=reopen)
 
 

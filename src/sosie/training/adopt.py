@@ -98,7 +98,7 @@ def _settings_of(drawn: Mapping[str, Any]) -> dict[str, Any]:
 def _add(library: Library, folder: Path, name: str) -> str:
     """Give the library the model; beside another one of that name it gets its digest into its own."""
     sha256 = str(read_description(folder / "model.json").spec.sha256)
-    there = library.shelf.find(name)
+    there = library.models.store.find(name)
     if there is not None and there.spec.sha256 != sha256:
         name = f"{name}-{sha256[:8]}"
     return library.models.add(folder, name=name)
@@ -107,7 +107,7 @@ def _add(library: Library, folder: Path, name: str) -> str:
 def _adopt(
     library: Library, model: str, figures: Mapping[str, Any], adopt: Adopt, note: Callable[[str], None]
 ) -> tuple[bool, str]:
-    if library.model_in_use == model:
+    if library.models.in_use == model:
         return True, "in use already"
     if adopt == "never":
         return False, "adopt: never"

@@ -60,7 +60,7 @@ class Examples:
 
 def gather(library: Library, settings: Settings) -> Examples:
     """Return what a library has to learn from; raise UsageError where it is not enough, and say what is lacking."""
-    ids = library.catalogue.live_ids(library.condition(settings.where))
+    ids = library.catalogue.live_ids(library.catalogue.condition(settings.where))
     if not len(ids):
         what = "no picture meets --where" if settings.where else "the library has no picture: `sosie add` a folder"
         raise UsageError(what)

@@ -29,7 +29,7 @@ def find_package(library: Library, name: str) -> Path:
         return path / DESCRIPTION
     if path.suffix == ".json":
         return path
-    return library.shelf.folder / name / DESCRIPTION
+    return library.models.store.folder / name / DESCRIPTION
 
 
 def store_predictions(
@@ -43,7 +43,7 @@ def store_predictions(
     """Label pictures with the classes that a package tells; return how many. Those that cannot be read are left out."""
     embedder = OnnxEmbedder(read_description(description))
     embedder.classify([])  # a network that tells no classes is refused before anything is read
-    ids = library.catalogue.live_ids(library.condition(where))
+    ids = library.catalogue.live_ids(library.catalogue.condition(where))
     found: dict[int, dict[str, LabelValue]] = {}
     stored = 0
     with library.catalogue.writing("sosie labels predict"):

@@ -116,6 +116,11 @@ class ClusterView:
         return self._about[1]
 
     @property
+    def recall_in_service(self) -> None:
+        """None: a cluster's searches are not checked in the background."""
+        return None
+
+    @property
     def unembedded(self) -> int:
         """Return how many live pictures have no vector in this space, and so are never an answer."""
         if self._unembedded is None or time.monotonic() - self._unembedded[0] > _STALE:

@@ -33,11 +33,11 @@ __all__ = ["Reading"]
 class Reading(Base):
     """Reads pictures, by id, place, bytes, or condition."""
 
-    def condition(self, where: str) -> Query:
-        """Compile a ``--where`` expression to a query; raise FilterError."""
+    def condition(self, where: str | None) -> Query | None:
+        """Compile a ``--where`` expression to a query, None where there is none; raise FilterError."""
         from sosie.catalogue.where import parse
 
-        return compile_query(parse(where))
+        return compile_query(parse(where)) if where else None
 
     # -------------------------------------------------------------------------------------------- by place
 

@@ -135,7 +135,7 @@ def _work(state: State, body: JobRequest) -> Work:
         return _tune(state, body)
     if isinstance(body, DuplicatesJob | ApplyJob | UndoJob):
         return _duplicates(state, body)
-    return lambda _job: state.library.retry_quarantine(body.reason).to_json()
+    return lambda _job: state.library.quarantine.retry(body.reason).to_json()
 
 
 def _duplicates(state: State, body: DuplicatesJob | ApplyJob | UndoJob) -> Work:

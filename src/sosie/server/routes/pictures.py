@@ -84,7 +84,7 @@ async def set_labels(state: Writer, id: PictureId, body: LabelsBody) -> Response
 @router.get("/pictures/{id}/thumbnail", response_class=Response, responses=JPEG)
 async def thumbnail(state: Reader, id: PictureId) -> Response:  # noqa: A002
     """Return a picture at 256 pixels, re-encoded and without metadata."""
-    kept = await state.light.run(lambda: state.library.kept_thumbnail(id))
+    kept = await state.light.run(lambda: state.library.pictures.stored_thumbnail(id))
     if kept is not None:
         return jpeg_response(kept)
     return jpeg_response(await state.sources.run(lambda: state.library.thumbnail(id)))
@@ -109,7 +109,7 @@ async def preview(state: Reader, id: PictureId) -> Response:  # noqa: A002
 async def original(state: Reader, id: PictureId) -> Response:  # noqa: A002
     """Return the file itself, as a download."""
     record = await state.light.run(lambda: state.library.picture(id))
-    file = await state.sources.run(lambda: state.library.open_original(id))
+    file = await state.sources.run(lambda: state.library.pictures.open_original(id))
     name = PurePosixPath(unquote(urlsplit(record.uris[0]).path)).name if record.uris else ""
     return original_response(file, name or f"picture-{id}")
 

@@ -112,7 +112,7 @@ async def _results(request: Request, asked: PageQuestion, cursor: str | None, sh
     page = await answer(state, question, cursor)
     result = page.result
     cards = await state.light.run(lambda: cards_of_hits(state, result.hits))
-    sight = state.library.sight
+    sight = state.library.extractor
     return await render_page(
         request,
         "search.html",
@@ -201,7 +201,7 @@ def _compare(question: Question, hit: int) -> str | None:
 
 def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
     """Return pictures from all over the library, others with each seed."""
-    ids = state.library.catalogue.live_ids(state.library.condition(where)).tolist()
+    ids = state.library.catalogue.live_ids(state.library.catalogue.condition(where)).tolist()
     chosen = random.Random(seed).sample(ids, min(PICKS, len(ids)))  # noqa: S311 - nothing secret
     return state.library.catalogue.pictures(chosen)
 
@@ -209,5 +209,5 @@ def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
 def _total(state: State, question: Question) -> int:
     """Return among how many pictures a question is asked."""
     catalogue, where = state.library.catalogue, question.where
-    found = len(catalogue.live_ids(state.library.condition(where))) if where else catalogue.counts()["pictures"]
+    found = len(catalogue.live_ids(state.library.catalogue.condition(where))) if where else catalogue.counts()["pictures"]
     return found - (question.id is not None)
