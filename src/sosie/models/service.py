@@ -149,19 +149,12 @@ class Models:
         undo, or pictures are away.
         """
         now = self.in_use
-        wanted = self._before_upgrade(now) if undo else "bundled"
+        wanted = _before_upgrade(self._catalogue, now) if undo else "bundled"
         if now == wanted or (not undo and now not in _EARLIER):
             return Upgrade(now, now, AddReport())
         # of pictures that are away no version can make vectors: they must come back first
         report = self.use(wanted, measured=True, progress=progress, stop=stop)
         return Upgrade(now, self.in_use, report)
-
-    def _before_upgrade(self, now: str) -> str:
-        used = (self._catalogue.record("library") or {}).get("used", [])
-        earlier = [name for name in used if name in _EARLIER]
-        if now != "bundled" or not earlier:
-            raise UsageError(f"the library answers with {now}, and was not upgraded to it: there is nothing to undo")
-        return str(earlier[0])
 
     def remove(self, name: str) -> None:
         """Forget one of the library's own models, its vectors and indexes; raise UsageError for the one in use."""
@@ -169,18 +162,12 @@ class Models:
             raise UsageError(f"{name} is in use: `sosie models use bundled` first")
         catalogue = in_folder(self._catalogue)
         with catalogue.writing("sosie models remove"):
-            described = self._described(name)
+            described = _described(self._store, name)
             self._store.remove(name)
             gone = described and spec_hash(described.spec)
             for space in (each for each in catalogue.spaces() if each.spec_hash == gone):
                 self._drop_index(space)
                 catalogue.drop_space(space)
-
-    def _described(self, name: str) -> Description | None:
-        try:
-            return self._store.find(name)
-        except SosieError:  # broken: its space stays, and a model of the same weights finds it again
-            return None
 
     @contextmanager
     def _or_none(self, name: str) -> Iterator[SeenThrough | None]:
@@ -229,3 +216,18 @@ class Models:
             now_used = {**remembered(other.model), "used": list(dict.fromkeys(used))}
             self._catalogue.put_record("library", {**known, **now_used})
         return report
+
+
+def _before_upgrade(catalogue: Store, now: str) -> str:
+    used = (catalogue.record("library") or {}).get("used", [])
+    earlier = [name for name in used if name in _EARLIER]
+    if now != "bundled" or not earlier:
+        raise UsageError(f"the library answers with {now}, and was not upgraded to it: there is nothing to undo")
+    return str(earlier[0])
+
+
+def _described(store: ModelStore, name: str) -> Description | None:
+    try:
+        return store.find(name)
+    except SosieError:  # broken: its space stays, and a model of the same weights finds it again
+        return None
