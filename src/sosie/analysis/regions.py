@@ -90,7 +90,7 @@ class RegionExtractor:
         """
         if detector is not None:
             seen = OnnxDetector(read_description(detector, task="detect"))
-            seen.engine.warm_up()
+            seen.warm_up()
             self._remember(detector=_stored(seen.description))
             self.__dict__["detector"] = seen
         if segmenter is not None:

@@ -112,12 +112,12 @@ async def _results(request: Request, asked: PageQuestion, cursor: str | None, sh
     page = await answer(state, question, cursor)
     result = page.result
     cards = await state.light.run(lambda: cards_of_hits(state, result.hits))
-    sight = state.library.extractor
+    extractor = state.library.extractor
     return await render_page(
         request,
         "search.html",
-        objects=await objects_of(state, question) if question.pictured and sight.can_detect else [],
-        masks=sight.mask_choices() if question.pictured else (),
+        objects=await objects_of(state, question) if question.pictured and extractor.can_detect else [],
+        masks=extractor.mask_choices() if question.pictured else (),
         outline=result.asked.get("mask", {}).get("outline", ()),
         among_wholes="advice" in result.asked.get("mask", {}),
         shown_box=box_text(result.asked.get("box")),
@@ -209,5 +209,7 @@ def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
 def _total(state: State, question: Question) -> int:
     """Return among how many pictures a question is asked."""
     catalogue, where = state.library.catalogue, question.where
-    found = len(catalogue.live_ids(state.library.catalogue.condition(where))) if where else catalogue.counts()["pictures"]
+    found = (
+        len(catalogue.live_ids(state.library.catalogue.condition(where))) if where else catalogue.counts()["pictures"]
+    )
     return found - (question.id is not None)
