@@ -70,14 +70,17 @@ class Client:
         box: Box | None = None,
         class_first: bool = False,
         min_class: float = 0.5,
+        min_likeness: float | None = None,
     ) -> SearchResult:
         """Return the pictures most like ``query``: a path, a picture's bytes, or the id of a picture there.
 
         ``text`` searches by words, or adds them to the picture, sentences where the server's model has a text tower.
-        ``class_first`` searches within the class that the library's classifier gives the query.
+        ``class_first`` searches within the class that the library's classifier gives the query; ``min_likeness`` leaves
+        out what is only alike, with a score below it.
         """
         asked = {"k": k, "where": where, "text": text, "box": ",".join(map(str, box)) if box else ""}
         asked |= {"class_first": class_first, "min_class": min_class} if class_first else {}
+        asked |= {} if min_likeness is None else {"min_likeness": min_likeness}
         return _result(
             self._json("GET", "search", params=asked) if query is None else self._ask("search", query, asked)
         )
@@ -163,7 +166,9 @@ def _upload(picture: str | os.PathLike[str] | bytes) -> dict[str, tuple[str, byt
 
 def _result(found: Mapping[str, Any]) -> SearchResult:
     hits, asked = tuple(_hit(hit) for hit in found["hits"]), found.get("asked", {})
-    return SearchResult(found["query"], hits, found["took_ms"], found["index"], asked, found.get("took", {}))
+    return SearchResult(
+        found["query"], hits, found["took_ms"], found["index"], asked, found.get("took", {}), found.get("answered")
+    )
 
 
 def _hit(found: Mapping[str, Any]) -> Hit:

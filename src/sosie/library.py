@@ -230,6 +230,7 @@ class Library:
 
         ``text`` searches by words, or sentences where the model has a text tower; with a query, they are added to it.
         `SearchOptions` says what the options mean, such as ``where="label = 'cat'"`` or ``box=(0, 0, 0.5, 0.5)``.
+        Hits that are no more alike than unrelated pictures of this library are ``weak`` (docs/explanation/measures.md).
         Raises NotFound, BadPicture, FilterError, UsageError.
         """
         return self.search_many([with_words(query, text)], **options)[0]

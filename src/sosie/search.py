@@ -18,6 +18,7 @@ from sosie.catalogue import Space, Store, View
 from sosie.errors import UsageError
 from sosie.query.class_first import ClassFirst, search_by_class
 from sosie.query.encode import Asked, QueryEncoder, terms_of
+from sosie.query.likeness import LikenessScale
 from sosie.query.query import Query
 from sosie.query.regions import KindView, answer_by_regions
 from sosie.query.whole import answer_by_whole
@@ -41,6 +42,7 @@ class SearchOptions(TypedDict, total=False):
     ``search_k``. ``class_first`` searches within the class that the library's classifier gives the query; an unsure one
     is searched among all pictures, and ``asked["class"]`` of the result says so. ``shares`` say how much whole pictures
     and each kind of parts count, such as ``{"whole": 0, "mask": 1}``; what is not named counts nothing.
+    ``min_likeness`` leaves out what is only alike, with a score below it.
     """
 
     k: int
@@ -52,6 +54,7 @@ class SearchOptions(TypedDict, total=False):
     index_params: Mapping[str, Any] | None
     class_first: bool | ClassFirst
     shares: Mapping[str, float] | None
+    min_likeness: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Wanted:
     index_params: Mapping[str, Any] = field(default_factory=dict)
     class_first: ClassFirst | None = None
     shares: Mapping[str, float] | None = None
+    min_likeness: float | None = None
 
     @classmethod
     def of(
@@ -101,6 +105,7 @@ class Searcher:
     encoder: QueryEncoder
     extractor: RegionExtractor
     verifier: Callable[[], HitVerifier]
+    likeness: LikenessScale
     classify: Callable[[str | None, Sequence[tuple[str, Picture]]], list[Classification]]
 
 
@@ -136,9 +141,10 @@ def _answer(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[
         )
     else:
         found = answer_by_whole(encoded, view=view, catalogue=engine.catalogue, k=wanted.k, condition=condition)
-    if not (wanted.verify and wanted.parts.whole):
-        return found
-    return [_judged(query, result, engine.verifier()) for query, result in zip(encoded, found, strict=True)]
+    if wanted.verify and wanted.parts.whole:
+        found = [_judged(query, result, engine.verifier()) for query, result in zip(encoded, found, strict=True)]
+    weighed = [engine.likeness.weighed(query, result) for query, result in zip(encoded, found, strict=True)]
+    return [_above(result, wanted.min_likeness) for result in weighed]
 
 
 def _answer_by_class(queries: Sequence[Asked], how: ClassFirst, wanted: Wanted, engine: Searcher) -> list[SearchResult]:
@@ -194,6 +200,14 @@ def _views_of_regions(queries: Sequence[Asked], wanted: Wanted, engine: Searcher
 
 
 # ------------------------------------------------------------------------------------------------ what was found
+
+
+def _above(result: SearchResult, least: float | None) -> SearchResult:
+    """Leave out hits that are only alike, and less than was asked for."""
+    if least is None:
+        return result
+    kept = tuple(hit for hit in result.hits if hit.score >= least or hit.verdict.outranks_similar)
+    return replace(result, hits=kept)
 
 
 def _judged(query: Query, result: SearchResult, verifier: HitVerifier) -> SearchResult:

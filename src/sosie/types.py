@@ -217,6 +217,11 @@ class Verdict(StrEnum):
         """Whether it says that one picture was made from the other, or both from one."""
         return self in _COPIES
 
+    @property
+    def outranks_similar(self) -> bool:
+        """Whether it says more than that two pictures look alike."""
+        return self is not Verdict.SIMILAR
+
 
 _COPIES = frozenset(
     {Verdict.IDENTICAL, Verdict.SAME_PIXELS, Verdict.ALTERED_COPY, Verdict.CONTAINS, Verdict.IS_PART_OF}
@@ -240,6 +245,7 @@ class Hit:
     region: Box | None = None
     evidence: Evidence = field(default_factory=dict)
     gone: bool = False  # its file was not there when it was last looked for
+    weak: bool = False  # no more alike than pictures of this library that have nothing to do with each other
 
     def to_json(self) -> dict[str, Any]:
         """Return the hit as DESIGN §5 lays it down."""
@@ -254,6 +260,7 @@ class Hit:
             "region": list(self.region) if self.region else None,
             "evidence": dict(self.evidence),
             **({"gone": True} if self.gone else {}),
+            **({"weak": True} if self.weak else {}),
         }
 
 
@@ -299,6 +306,7 @@ class SearchResult:
     index: Mapping[str, Any]
     asked: Mapping[str, Any] = field(default_factory=dict)  # the parts of the query that were searched for
     took: Mapping[str, float] = field(default_factory=dict)  # milliseconds: decode, embed, search, verify, total
+    answered: bool | None = None  # None: as the hits say
     # what draws the answer in a notebook, where somebody lent it: a value does no I/O of its own
     draw: Callable[[SearchResult], str] | None = field(default=None, repr=False, compare=False)
 
@@ -307,6 +315,11 @@ class SearchResult:
 
     def __len__(self) -> int:
         return len(self.hits)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether any hit is more than weak."""
+        return any(not hit.weak for hit in self.hits) if self.answered is None else self.answered
 
     def lasting(self, total: float, **parts: float) -> SearchResult:
         """Return this with how long it took in all and in more parts, in milliseconds."""
@@ -324,6 +337,7 @@ class SearchResult:
         return {
             "query": self.query,
             "hits": [hit.to_json() for hit in self.hits],
+            "answered": self.has_answer,
             "took_ms": round(self.took_ms, 3),
             **({"took": {part: round(ms, 3) for part, ms in self.took.items()}} if self.took else {}),
             "index": dict(self.index),

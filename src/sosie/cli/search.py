@@ -84,6 +84,9 @@ def search(
         bool,
         typer.Option("--verify/--no-verify", help="Say which answers are copies, where local features are stored."),
     ] = False,
+    min_likeness: Annotated[
+        float | None, typer.Option(help="Leave out what is only alike, with a score below this.", min=-1, max=1)
+    ] = None,
     thumbnails: Annotated[str, typer.Option(help="Pictures in the terminal: auto, always or never.")] = "auto",
 ) -> int:
     """Find the pictures most like IMAGE, best first; with a model that knows words, most like what --text says."""
@@ -104,6 +107,7 @@ def search(
             index_params=read_params(index_param or []),
             shares=_shares(share, only_part=only_part, mask=mask, kinds=kinds),
             class_first=ClassFirst(min_class, classifier) if class_first else False,
+            min_likeness=min_likeness,
         )
         if lib.catalogue.counts()["pictures"] == 0:
             note("the library holds no pictures yet: `sosie add FOLDER`")

@@ -19,6 +19,7 @@ from sosie.decode import DecodePool
 from sosie.decode.limits import Limits
 from sosie.decode.pool import query_workers
 from sosie.query.encode import QueryEncoder
+from sosie.query.likeness import LikenessScale
 from sosie.search import Searcher
 from sosie.types import Classification, FloatMatrix, Picture, Region
 
@@ -141,7 +142,13 @@ class Engine:
             extractor=self.extractor,
             verifier=lambda: self.verifier,
             classify=classify,
+            likeness=self.likeness,
         )
+
+    @cached_property
+    def likeness(self) -> LikenessScale:
+        """Says how unusual a likeness is on this library."""
+        return LikenessScale(self._catalogue, self._view(self.spaces[0]), self._folder / "likeness.json")
 
     @cached_property
     def pixels(self) -> LibraryPixels:

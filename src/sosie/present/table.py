@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sosie.present.duration import duration
@@ -14,6 +16,7 @@ from sosie.present.verdicts import VERDICTS, percent
 from sosie.types import Hit, LabelValue, SearchResult, number_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 __all__ = ["print_results", "results_table"]
@@ -50,7 +53,18 @@ def print_results(
             console.print("  objects: " + ", ".join(_object(at, each) for at, each in enumerate(objects, 1)))
         if protocol and thumbnail is not None and result.hits:
             out.write(strip([thumbnail(hit) for hit in result], protocol, columns=min(console.width, 120)))
-        console.print(results_table(result) if result.hits else "  nothing matches")
+        _print_hits(console, result)
+
+
+def _print_hits(console: Console, result: SearchResult) -> None:
+    """Print the hits, those apart that are no more alike than unrelated pictures are."""
+    if not result.hits:
+        console.print("  nothing matches")
+        return
+    for weak, hits in groupby(result.hits, key=lambda hit: hit.weak):
+        if weak:
+            console.print("  nothing like it; the nearest are:" if not result.has_answer else "  less alike than most:")
+        console.print(results_table(replace(result, hits=tuple(hits))))
 
 
 def results_table(result: SearchResult) -> Table:

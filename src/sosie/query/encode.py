@@ -294,6 +294,7 @@ def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen],
     return Query(
         name,
         unit((signs[:, None] * np.stack([each.vector for each in seen])).sum(axis=0, keepdims=True))[0],
+        single=alone and not isinstance(group[0][1], Text),
         terms=tuple(zip(names, (each.vector for each in seen), strict=True)),
         parts=seen[0].crop.objects if seen[0].crop else (),
         vectors=by_space,

@@ -20,6 +20,7 @@ class Query:
     sha256: bytes | None = None
     pixels: bytes | None = None
     exclude: int | None = None  # the library's own picture that is asked about
+    single: bool = False  # one picture or a part of one: no sum, no words
     terms: tuple[tuple[str, FloatMatrix], ...] = ()  # the summands, by name, with what each gave to the vector
     parts: tuple[Region, ...] = ()  # its objects, where it is searched by them
     vectors: Mapping[int, FloatMatrix] = field(default_factory=dict)  # by space of regions: one for each part (m, dim)

@@ -25,6 +25,8 @@ __all__ = [
     "MaskText",
     "MinClass",
     "MinClassField",
+    "MinLikeness",
+    "MinLikenessField",
     "ObjectField",
     "ObjectNumber",
     "ObjectsField",
@@ -66,6 +68,9 @@ _ABOUT_CLASS = "Search within the class that the library's classifier gives the 
 _ABOUT_MIN_CLASS = "Search all pictures where the class is less probable than this."
 ClassFirstFlag = Annotated[bool, Query(description=_ABOUT_CLASS)]
 ClassFirstField = Annotated[bool, Form(description=_ABOUT_CLASS)]
+_ABOUT_LIKENESS = "Leave out what is only alike, with a score below this; without it nothing is left out."
+MinLikeness = Annotated[float | None, Query(ge=-1, le=1, description=_ABOUT_LIKENESS)]
+MinLikenessField = Annotated[float | None, Form(ge=-1, le=1, description=_ABOUT_LIKENESS)]
 MinClass = Annotated[float, Query(ge=0, le=1, description=_ABOUT_MIN_CLASS)]
 MinClassField = Annotated[float, Form(ge=0, le=1, description=_ABOUT_MIN_CLASS)]
 

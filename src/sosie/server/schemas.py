@@ -68,6 +68,8 @@ class HitOut(_Out):
     labels: dict[str, LabelOut]
     region: tuple[float, float, float, float] | None = Field(description="x, y, width, height, each 0 to 1")
     evidence: dict[str, Any]
+    gone: bool = Field(False, description="its file was not there when it was last looked for")
+    weak: bool = Field(False, description="no more alike than unrelated pictures of this library are")
 
 
 class SearchOut(_Out):
@@ -75,6 +77,7 @@ class SearchOut(_Out):
 
     query: str
     hits: list[HitOut]
+    answered: bool = Field(True, description="false where every hit of the whole answer is weak")
     took_ms: float = Field(description="from the request to its answer, in milliseconds")
     took: dict[str, float] = Field({}, description="milliseconds: decode, embed, search, verify; total is took_ms")
     index: dict[str, Any]
@@ -99,6 +102,7 @@ class SearchOut(_Out):
                         "evidence": {},
                     }
                 ],
+                "answered": True,
                 "took_ms": 3.2,
                 "took": {"decode": 1.3, "embed": 0.8, "search": 0.4, "total": 3.2},
                 "index": {"kind": "exact", "recall": 1.0},

@@ -40,6 +40,7 @@ class Question:
     index_params: str = ""  # name=value, with commas between
     class_first: bool = False
     min_class: float = 0.5
+    min_likeness: float | None = None
 
     @property
     def parts(self) -> Parts:
@@ -95,7 +96,8 @@ async def answer(state: State, question: Question, cursor: str | None = None, *,
     name = (question.query or str(question.id)) if question.pictured else f"text:{question.words}"
     end = at + question.k
     more = len(listed.hits) > end or not listed.ended
-    page = replace(result, query=name, hits=listed.page(at, question.k))
+    answered = any(not hit.weak for hit in listed.hits)  # on any page
+    page = replace(result, query=name, hits=listed.page(at, question.k), answered=answered)
     cut = DEEPEST if not more and end >= DEEPEST else None
     return Page(page, encode_cursor(end, question, epoch=epoch) if more else None, cut)
 
@@ -149,6 +151,7 @@ async def _search(state: State, question: Question, upload: bytes | None) -> tup
                 verify=question.verify,
                 index_params=index_params,
                 class_first=ClassFirst(question.min_class) if question.class_first else False,
+                min_likeness=question.min_likeness,
             )
         return [(each, epoch) for each in found]
 

@@ -23,6 +23,8 @@ from sosie.server.params import (
     MaskText,
     MinClass,
     MinClassField,
+    MinLikeness,
+    MinLikenessField,
     ObjectField,
     ObjectNumber,
     ObjectsField,
@@ -63,6 +65,7 @@ async def search(
     index_params: IndexParams = "",
     class_first: ClassFirstFlag = False,
     min_class: MinClass = 0.5,
+    min_likeness: MinLikeness = None,
     cursor: Cursor = "",
 ) -> Response:
     """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
@@ -80,6 +83,7 @@ async def search(
         index_params=index_params,
         class_first=class_first,
         min_class=min_class,
+        min_likeness=min_likeness,
     )
     return _page(await answer(state, question, cursor))
 
@@ -99,6 +103,7 @@ class SearchForm(BaseModel):
     index_params: IndexParamsField = ""
     class_first: ClassFirstField = False
     min_class: MinClassField = 0.5
+    min_likeness: MinLikenessField = None
     cursor: CursorField = ""
 
     @property
@@ -116,6 +121,7 @@ class SearchForm(BaseModel):
             index_params=self.index_params,
             class_first=self.class_first,
             min_class=self.min_class,
+            min_likeness=self.min_likeness,
         )
 
 
