@@ -210,6 +210,19 @@ def test_why_is_said_of_a_hit_of_a_later_page_and_without_scripts(browser: Brows
     context.close()
 
 
+def test_a_click_on_a_hit_shows_it_large(page: Page) -> None:
+    page.goto("/?id=1")
+    ready(page)
+    first, second = (page.locator("#hits .card").nth(at).get_attribute("data-id") for at in (0, 1))
+    page.locator("#hits .shot").first.click()
+    expect(page.locator("#lightbox")).to_have_attribute("data-id", str(first))
+    expect(page.locator("#lightbox h1")).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#lightbox")).to_have_attribute("data-id", str(second))
+    page.locator("#lightbox").get_by_role("link", name="More like this", exact=True).first.click()
+    page.wait_for_url(re.compile(rf"\?id={second}$"))
+
+
 def test_the_heading_says_how_many_of_all_are_shown(page: Page, library: Library) -> None:
     total = len(library.pictures()) - 1
     page.goto("/?id=1")

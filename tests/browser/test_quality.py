@@ -11,6 +11,7 @@ from tests.browser.audit import SERIOUS, serious
 SCREENS = [
     "/",
     "/?id=1",
+    "/browse",
     "/why?id=1&hit=2",
     "/picture/1",
     "/compare?a=1&b=2",

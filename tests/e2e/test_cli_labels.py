@@ -77,6 +77,23 @@ def test_what_was_exported_can_be_added_again(library: Path, tmp_path: Path, suf
     assert {ref.labels["year"] for ref in refs} == {1900, 1901, 1902, 1903}
 
 
+@pytest.mark.parametrize("name", ["out.xlsx", "out.parquet", "out"])
+def test_an_export_is_never_written_under_a_wrong_ending(
+    library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["labels", "export", str(tmp_path / name), "-L", str(library)]) == 2
+    assert "out.csv" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
+def test_an_export_is_in_the_log(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["labels", "export", str(tmp_path / "red.csv"), "-L", str(library), "--where", "colour = 'red'"]) == 0
+    capsys.readouterr()
+    assert main(["log", "-L", str(library), "--deed", "export", "-n", "1", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry["detail"] == {"pictures": 4, "as": "red.csv"}
+
+
 def test_set_and_take_away(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert answer(capsys, library, "set", "style=old", "year=5", "tags=", "many=x;y", "--where", "colour = 'red'") == {
         "changed": 4
@@ -87,6 +104,16 @@ def test_set_and_take_away(library: Path, capsys: pytest.CaptureFixture[str]) ->
         assert len(lib.pictures(where="tags")) == 4
     assert answer(capsys, library, "set", "x=1", "--id", "1", "--id", "2")["changed"] == 2
     assert answer(capsys, library, "set", "x=1", "--where", "colour = 'green'", code=1)["changed"] == 0
+
+
+def test_a_label_that_no_picture_has_is_named_with_the_one_that_was_meant(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = str(next((library.parent).rglob("*.jpg")))
+    for argv in (["labels", "list"], ["labels", "count"], ["search", picture], ["labels", "set", "x=1"]):
+        assert main([*argv, "-L", str(library), "--where", "color = 'red'"]) == 2
+        assert "no picture has a label 'color'; did you mean 'colour'?" in capsys.readouterr().err
+    assert main(["labels", "set", "reviewed=yes", "-L", str(library), "--where", "not reviewed"]) == 0
 
 
 @pytest.mark.parametrize(

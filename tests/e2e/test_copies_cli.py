@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -49,6 +51,27 @@ def test_a_folder_of_suspects_is_answered_one_by_one(
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "What was done to the reference" in report
     assert 'src="http' not in report
+
+
+def test_copies_are_given_as_csv(places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    library, suspects = places
+    code, out = run(capsys, "copies", suspects, "--library", library, "--csv")
+    (line,) = csv.DictReader(io.StringIO(out))
+    assert code == 0
+    assert line["query"].endswith("crop.png") and line["uri"].endswith("/1.png")
+    assert float(line["probability"]) > 0.5
+    assert run(capsys, "copies", suspects, "--library", library, "--csv", "--json")[0] == 2
+
+
+def test_copies_of_watched_pictures_are_given_as_csv(
+    places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    library, suspects = places
+    assert run(capsys, "watch", "add", suspects / "crop.png", "--library", library)[0] == 0
+    code, out = run(capsys, "watch", "look", "--all", "--csv", "--library", library)
+    (line,) = csv.DictReader(io.StringIO(out))
+    assert code == 0
+    assert line["name"] == "crop.png" and line["uri"].endswith("/1.png")
 
 
 def test_no_copy_is_exit_code_1(places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 import sosie
+from sosie.catalogue.decisions import DECISIONS
+from sosie.catalogue.deeds import DEEDS
 from sosie.copies.review import CLASSES
 from sosie.server.i18n import LANGUAGES, UNITS, local_number, words
 from sosie.server.job import JobState
 from sosie.server.problems import _STATUS
+from sosie.server.sections import SECTIONS
 from sosie.server.views import FACTS, unknown_labels
 from sosie.types import Verdict
 
@@ -51,6 +54,8 @@ def test_the_codes_are_found() -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_code_has_words(lang: str) -> None:
     expected = raised() | {f"{table}.{each}" for table in ("verdict", "why") for each in Verdict}
+    expected |= {f"deed.{each}" for each in DEEDS} | {f"section.{name}" for name in SECTIONS}
+    expected |= {f"decision.{each}" for each in DECISIONS}
     expected |= {f"jobs.{state}" for state in JobState} | {f"fact.{name}" for name in FACTS}
     expected |= {f"duplicates.class.{each}" for each in CLASSES} | {"way.other", "problem.other"}
     assert sorted(expected - texts(lang).keys()) == []
@@ -72,4 +77,6 @@ def test_numbers_are_written_as_the_language_writes_them() -> None:
 
 
 def test_labels_that_no_picture_has_are_found_in_a_filter() -> None:
-    assert unknown_labels("label = 'cat' and not (colour in ('red') or width > 3)", {"label"}) == ("colour",)
+    assert unknown_labels("label = 'cat' and (colour in ('red') or width > 3) and not gone = 1", {"label"}) == (
+        "colour",
+    )

@@ -223,7 +223,16 @@ class Store(Protocol):
 
     # -------------------------------------------------------------------------------------------- reading
 
-    def live_ids(self, condition: Condition | None = None) -> Ids: ...
+    def live_ids(self, condition: Condition | None = None, *, after: int = -1, limit: int | None = None) -> Ids:
+        """Return the ids of live pictures that meet a condition, in order: those above ``after``, at most ``limit``."""
+        ...
+
+    def ordered_ids(self, by: str, condition: Condition | None = None, *, descending: bool = False) -> Ids:
+        """Return the ids of live pictures in an order of `catalogue.orders.ORDERS`; raise UsageError.
+
+        Those of which nothing is known come last, either way; equals come in order of id.
+        """
+        ...
 
     def meeting(self, ids: Sequence[int], condition: Condition | None = None) -> set[int]:
         """Return those of a few pictures that are live and meet a condition."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sosie.catalogue.database import Database
+from sosie.catalogue.deeds import insert_deed
 from sosie.catalogue.records import Decision, fields_digest
 from sosie.errors import DamagedError, UsageError
 
@@ -31,11 +32,16 @@ class Decisions(Database):
                 "INSERT OR REPLACE INTO decisions (a, b, decision, note, at, digest) VALUES (?, ?, ?, ?, ?, ?)",
                 (*row, fields_digest(*row)),
             )
+            insert_deed(
+                connection, "decide", {"a": row[0].hex(), "b": row[1].hex(), "decision": decision, "note": note}
+            )
 
     def drop_decision(self, a: str, b: str) -> bool:
         """Take a decision back; tell whether there was one."""
         with self.transaction("undoing a decision") as connection:
             cursor = connection.execute("DELETE FROM decisions WHERE a = ? AND b = ?", ordered_pair(a, b))
+            if cursor.rowcount:
+                insert_deed(connection, "undecide", dict(zip("ab", sorted((a, b)), strict=True)))
             return bool(cursor.rowcount)
 
     def decisions(self) -> list[Decision]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeAlias
 
 from sosie.catalogue.database import Database
+from sosie.catalogue.deeds import insert_deed, labelling
 from sosie.catalogue.records import fields_digest
 from sosie.errors import DamagedError
 from sosie.types import LabelValue, number_text
@@ -86,6 +88,7 @@ class Labels(Database):
                 for name in labels.keys() - keep.keys():
                     connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
                 self.put_labels(connection, content_id, keep)
+            insert_deed(connection, "label", labelling(ids, labels))
 
     def set_labels(self, content_id: int, labels: Mapping[str, LabelValue | None]) -> None:
         """Set or, with None, take away labels of one picture."""
@@ -93,12 +96,14 @@ class Labels(Database):
             for name in labels:
                 connection.execute("DELETE FROM labels WHERE content_id = ? AND name = ?", (content_id, name))
             self.put_labels(connection, content_id, {k: v for k, v in labels.items() if v is not None})
+            insert_deed(connection, "label", labelling([content_id], labels))
 
     def set_labels_of_each(self, labels: Mapping[int, Mapping[str, LabelValue]]) -> None:
         """Set labels of many pictures, each its own, all or none; labels of other names are kept."""
         with self.transaction("storing labels") as connection:
             for content_id, each in labels.items():
                 self.put_labels(connection, content_id, each)
+            insert_deed(connection, "label", labelling([*labels], dict.fromkeys(chain(*labels.values()), "…")))
 
     def put_labels(self, connection: Any, content_id: int, labels: Mapping[str, LabelValue]) -> None:
         """Write labels inside a transaction; those of the same name are replaced, others kept."""

@@ -252,6 +252,10 @@ class LogEntry:
     deed: str
     detail: Mapping[str, Any] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as a plain document."""
+        return {"id": self.id, "at": self.at, "actor": self.actor, "deed": self.deed, "detail": dict(self.detail)}
+
 
 @dataclass(frozen=True, slots=True)
 class ContentChange:

@@ -16,9 +16,11 @@ import numpy.typing as npt
 from sosie.arrays import usable
 from sosie.catalogue.database import Database
 from sosie.catalogue.decisions import Decisions
+from sosie.catalogue.deeds import insert_deed, removal
 from sosie.catalogue.facts import Facts
 from sosie.catalogue.journal import Journal
 from sosie.catalogue.labels import Labels, gather
+from sosie.catalogue.orders import arrange, name_key, order_sql
 from sosie.catalogue.pairs import Pairs
 from sosie.catalogue.places import PLACE_COLUMNS, Places, place_is_sound
 from sosie.catalogue.records import (
@@ -66,6 +68,11 @@ SELECT json_group_array(json_array(
         FROM (SELECT * FROM labels WHERE content_id = contents.id ORDER BY name, text)
     ))
 ))
+FROM contents WHERE id IN (SELECT value FROM json_each(?))
+"""
+
+_NAMED = """
+SELECT id, lower(hex(sha256)), (SELECT min(uri) FROM locations WHERE content_id = contents.id)
 FROM contents WHERE id IN (SELECT value FROM json_each(?))
 """
 
@@ -311,17 +318,39 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def remove(self, ids: Sequence[int]) -> int:
         """Forget pictures altogether, with their vectors and labels."""
         with self.transaction("removing pictures") as connection:
+            known = connection.execute(_NAMED, (json.dumps([*ids]),)).fetchall()
             before = connection.total_changes
             connection.executemany("DELETE FROM contents WHERE id = ?", [(i,) for i in ids])
-            return connection.total_changes - before
+            removed = connection.total_changes - before
+            if known:
+                insert_deed(connection, "remove", removal(known))
+            return removed
 
     # -------------------------------------------------------------------------------------------- search
 
-    def live_ids(self, condition: tuple[str, Sequence[Any]] | None = None) -> Ids:
-        """Return the sorted ids of pictures that have a place, and meet an SQL condition over ``contents``."""
+    def live_ids(
+        self, condition: tuple[str, Sequence[Any]] | None = None, *, after: int = -1, limit: int | None = None
+    ) -> Ids:
+        """Return the sorted ids of pictures that have a place, and meet an SQL condition over ``contents``.
+
+        Those above ``after``, and at most ``limit``: no more of the table is read.
+        """
         sql, parameters = condition or ("1", ())
-        rows = self.query(f"SELECT id FROM contents WHERE {_LIVE} AND ({sql}) ORDER BY id", parameters)
+        rows = self.query(
+            f"SELECT id FROM contents WHERE id > ? AND {_LIVE} AND ({sql}) ORDER BY id LIMIT ?",
+            (after, *parameters, -1 if limit is None else limit),
+        )
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def ordered_ids(
+        self, by: str, condition: tuple[str, Sequence[Any]] | None = None, *, descending: bool = False
+    ) -> Ids:
+        """Return the ids of live pictures that meet an SQL condition, in an order of ``ORDERS``; raise UsageError."""
+        sql, parameters = condition or ("1", ())
+        rows = self.query(order_sql(by, sql), parameters)
+        if by == "name":
+            rows = [(name_key(uri), content_id) for uri, content_id in rows]
+        return arrange(rows, descending=descending)
 
     def meeting(self, ids: Sequence[int], condition: tuple[str, Sequence[Any]] | None = None) -> set[int]:
         """Return those of a few pictures that are live and meet a condition."""

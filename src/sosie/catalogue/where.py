@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias
@@ -40,6 +40,7 @@ __all__ = [
     "Not",
     "Present",
     "compile_sql",
+    "labels_needed",
     "matches",
     "parse",
     "quoted",
@@ -296,6 +297,22 @@ class _Parser:
         found = repr(self._here.value) if self._here.kind != "end" else "the end"
         hint = "; a text stands in quotes" if self._here.kind == "word" and "quoted" in what else ""
         _fail(self._here.column, f"expected {what}, found {found}{hint}")
+
+
+# ------------------------------------------------------------------------------------------------ labels
+
+
+def labels_needed(expression: Expression, *, negated: bool = False) -> Iterator[str]:
+    """Yield the labels that an expression speaks of, but those that pictures are not to have."""
+    match expression:
+        case All(terms) | Any_(terms):
+            for term in terms:
+                yield from labels_needed(term, negated=negated)
+        case Not(term):
+            yield from labels_needed(term, negated=not negated)
+        case _:
+            if not negated and not expression.field.built_in:
+                yield expression.field.name
 
 
 # ------------------------------------------------------------------------------------------------ SQL

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("transfer", "Add what `sosie export` wrote, on any store, and check that it arrived."),
     "sources": ("sources", "List the roots of a library, retire one, say where one is now."),
     "remove": ("remove", "Forget pictures; files are never touched."),
+    "log": ("log", "Show who did what to the library: labels, removals, decisions, exports, plans."),
     "serve": ("serve", "Open the web page and the REST API, http://localhost:6868."),
     "keys": ("keys", "Make, list and revoke keys of the server."),
     "info": ("info", "Say what the library holds and how it answers."),

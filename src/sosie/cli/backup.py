@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+import sosie
+from sosie.catalogue.deeds import write_down
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json
 from sosie.cli.progress import progress_of
@@ -48,6 +50,8 @@ def restore(
     target = _local(library)
     with progress_of("restoring", quiet=as_json) as show:
         report = bring_back(folder, target, progress=show)
+    with sosie.open(target, create=False) as lib:
+        write_down(lib.catalogue, "restore", {"from": str(folder.resolve()), "pictures": report.pictures})
     return _answer(report, target, "restored", as_json=as_json)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from sosie.cli.options import JsonOption, KOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.cli.progress import progress_of
 from sosie.errors import BadPicture, UsageError
+from sosie.present.csv import to_csv
 from sosie.sources import open_source
 from sosie.sources.reading import read_uri
 from sosie.types import Hit, SearchResult
@@ -35,9 +37,12 @@ def copies(
     explain: Annotated[bool, typer.Option("--explain", help="Say what each stage cost and found.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write an evidence report of the matches.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that decode.", min=1)] = 1,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV for each hit instead.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Say which pictures of the library IMAGE is an altered copy of, how sure that is, and why."""
+    if as_json and as_csv:
+        raise UsageError("choose one of --json and --csv")
     with sosie.open(library, create=False) as lib:
         with progress_of("local features of the library", quiet=as_json) as progress:
             prepared = lib.copies.prepare(workers=max(workers, 2), progress=progress)
@@ -53,6 +58,7 @@ def copies(
             _noted(_read(images), waiting), k=k, max_false_rate=max_false_rate, least=least, workers=workers
         )
         results: list[dict[str, Any]] = []
+        found: list[SearchResult] = []
         matched: dict[str, bytes] = {}  # what the report will show
         for answer in answers:
             name, data = waiting.popleft()
@@ -61,14 +67,17 @@ def copies(
                 results.append({"query": name, "error": {"reason": answer.reason, "detail": answer.detail}, "hits": []})
                 continue
             results.append(answer.to_json())
+            found.append(answer)
             if html is not None and len(answer):
                 matched[name] = data
-            if not as_json:
+            if not (as_json or as_csv):
                 _print(answer, explain=explain)
         if html is not None:
             _report(lib, matched, results, html, max_false_rate=max_false_rate)
     if as_json:
         emit_json(results[0] if len(results) == 1 else results)
+    elif as_csv:
+        sys.stdout.write(to_csv(found))
     if results and all("error" in result for result in results):
         return 3
     return 0 if any(result["hits"] for result in results) else 1

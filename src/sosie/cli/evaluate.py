@@ -14,6 +14,7 @@ import typer
 
 import sosie
 from sosie import files
+from sosie.cli.filters import check_where
 from sosie.cli.options import JsonOption, LibraryOption, SeenOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import UsageError
@@ -166,6 +167,7 @@ def copies(
 
     settings = CopySettings(sample, per_picture, negatives, tuple(alteration or ()), seed=seed)
     with sosie.open(library, model=model, create=False) as lib:
+        check_where(lib, where)
         references = from_library(lib)
         ids = lib.vectors()[0]
         fitting = None if where is None else np.flatnonzero(np.isin(ids, [r.id for r in lib.pictures(where=where)]))

@@ -15,9 +15,11 @@ import typer
 import sosie
 from sosie import files
 from sosie.catalogue import PictureRecord
+from sosie.catalogue.deeds import write_down
+from sosie.cli.filters import check_where
 from sosie.cli.options import JsonOption, LibraryOption, WhereOption
 from sosie.cli.output import emit_json, note
-from sosie.errors import SosieError, UnknownName, UsageError
+from sosie.errors import LibraryBusy, LibraryReadOnly, SosieError, UnknownName, UsageError
 from sosie.registry import nearest
 from sosie.sources.columns import guess_kinds, label_of
 from sosie.types import LabelValue
@@ -26,6 +28,7 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Explore a library by its labels, and edit them.", no_args_is_help=True)
 
+_WRITTEN = (".csv", ".jsonl")
 _PAGE = 1000  # records held at a time
 
 
@@ -39,6 +42,7 @@ def count(
 ) -> int:
     """Count the values of labels."""
     with sosie.open(library, create=False, read_only=True) as lib:
+        check_where(lib, where)
         counts = lib.catalogue.label_counts(lib.catalogue.condition(where))
         kinds = lib.catalogue.label_kinds()
     for name in names or ():
@@ -69,6 +73,7 @@ def cross(
 ) -> int:
     """Count how often the values of two labels meet on a picture."""
     with sosie.open(library, create=False, read_only=True) as lib:
+        check_where(lib, where)
         pairs = lib.catalogue.label_cross(first, second, lib.catalogue.condition(where))
     if as_json:
         emit_json({"rows": first, "columns": second, "counts": [[*pair, number] for pair, number in pairs.items()]})
@@ -94,6 +99,7 @@ def list_(
 ) -> int:
     """Show the pictures of a sub-collection."""
     with sosie.open(library, create=False) as lib:
+        check_where(lib, where)
         matching = len(lib.catalogue.live_ids(lib.catalogue.condition(where)))
         records = lib.pictures(where=where, limit=limit)
         if html is not None:
@@ -115,18 +121,35 @@ def export(
     where: WhereOption = None,
 ) -> int:
     """Write a sub-collection with its labels: a list that `sosie add --allow-private` reads again."""
+    if str(file) != "-" and file.suffix.lower() not in _WRITTEN:
+        raise UsageError(
+            f"labels are written as {' or '.join(_WRITTEN)}, not {file.suffix or 'without an ending'}: "
+            f"name the file {file.with_suffix('.csv').name}, which spreadsheets open"
+        )
     with sosie.open(library, create=False, read_only=True) as lib:
+        check_where(lib, where)
         names = sorted(lib.catalogue.label_kinds())
         if str(file) == "-":
-            _write_csv(sys.stdout, names, _records(lib, where))
+            written = _write_csv(sys.stdout, names, _records(lib, where))
+            _log_export(library, written, "-")
             return 0
         with files.writing_text(file) as out:
-            if file.suffix == ".jsonl":
+            if file.suffix.lower() == ".jsonl":
                 written = _write_json_lines(out, _records(lib, where))
             else:
                 written = _write_csv(out, names, _records(lib, where))
+    _log_export(library, written, file.name)
     note(f"{written} pictures in {file}")
     return 0
+
+
+def _log_export(library: Path | None, pictures: int, name: str) -> None:
+    """Write an export to the log, for which the library is opened again: what is exported may be read-only."""
+    try:
+        with sosie.open(library, create=False) as lib:
+            write_down(lib.catalogue, "export", {"pictures": pictures, "as": name})
+    except (LibraryBusy, LibraryReadOnly) as error:
+        note(f"this export is not in the log: {error}")
 
 
 @app.command("set")
@@ -142,6 +165,7 @@ def set_(
         raise UsageError("say which pictures: --where EXPRESSION or --id N, one of them")
     wanted = _labels(labels)
     with sosie.open(library, create=False) as lib:
+        check_where(lib, where)
         if where:
             chosen = lib.catalogue.live_ids(lib.catalogue.condition(where)).tolist()
         else:
@@ -169,6 +193,7 @@ def predict(
     from sosie.training.predict import find_package, store_predictions
 
     with sosie.open(library, create=False) as lib, progress_of("classes", quiet=as_json) as progress:
+        check_where(lib, where)
         package = find_package(lib, model)
         count = store_predictions(lib, package, where=where, prefix=name, progress=progress)
     if as_json:

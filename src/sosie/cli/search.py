@@ -12,6 +12,7 @@ import typer
 import sosie
 from sosie import files
 from sosie.analysis.regions import Parts
+from sosie.cli.filters import check_where
 from sosie.cli.options import (
     ClassifierOption,
     DetectorOption,
@@ -97,6 +98,7 @@ def search(
             raise UsageError(f"--fill is mean or blur, not {fill!r}")
         parts = Parts(parse_box(box), objects, number, mask, "blur" if fill == "blur" else "mean")
         kinds = None if regions is None else [kind for kind in regions if kind != "none"]
+        check_where(lib, where)
         results = lib.search_many(
             queries,
             k=k,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import sosie
+from sosie.cli.filters import check_where
 from sosie.cli.options import JsonOption, LibraryOption, WhereOption
 from sosie.cli.output import emit_json, note
 from sosie.cli.train import (
@@ -63,6 +64,7 @@ def tune(
     if recipe not in (*_RECIPES, "index"):
         raise UsageError(f"there is no recipe {recipe!r}: classifier, metric, hash or index")
     with sosie.open(library, create=False) as lib, needs_torch():
+        check_where(lib, where)
         from sosie.training.settings import Settings
         from sosie.training.tuning import tune_index, tune_recipe
 

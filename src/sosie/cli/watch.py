@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from sosie import files
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import BadPicture, UnknownName, UsageError
+from sosie.present.csv import matches_csv
 from sosie.types import Hit
 
 __all__ = ["app", "look"]
@@ -82,6 +84,7 @@ def remove(
 def look_command(
     library: LibraryOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Report known copies, too.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print one line of CSV for each copy instead.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Report copies that were added since the last look. Exit code 1 where there are none."""
@@ -89,6 +92,8 @@ def look_command(
         found = look(lib, everything=everything)
     if as_json:
         emit_json({"hits": found})
+    elif as_csv:
+        sys.stdout.write(matches_csv(found))
     else:
         for hit in found:
             print(f"{hit['name']}: {hit['verdict']} at {hit['uri']}")

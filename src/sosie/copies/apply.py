@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sosie.catalogue import Store
+from sosie.catalogue.deeds import write_down
 from sosie.copies.deeds import clone, digest_of_file, hard_link, move, trash
 from sosie.copies.identity import identity_of
 from sosie.copies.journal import Deed, Journal
@@ -86,6 +87,7 @@ def apply_plan(
             _carry_out(run, lines, journal, progress)
         finally:
             _forget_places(run)
+    write_down(catalogue, "apply", {"files": len(run.done), "refused": len(run.refused), "journal": journal.path.name})
     return Applied(tuple(run.done), tuple(run.refused), journal.path)
 
 

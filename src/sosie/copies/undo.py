@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sosie.catalogue import AddLocation, Change, Store
+from sosie.catalogue.deeds import write_down
 from sosie.copies.apply import one_at_a_time
 from sosie.copies.deeds import digest_of_file, move, replace_by_copy
 from sosie.copies.journal import Deed, Journal, Recorded, journals, read_journal
@@ -62,6 +63,7 @@ def undo_plan(journal: Path, *, catalogue: Store, library: Path) -> Undone:
                 notes.mark(one.deed.number, "undone")
                 restored.append(one.deed)
         _know_again(catalogue, restored)
+    write_down(catalogue, "undo", {"files": len(restored), "refused": len(refused), "journal": journal.name})
     return Undone(tuple(deed.uri for deed in restored), tuple(refused), journal)
 
 

@@ -35,8 +35,8 @@ class Pictures:
 
     def __call__(self, *, where: str | None = None, limit: int | None = None, after: int = 0) -> list[PictureRecord]:
         """Return live pictures in order of id, those above ``after``, at most ``limit``."""
-        ids = self._catalogue.live_ids(self._catalogue.condition(where))
-        return self._catalogue.pictures(ids[ids > after][:limit].tolist())
+        ids = self._catalogue.live_ids(self._catalogue.condition(where), after=after, limit=limit)
+        return self._catalogue.pictures(ids.tolist())
 
     def record(self, content_id: int) -> PictureRecord:
         """Return what is known of one picture; raise UnknownName."""

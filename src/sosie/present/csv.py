@@ -5,14 +5,33 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
+from sosie.present.log import sentence
 from sosie.present.text import visible
 from sosie.types import Hit, SearchResult
 
-__all__ = ["COLUMNS", "plain_text", "to_csv"]
+if TYPE_CHECKING:
+    from sosie.catalogue import PictureRecord
+    from sosie.catalogue.records import LogEntry
+
+__all__ = [
+    "COLUMNS",
+    "LOG_COLUMNS",
+    "PICTURE_COLUMNS",
+    "log_csv",
+    "matches_csv",
+    "pictures_csv",
+    "plain_text",
+    "to_csv",
+]
 
 COLUMNS = ("query", "rank", "id", "score", "verdict", "probability", "uri", "labels", "region")
+PICTURE_COLUMNS = ("id", "uri", "width", "height", "bytes", "format", "added", "sha256", "labels", "other_places")
+MATCH_COLUMNS = ("name", "uri", "page", "id", "verdict", "probability")
+LOG_COLUMNS = ("id", "at", "actor", "deed", "what", "detail")
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -28,6 +47,44 @@ def to_csv(results: Sequence[SearchResult]) -> str:
     for result in results:
         for hit in result:
             writer.writerow(_row(result.query, hit))
+    return buffer.getvalue()
+
+
+def pictures_csv(records: Iterable[PictureRecord]) -> str:
+    """Return a header and one line a picture; labels are a JSON object, other places a JSON list."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(PICTURE_COLUMNS)
+    for one in records:
+        document = one.to_json()
+        added = datetime.fromtimestamp(one.added_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        texts = [json.dumps(each) if each else "" for each in (document["labels"], list(one.uris[1:]))]
+        size = (one.width, one.height, one.bytes, one.format)
+        writer.writerow([one.id, plain_text(one.uris[0] if one.uris else ""), *size, added, one.sha256, *texts])
+    return buffer.getvalue()
+
+
+def log_csv(entries: Iterable[LogEntry]) -> str:
+    """Return a header and one line an entry of the log; ``at`` is in UTC, ``detail`` a JSON object."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(LOG_COLUMNS)
+    for one in entries:
+        at = datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        detail = json.dumps(dict(one.detail), ensure_ascii=True)
+        writer.writerow([one.id, at, plain_text(one.actor), one.deed, plain_text(sentence(one)), detail])
+    return buffer.getvalue()
+
+
+def matches_csv(found: Iterable[Mapping[str, Any]]) -> str:
+    """Return a header and one line for each copy of a watched picture, given as ``sosie watch look`` finds it."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(MATCH_COLUMNS)
+    for one in found:
+        texts = (plain_text(str(one[name] or "")) for name in ("name", "uri", "page"))
+        probability = "" if one["probability"] is None else one["probability"]
+        writer.writerow([*texts, one["id"], one["verdict"], probability])
     return buffer.getvalue()
 
 

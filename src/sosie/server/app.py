@@ -19,10 +19,13 @@ from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
 from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
 from sosie.server.routes import (
+    browse,
+    bulk,
     classify,
     copies,
     health,
     jobs,
+    log,
     maps,
     pages,
     pictures,
@@ -83,10 +86,11 @@ def create_app(
     )
     app.state.sosie = state
     problems.install(app, page=error_page)
-    for module in (search, classify, copies, pictures, maps, jobs, quarantine):
+    for module in (search, classify, copies, pictures, bulk, maps, jobs, quarantine, log):
         app.include_router(module.router, dependencies=[Depends(only_known)])
-    for module in (health, results, pages, review, reports):
+    for module in (health, results, pages, browse, review, reports):
         app.include_router(module.router)
+    app.include_router(log.pages)
     pages.mount_static(app)
     _protect(app, state)
     _describe(app)

@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as StarletteScope
 
+from sosie.catalogue.deeds import ACTOR
 from sosie.errors import DamagedError
 from sosie.server.config import is_loopback
 from sosie.server.guards import host_of
@@ -52,7 +53,10 @@ def _scope_of(request: Request, state: State, token: str | None) -> Scope | None
         key = state.keys.find(token)
     else:
         key = state.sessions.key(request.cookies.get(COOKIE, ""), state.keys)
-    return key.scope if key else None
+    if key is None:
+        return None
+    ACTOR.set(f"key {key.name}")
+    return key.scope
 
 
 def _is_local(request: Request, state: State) -> bool:

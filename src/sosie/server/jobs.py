@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from sosie.catalogue.deeds import ACTOR
 from sosie.errors import SosieError
 from sosie.server.board import Board
 from sosie.server.job import Job, JobState
@@ -69,7 +70,7 @@ class Jobs:
     def _begin(self, job: Job, work: Work) -> None:
         self._jobs[job.id] = job
         self._forget()
-        self._pool.submit(self._run, job, work)
+        self._pool.submit(self._run_for, ACTOR.get(), job, work)
 
     def get(self, job_id: str) -> Job:
         """Return a job; raise Problem 404 where it is unknown or forgotten."""
@@ -113,6 +114,10 @@ class Jobs:
             del self._jobs[job_id]
         if gone and self._log is not None:
             self._log.forget(gone)
+
+    def _run_for(self, actor: str, job: Job, work: Work) -> None:
+        ACTOR.set(actor)  # of this thread, which runs one job after another
+        self._run(job, work)
 
     def _run(self, job: Job, work: Work) -> None:
         try:

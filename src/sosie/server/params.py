@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Form, Path, Query
 
@@ -19,6 +19,7 @@ __all__ = [
     "ClassFirstFlag",
     "Cursor",
     "CursorField",
+    "Descending",
     "IndexParams",
     "IndexParamsField",
     "MaskField",
@@ -31,6 +32,7 @@ __all__ = [
     "ObjectNumber",
     "ObjectsField",
     "ObjectsFlag",
+    "Order",
     "PageSize",
     "PictureId",
     "Where",
@@ -78,6 +80,12 @@ _ABOUT_INDEX = "Search parameters of the index for this question alone, with com
 _INDEX: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-index-params"}}
 IndexParams = Annotated[str, Query(description=_ABOUT_INDEX, **_INDEX)]
 IndexParamsField = Annotated[str, Form(description=_ABOUT_INDEX, **_INDEX)]
+
+Order = Annotated[
+    Literal["added", "taken", "size", "name"],
+    Query(description="By when they were added, by when they were taken (EXIF), by file size, or by name."),
+]
+Descending = Annotated[bool, Query(description="The last first: the newest, the largest.")]
 
 _NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d{1,3})?\s*", re.ASCII)
 _SLACK = 1e-6

@@ -6,10 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat
 
+from sosie.types import LabelValue
+
 __all__ = [
+    "MOST_SELECTED",
     "Added",
     "ApplyJob",
     "BuildJob",
+    "BulkLabelsBody",
+    "BulkOut",
     "ClassifyOut",
     "CompareOut",
     "DecisionBody",
@@ -18,12 +23,15 @@ __all__ = [
     "DuplicatesOut",
     "FolderJob",
     "HitOut",
+    "IdsBody",
+    "IdsOut",
     "InfoOut",
     "JobOut",
     "JobRequest",
     "JobsOut",
     "LabelsBody",
     "LabelsOut",
+    "LogOut",
     "ObjectsOut",
     "PictureOut",
     "PicturesOut",
@@ -43,6 +51,7 @@ LabelIn = Label | StrictFloat | list[Label] | None
 LabelOut = str | float | list[str]
 MOST_LINES = 20_000  # of a plan
 MAX_ID = (1 << 53) - 1  # what JSON numbers hold exactly
+MOST_SELECTED = 10_000  # pictures that one call changes or gives
 
 
 Verdict = Literal["identical", "same_pixels", "altered_copy", "contains", "is_part_of", "same_object", "similar"]
@@ -200,10 +209,11 @@ class PictureOut(_Out):
 
 
 class PicturesOut(_Out):
-    """A page of pictures, by id."""
+    """A page of pictures, by id or in another order; with one, ``total`` says how many there are."""
 
     pictures: list[PictureOut]
     next_cursor: str | None
+    total: int | None = None
 
 
 class Added(_Out):
@@ -222,11 +232,64 @@ class LabelsBody(_In):
         extra="forbid", allow_inf_nan=False, json_schema_extra={"example": {"labels": {"label": "boat"}}}
     )
 
+    @property
+    def values(self) -> dict[str, LabelValue | None]:
+        """The labels as the catalogue takes them."""
+        return {name: tuple(each) if isinstance(each, list) else each for name, each in self.labels.items()}
+
+
+class IdsBody(_In):
+    """Pictures, by their ids."""
+
+    ids: Annotated[list[Annotated[int, Field(ge=0, le=MAX_ID)]], Field(min_length=1, max_length=MOST_SELECTED)]
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"ids": [17, 18]}})
+
+
+class BulkLabelsBody(IdsBody, LabelsBody):
+    """Labels to set on many pictures; null removes one."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        json_schema_extra={"example": {"ids": [17, 18], "labels": {"label": "boat"}}},
+    )
+
+
+class IdsOut(_Out):
+    """Ids of pictures in an order, and how many there are in all."""
+
+    ids: list[int]
+    total: int
+
+
+class BulkOut(_Out):
+    """How many pictures were changed; those that are not there any more do not count."""
+
+    changed: int
+
 
 class LabelsOut(_Out):
     """Every label, its values and how many pictures carry each."""
 
     labels: dict[str, dict[str, int]]
+
+
+class LogEntryOut(_Out):
+    """What somebody did, and when, in seconds since 1970."""
+
+    id: int
+    at: float
+    actor: str
+    deed: str
+    detail: dict[str, Any]
+
+
+class LogOut(_Out):
+    """A page of the log, the latest first."""
+
+    entries: list[LogEntryOut]
+    next_cursor: str | None
 
 
 class QuarantinedOut(_Out):

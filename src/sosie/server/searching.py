@@ -33,6 +33,7 @@ class Question:
     where: str | None = None
     k: int = 10
     text: str | None = None
+    ids: tuple[int, ...] = ()  # several pictures of the library, whose vectors are added
     verify: bool = True
     objects: bool = False
     object: int | None = None
@@ -50,7 +51,7 @@ class Question:
     @property
     def given(self) -> bool:
         """Whether there is something to search with."""
-        return self.pictured or self.words is not None
+        return self.pictured or bool(self.ids) or self.words is not None
 
     @property
     def pictured(self) -> bool:
@@ -93,7 +94,7 @@ async def answer(state: State, question: Question, cursor: str | None = None, *,
     for part, ms in result.took.items():
         state.metrics.observe("sosie_search_part_seconds", {"part": part}, ms / 1000)
     state.metrics.observe("sosie_search_seconds", {"by": _kind(question)}, result.took_ms / 1000)
-    name = (question.query or str(question.id)) if question.pictured else f"text:{question.words}"
+    name = _name(question)
     end = at + question.k
     more = len(listed.hits) > end or not listed.ended
     answered = any(not hit.weak for hit in listed.hits)  # on any page
@@ -159,8 +160,8 @@ async def _search(state: State, question: Question, upload: bytes | None) -> tup
     reads = upload is None and question.id is not None and (question.parts.given or question.class_first)
     queue = state.sources if reads else state.work
     return await queue.run_alike(
-        (_kind(question), replace(question, id=None, query=None)),
-        with_words(question.id if decoding is None else decoding, question.words),
+        (_kind(question), replace(question, id=None, query=None, ids=())),
+        with_words(_subject(question) if decoding is None else decoding, question.words),
         search,
         after=None if decoding is None else decoding.future,
     )
@@ -172,6 +173,17 @@ async def objects_of(state: State, question: Question) -> list[Region]:
         raise Problem(400, "bad_request", "ask about `id` or about `query`, one of them")
     subject: bytes | int = (await find_upload(state, question.query)).data if question.query else question.id or 0
     return await state.reading(subject).run(lambda: state.library.detect(subject))
+
+
+def _name(question: Question) -> str:
+    if question.ids:
+        return " + ".join(map(str, question.ids))
+    return (question.query or str(question.id)) if question.pictured else f"text:{question.words}"
+
+
+def _subject(question: Question) -> Asked | None:
+    """Return the picture of the library that is asked about, or several whose vectors are added; None for neither."""
+    return tuple((1.0, each) for each in question.ids) if question.ids else question.id
 
 
 def _kind(question: Question) -> str:

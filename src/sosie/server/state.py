@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from fastapi import Request
@@ -11,17 +12,20 @@ from fastapi import Request
 from sosie.server.board import board_of
 from sosie.server.config import Guard, ServerSettings
 from sosie.server.copying import CopyDesk
+from sosie.server.epoch_cache import EpochCache
 from sosie.server.job_log import job_log_of
 from sosie.server.jobs import Jobs
 from sosie.server.keys import KeyStore, keys_of
 from sosie.server.lists import KeptLists
 from sosie.server.metrics import Metrics
 from sosie.server.previews import Previews
+from sosie.server.problems import Problem
 from sosie.server.queries import KeptQueries
 from sosie.server.remote import Remote
 from sosie.server.sessions import Sessions
 from sosie.server.streams import Streams
 from sosie.server.work import WorkQueue
+from sosie.types import Ids
 
 if TYPE_CHECKING:
     from sosie.library import Library
@@ -57,12 +61,40 @@ class State:
     streams: Streams
     previews: Previews
     lists: KeptLists = field(default_factory=KeptLists)
+    epochs: EpochCache = field(default_factory=EpochCache)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reading(self, asked: bytes | int) -> WorkQueue:
         """Return the queue for a question about a picture: the bytes of one of the library have to be read first."""
         return self.sources if isinstance(asked, int) else self.work
+
+    def ordered(self, by: str, where: str, *, descending: bool, epoch: int | None = None) -> tuple[int, Ids]:
+        """Return the ids of the pictures that meet a filter, in an order, and the epoch at which that was made.
+
+        ``epoch`` asks for an order of before; raises Problem where that is not kept and the library has changed.
+        """
+        catalogue, key = self.library.catalogue, (by, where.strip(), descending)
+        kept: Ids | None = None if epoch is None else self.epochs.kept(epoch, key)
+        if epoch is not None and kept is not None:
+            return epoch, kept
+        with catalogue.steady():
+            now = catalogue.epoch()
+            if epoch not in (None, now):
+                raise Problem(
+                    400, "bad_cursor", "this list is not kept any more, and the library has changed: ask anew"
+                )
+            condition = catalogue.condition(key[1] or None)
+            make = partial(catalogue.ordered_ids, by, condition, descending=descending)
+            return now, self.epochs.at(now, key, make)
+
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Return how many pictures carry each value of each label, counted once for each state of the library."""
+        return self.epochs.at(self.library.catalogue.epoch(), "labels", self.library.labels)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many pictures there are, counted once for each state of the library."""
+        return self.epochs.at(self.library.catalogue.epoch(), "counts", self.library.catalogue.counts)
 
     def close(self) -> None:
         """Stop jobs and wait for the work that runs."""

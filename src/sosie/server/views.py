@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from sosie.catalogue import PictureRecord
-from sosie.catalogue.where import All, Any_, Expression, Not, parse
+from sosie.catalogue.where import labels_needed, parse
 from sosie.present.text import display_path, visible
 from sosie.present.verdicts import VERDICTS
 from sosie.server.state import State
@@ -144,18 +144,8 @@ def where_of(where: str | None, chosen: Sequence[str]) -> str | None:
 
 def unknown_labels(where: str | None, known: Collection[str]) -> tuple[str, ...]:
     """Return the labels that a filter speaks of and no picture has."""
-    names = _names_in(parse(where)) if where and where.strip() else ()
+    names = labels_needed(parse(where)) if where and where.strip() else ()
     return tuple(dict.fromkeys(name for name in names if name not in known))
-
-
-def _names_in(expression: Expression) -> Iterator[str]:
-    if isinstance(expression, All | Any_):
-        for term in expression.terms:
-            yield from _names_in(term)
-    elif isinstance(expression, Not):
-        yield from _names_in(expression.term)
-    elif not expression.field.built_in:
-        yield expression.field.name
 
 
 def _any_of(name: str, values: Sequence[str]) -> str:

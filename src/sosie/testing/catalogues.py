@@ -240,6 +240,31 @@ def check_conditions_pick_pictures(store: Store) -> None:
     _raises(FilterError, lambda: store.condition("label = "))
 
 
+def check_live_ids_are_given_in_pages(store: Store) -> None:
+    add(store, *range(1, 8), labels={"label": "cat"})
+    everything = store.live_ids().tolist()
+    after = everything[2]
+    assert store.live_ids(after=after).tolist() == everything[3:]
+    assert store.live_ids(store.condition("label = 'cat'"), after=after, limit=2).tolist() == everything[3:5]
+    assert store.live_ids(limit=0).tolist() == [] and store.live_ids(limit=99).tolist() == everything
+
+
+def check_pictures_are_put_in_order(store: Store) -> None:
+    names = {1: "img%20B.jpg", 2: "IMG a.jpg", 3: "Z.jpg"}
+    for n, name in names.items():
+        ref = ImageRef(f"{ROOT}{9 - n}/{name}", {"odd": str(n % 2)}, 1, 2, 3)
+        store.apply([AddContent(row(n), ref, {}, added_at=100.0 - n)], root=ROOT)
+    one, two, three = (_id(store, n) for n in names)
+    store.put_facts({two: {"exif.date": ("2001-01-01",)}, three: {"exif.date": ("1999-01-01",)}})
+    assert store.ordered_ids("size").tolist() == [one, two, three]
+    assert store.ordered_ids("added").tolist() == [three, two, one]
+    assert store.ordered_ids("name").tolist() == [two, one, three]  # without folder, whatever the case
+    assert store.ordered_ids("taken").tolist() == [three, two, one]
+    assert store.ordered_ids("taken", descending=True).tolist() == [two, three, one]  # what is not known comes last
+    assert store.ordered_ids("size", store.condition("odd = '1'"), descending=True).tolist() == [three, one]
+    _raises(UsageError, lambda: store.ordered_ids("beauty"))
+
+
 def check_decisions_are_kept_by_content_and_can_be_undone(store: Store) -> None:
     store.put_decision("02" * 32, "01" * 32, "not_a_copy", note="two sunsets")
     found = [(one.a, one.b, one.decision, one.note) for one in store.decisions()]
@@ -355,6 +380,22 @@ def check_digests_of_reduced_pixels_claim_nothing(store: Store) -> None:
     store.apply([AddContent(old, ImageRef(f"{ROOT}1.jpg"), {space.id: direction(1, space.dim)})], root=ROOT)
     assert store.same(None, old.pixels) == {}
     assert store.same(old.sha256, old.pixels) == {_id(store, 1): Verdict.IDENTICAL}
+
+
+def check_deeds_are_written_to_the_log(store: Store) -> None:
+    add(store, 1, 2, labels={"label": "cat"})  # what was added with a picture is no deed
+    first, second = _id(store, 1), _id(store, 2)
+    store.edit_labels([first, second], {"mood": "calm", "label": None})
+    store.set_labels(first, {"mood": ("calm", "grey")})
+    store.set_labels_of_each({second: {"year": 1999.0}})
+    store.put_decision("02" * 32, "01" * 32, "not_a_copy")
+    store.drop_decision("01" * 32, "02" * 32)
+    store.drop_decision("01" * 32, "02" * 32)
+    store.remove([first, 12345])
+    said = [(one.deed, one.detail.get("pictures")) for one in reversed(store.log())]
+    assert said == [("label", 2), ("label", 1), ("label", 1), ("decide", None), ("undecide", None), ("remove", 1)]
+    removed = store.log(limit=1)[0].detail["removed"]
+    assert [(each["id"], each["sha256"]) for each in removed] == [(first, digest(1).hex())]
 
 
 def check_facts_are_kept_apart_from_labels(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -23,11 +24,15 @@ from sosie.catalogue.elastic.documents import (
 )
 from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
+from sosie.catalogue.orders import TAKEN, OrderKey, arrange, check_order, name_key
 from sosie.catalogue.records import ContentRow, FactValues, KnownPlace, Located, PictureRecord, Place, Space, is_below
 from sosie.errors import UnknownName
 from sosie.types import EXACT_PIXELS, FloatMatrix, Ids, ImageRef, Verdict
 
 __all__ = ["Reading"]
+
+
+_MOST = 5000  # pictures of one question for ids
 
 
 class Reading(Base):
@@ -220,11 +225,25 @@ class Reading(Base):
 
     # -------------------------------------------------------------------------------------------- many
 
-    def live_ids(self, condition: Query | None = None) -> Ids:
-        """Return the sorted ids of pictures that have a place, and meet a condition."""
-        hits = self.connection.scan(self.names.pictures, key="id", query=live_and(condition), source=False)
-        found = [hit["sort"][0] for hit in hits]
+    def live_ids(self, condition: Query | None = None, *, after: int = -1, limit: int | None = None) -> Ids:
+        """Return the sorted ids of pictures that have a place, and meet a condition.
+
+        Those above ``after``, and at most ``limit``: no more is read.
+        """
+        above = {"range": {"id": {"gt": after}}}
+        query = live_and(condition) if after < 0 else {"bool": {"filter": [above, live_and(condition)]}}
+        page = {} if limit is None else {"page": min(limit, _MOST)}
+        hits = self.connection.scan(self.names.pictures, key="id", query=query, source=False, **page)
+        found = [hit["sort"][0] for hit in itertools.islice(hits, limit)]
         return np.fromiter(found, np.int64, len(found))
+
+    def ordered_ids(self, by: str, condition: Query | None = None, *, descending: bool = False) -> Ids:
+        """Return the ids of live pictures that meet a condition, in an order of ``ORDERS``; raise UsageError."""
+        check_order(by)
+        fields = {"added": ["added_at"], "size": ["bytes"], "name": ["places"], "taken": ["facts"]}[by]
+        query = live_and(condition)
+        hits = self.connection.scan(self.names.pictures, key="id", query=query, source_includes=fields)
+        return arrange(((_order_key(by, hit["_source"]), hit["sort"][0]) for hit in hits), descending=descending)
 
     def meeting(self, ids: Sequence[int], condition: Query | None = None) -> set[int]:
         """Return those of a few pictures that are live and meet a condition."""
@@ -252,3 +271,11 @@ class Reading(Base):
             "quarantined": self.count(self.names.quarantine, {"match_all": {}}),
             "bytes": int(answer["aggregations"]["bytes"]["value"]),
         }
+
+
+def _order_key(by: str, source: Mapping[str, Any]) -> OrderKey:
+    if by == "name":
+        return name_key(source["places"][0]["uri"])
+    if by == "taken":
+        return min((str(value) for value in facts_of(source).get(TAKEN, ())), default=None)
+    return float(source["added_at"] if by == "added" else source["bytes"])

@@ -78,6 +78,7 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
         cards=cards,
         places=[display_path(uri) for uri in record.uris],
         labels=label_texts(record.labels),
+        facts=(await state.light.run(lambda: state.library.catalogue.facts_of([id]))).get(id, {}),
     )
 
 
@@ -187,7 +188,7 @@ async def render_page(request: Request, template: str, *, status: int = 200, **c
     """Return a page with what every page shows."""
     state = state_of(request)
     try:
-        counts = await state.light.run(state.library.catalogue.counts)
+        counts = await state.light.run(state.counts)
     except SosieError:
         counts = {}
     locked = bool(request.cookies.get(COOKIE))

@@ -4,31 +4,67 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from fastapi import APIRouter, File, Form, Response, UploadFile
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 
 from sosie.server.answers import JPEG, jpeg_response, json_response, original_response
 from sosie.server.auth import Admin, Reader, Writer
-from sosie.server.cursors import decode_cursor, encode_cursor
-from sosie.server.params import Cursor, PageSize, PictureId, Where
+from sosie.server.cursors import decode_cursor, decode_place, encode_cursor
+from sosie.server.params import Cursor, Descending, PageSize, PictureId, Where
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import Added, LabelsBody, LabelsOut, PictureOut, PicturesOut
+from sosie.server.state import State
 from sosie.server.uploads import named_after, upload_bytes
 from sosie.types import LabelValue
 
 router = APIRouter(prefix="/api/v1", tags=["pictures"], responses=responses(404))
 
+_ABOUT_START = "The position of the first in the order, in place of a cursor."
+AnyOrder = Annotated[
+    Literal["id", "added", "taken", "size", "name"],
+    Query(description="By id, by when they were added or taken (EXIF), by file size, or by name."),
+]
+
 
 @router.get("/pictures", response_model=PicturesOut)
-async def pictures(state: Reader, where: Where = "", k: PageSize = 50, cursor: Cursor = "") -> Response:
-    """List the pictures of the library, oldest first."""
+async def pictures(
+    state: Reader,
+    *,
+    where: Where = "",
+    k: PageSize = 50,
+    cursor: Cursor = "",
+    order: AnyOrder = "id",
+    descending: Descending = False,
+    start: Annotated[int | None, Query(ge=0, le=1 << 31, description=_ABOUT_START)] = None,
+) -> Response:
+    """List the pictures of the library, oldest first or in another order."""
+    if order != "id":
+        return json_response(await _ordered(state, (order, where, descending), k=k, cursor=cursor, start=start))
+    if descending or start is not None:
+        raise Problem(400, "bad_request", "`descending` and `start` go with another `order` than `id`: added")
     after = decode_cursor(cursor, "pictures", where)
     chosen = where if where.strip() else None
     rows = await state.light.run(lambda: state.library.pictures(where=chosen, limit=k, after=after))
     following = encode_cursor(rows[-1].id, "pictures", where) if len(rows) == k else None
     return json_response({"pictures": [row.to_json() for row in rows], "next_cursor": following})
+
+
+async def _ordered(
+    state: State, question: tuple[str, str, bool], *, k: int, cursor: str, start: int | None
+) -> dict[str, Any]:
+    """Return a page of an order, cut where the cursor or ``start`` says; raise Problem for an order that is gone."""
+    order, where, descending = question
+    at, epoch = decode_place(cursor, "ordered", *question)
+    at = at if start is None else start
+    epoch, ids = await state.light.run(
+        lambda: state.ordered(order, where, descending=descending, epoch=epoch if cursor else None)
+    )
+    rows = await state.light.run(lambda: state.library.catalogue.pictures(ids[at : at + k].tolist()))
+    more = at + k < len(ids)
+    following = encode_cursor(at + k, "ordered", *question, epoch=epoch) if more else None
+    return {"pictures": [row.to_json() for row in rows], "next_cursor": following, "total": len(ids)}
 
 
 @router.post("/pictures", status_code=201, responses={200: {"model": Added, "description": "It was there already."}})
@@ -71,10 +107,9 @@ async def delete_picture(state: Admin, id: PictureId) -> None:  # noqa: A002
 @router.put("/pictures/{id}/labels", response_model=PictureOut)
 async def set_labels(state: Writer, id: PictureId, body: LabelsBody) -> Response:  # noqa: A002
     """Set labels of a picture, and remove those given as null; the others stay."""
-    values = {name: _value(value) for name, value in body.labels.items()}
 
     def change() -> Any:
-        state.library.set_labels(id, values)
+        state.library.set_labels(id, body.values)
         return state.library.picture(id)
 
     record = await state.light.run(change)
@@ -127,9 +162,4 @@ def _labels(text: str) -> dict[str, LabelValue]:
         raise Problem(
             422, "bad_labels", 'labels are a JSON object of texts, numbers or lists: {"label": "boat"}'
         ) from None
-    values = {name: _value(value) for name, value in body.labels.items()}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _value(value: str | float | list[str] | None) -> LabelValue | None:
-    return tuple(value) if isinstance(value, list) else value
+    return {name: value for name, value in body.values.items() if value is not None}

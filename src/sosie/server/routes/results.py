@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -52,6 +52,7 @@ class PageQuestion:
             "id": asked.id,
             "query": asked.query,
             "text": asked.words,
+            "ids": ",".join(map(str, asked.ids)),
             "box": box_text(asked.box),
             "objects": "1" if asked.objects else None,
             "object": asked.object,
@@ -66,6 +67,7 @@ def page_question(
     id: Id = None,  # noqa: A002
     query: Token = None,
     text: Text = None,
+    ids: Annotated[str, Query(pattern=r"^(\d{1,16}(,\d{1,16}){0,99})?$")] = "",
     box: Text = None,
     objects: bool = False,
     object: Annotated[int | None, Query(ge=1, le=100)] = None,  # noqa: A002
@@ -77,6 +79,8 @@ def page_question(
     question = Question(
         id, query, parse_box(box), where_of(where, f), PAGE_SIZE, text, objects=objects, object=object, mask=mask
     )
+    if ids:
+        question = replace(question, ids=tuple(map(int, ids.split(","))))
     return PageQuestion(question, where, f)
 
 
@@ -90,7 +94,7 @@ async def home(
     """Show the search: the query, or where to drop one, and what was found."""
     state = visit(request)
     question = asked.question
-    labels = await state.light.run(state.library.labels)
+    labels = await state.light.run(state.labels)
     shared: dict[str, Any] = {
         "where": asked.where,
         "chosen": asked.chosen,
@@ -126,8 +130,9 @@ async def _results(request: Request, asked: PageQuestion, cursor: str | None, sh
         total=await state.light.run(lambda: _total(state, question)),
         unknown=unknown_labels(asked.where, shared["labels"]) if not cards else (),
         cards=cards,
+        several=await state.light.run(lambda: cards_of_records(state.library.catalogue.pictures(question.ids))),
         sections_found=sections_of(cards),
-        nothing=not getattr(result, "answered", True),
+        nothing=getattr(result, "answered", None) is False,
         subject=await subject_of(state, question) if question.pictured else None,
         question=question,
         box=box_text(question.box),
@@ -209,7 +214,5 @@ def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
 def _total(state: State, question: Question) -> int:
     """Return among how many pictures a question is asked."""
     catalogue, where = state.library.catalogue, question.where
-    found = (
-        len(catalogue.live_ids(state.library.catalogue.condition(where))) if where else catalogue.counts()["pictures"]
-    )
+    found = len(catalogue.live_ids(catalogue.condition(where))) if where else state.counts()["pictures"]
     return found - (question.id is not None)

@@ -114,7 +114,7 @@ function mark() {
   }
 }
 
-const MODULES = { home: "search", search: "search", picture: "picture", add: "add", quarantine: "add", compare: "compare", duplicates: "duplicates", map: "map" };
+const MODULES = { home: "search", browse: "browse", search: "search", picture: "picture", add: "add", quarantine: "add", compare: "compare", duplicates: "duplicates", map: "map" };
 
 async function begin() {
   leave?.();
@@ -129,9 +129,23 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest?.("a[data-visit], a.why");
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
-  if (link.matches(".why")) return (await import("./why.js")).open(link);
+  if (link.matches(".why") && !link.closest("dialog")) return (await import("./why.js")).open(link);
+  if ("enlarge" in link.dataset) return enlarge(link);
   visit(link.href, { keep: "keep" in link.dataset });
 });
+
+/** Show a hit large; its keys go through the hits of the page. */
+async function enlarge(link) {
+  const box = await import("./lightbox.js");
+  let at = link;
+  const step = (by) => {
+    const all = [...main.querySelectorAll("a[data-enlarge]")];
+    const next = all[all.indexOf(at) + by];
+    if (next) at = next;
+    return next ? next.closest("[data-id]").dataset.id : null;
+  };
+  box.enlarge(link.closest("[data-id]").dataset.id, step, () => at.focus());
+}
 
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("form[data-visit]");

@@ -1,12 +1,14 @@
 // One picture: its labels, and taking it out of the library.
 import { call, json, say, t, visit } from "./app.js";
 
-export function start(page) {
+const again = () => visit(location.href, { push: false, keep: true });
+
+export function start(page, { changed = again, gone = () => visit("/") } = {}) {
   const own = `/api/v1/pictures/${page.dataset.id}`;
   const set = async (labels, done) => {
     try {
       await call(`${own}/labels`, json("PUT", { labels }));
-      await visit(location.href, { push: false, keep: true });
+      await changed();
       say(t(done));
     } catch (error) {
       say(error.message);
@@ -23,7 +25,7 @@ export function start(page) {
     if (!confirm(event.currentTarget.dataset.sure)) return;
     try {
       await call(own, { method: "DELETE" });
-      await visit("/");
+      await gone();
       say(t("js.removed"));
     } catch (error) {
       say(error.message);

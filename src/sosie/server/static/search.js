@@ -20,13 +20,14 @@ export function start(page) {
 /** Proving copies takes longer than finding what is alike: they come afterwards, and go first. */
 async function copies(page, signal) {
   const here = new URL(location.href);
-  if (["box", "objects", "object", "mask", "f", "where", "cursor", "text"].some((name) => here.searchParams.get(name))) return;
+  if (["ids", "box", "objects", "object", "mask", "f", "where", "cursor", "text"].some((name) => here.searchParams.get(name))) return;
   const response = await fetch(`/copies${here.search}`, { headers: { "X-Fragment": "1" }, signal }).catch(() => null);
   if (!response?.ok) return;
   const found = parts(await response.text());
   const hits = page.querySelector("#hits");
   for (const card of found.flatMap((part) => [...part.querySelectorAll(".card")])) hits.querySelector(`[data-id="${card.dataset.id}"]`)?.remove();
   for (const part of found) put(part, (list, cards) => list.prepend(...cards));
+  if (found.length) page.querySelector(".nothing")?.remove();
   hits.dataset.copies = found.reduce((sum, part) => sum + part.querySelectorAll(".card").length, 0);
   count();
 }
