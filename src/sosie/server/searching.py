@@ -33,7 +33,6 @@ class Question:
     where: str | None = None
     k: int = 10
     text: str | None = None
-    ids: tuple[int, ...] = ()  # several pictures of the library, whose vectors are added
     verify: bool = True
     objects: bool = False
     object: int | None = None
@@ -42,6 +41,7 @@ class Question:
     class_first: bool = False
     min_class: float = 0.5
     min_likeness: float | None = None
+    ids: tuple[int, ...] = ()  # several pictures of the library, whose vectors are added
 
     @property
     def parts(self) -> Parts:
