@@ -13,14 +13,23 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["Synset", "class_synsets", "members", "read_nouns", "read_plurals", "read_senses", "words_of"]
+__all__ = ["Synset", "class_synsets", "members", "read_nouns", "read_plurals", "read_senses", "tags_of", "words_of"]
 
 _DIGESTS = {
     "data.noun": "fea17d2f9656611334eac790e5d69e47645fa180c4aa481fb4cd9b3520754ca2",
     "index.noun": "a490d99d93d017bf4822fe2f0ffa51fd73911ce271dc7535fade21f8814b5a04",
+    "cntlist.rev": "a198580b8f705fa02797bba8b13e5cbe4a9f9f40cb1697e774c7fc6a5865b035",
 }
 # `artifact` and above, of which half of all classes are, tell nothing
 _TOO_MANY = 450
+# of the kinds that people name often, those that no picture shows as such
+_ABSTRACT = frozenset(
+    """agent apparatus area article associate case coffee communication covering device door drug equipment fabric feed
+    fluid game instrument light location machine material matter medium organism paper part person piece plant platform
+    player point pool product publication rack reflector relation ridge roof seed shape shelter sign signal solid stick
+    structure substance surface system transducer vessel weight wheel work""".split()  # noqa: SIM905
+)
+_NAMED = 6  # times in the texts whose senses were marked (SemCor) that a kind is named before it is a tag
 _SELDOM = 5  # a word's senses from here on are not what people mean by it
 
 
@@ -110,6 +119,30 @@ def words_of(folder: Path, classes: Sequence[str]) -> dict[str, tuple[tuple[int,
         found[word] = tuple(dict.fromkeys(held[sense] for sense in chosen))
     irregular = {many: one for many, one in read_plurals(folder).items() if one in found and many not in found}
     return found | {many: found[one] for many, one in irregular.items()}
+
+
+def tags_of(folder: Path, classes: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Return the tags and the classes of each: every class by its usual word, and the kinds that people name often."""
+    nouns, senses = read_nouns(folder), read_senses(folder)
+    named = read_counts(folder)
+    found: dict[str, tuple[int, ...]] = {}
+    for sense, held in members(nouns, classes).items():
+        word = plain(nouns[sense].words[0])
+        first = senses[word][0] == sense and named.get(word, 0) >= _NAMED and word not in _ABSTRACT
+        if first or sense in classes:
+            found[word] = tuple(sorted({*found.get(word, ()), *held}))
+    return found
+
+
+def read_counts(folder: Path) -> dict[str, int]:
+    """Return how often each noun was meant in its first sense in marked texts."""
+    found = {}
+    for line in _lines(folder, "cntlist.rev"):
+        key, number, count = line.split()
+        word, _, rest = key.partition("%")
+        if rest.startswith("1:") and number == "1":
+            found[plain(word)] = int(count)
+    return found
 
 
 def plain(word: str) -> str:

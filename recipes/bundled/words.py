@@ -20,7 +20,7 @@ import numpy as np
 
 from recipes.bundled.heads import Linear, last_means, prepared
 from recipes.bundled.sets import read_rows
-from recipes.bundled.wordnet import class_synsets, words_of
+from recipes.bundled.wordnet import class_synsets, tags_of, words_of
 
 __all__ = ["Things", "describe", "explained", "fit_things", "said_of", "semantic_head", "write_table"]
 
@@ -32,6 +32,7 @@ class Things:
     """Directions in the semantic space (things, dim), and which classes each thing is a kind of."""
 
     weight: np.ndarray
+    bias: np.ndarray  # (things,)
     classes: tuple[tuple[int, ...], ...]
 
 
@@ -71,7 +72,8 @@ def fit_things(seen: np.ndarray, outputs: np.ndarray, things: Sequence[tuple[int
     x, y = seen - seen.mean(0), said - said.mean(0)
     gram = x.T @ x
     gram[np.diag_indices_from(gram)] += _STRENGTH * np.trace(gram) / len(gram)
-    return Things(np.linalg.solve(gram, x.T @ y).T.astype(np.float32), tuple(things))
+    weight = np.linalg.solve(gram, x.T @ y).T.astype(np.float32)
+    return Things(weight, said.mean(0) - weight @ seen.mean(0), tuple(things))
 
 
 def explained(things: Things, seen: np.ndarray, outputs: np.ndarray) -> float:
@@ -81,8 +83,16 @@ def explained(things: Things, seen: np.ndarray, outputs: np.ndarray) -> float:
     return float(1 - (rest - rest.mean(0)).var() / said.var(0).mean())
 
 
-def write_table(things: Things, words: Mapping[str, Sequence[tuple[int, ...]]], out: Path) -> None:
-    """Write the table that the package reads: one byte a number, a scale a thing."""
+def write_table(
+    things: Things,
+    words: Mapping[str, Sequence[tuple[int, ...]]],
+    tags: Mapping[str, Sequence[int]],
+    out: Path,
+) -> None:
+    """Write the table that the package reads: one byte a number, a scale a thing.
+
+    Things of one class tell the classifier's outputs, and so how sure a tag is.
+    """
     unit = things.weight / np.linalg.norm(things.weight, axis=1, keepdims=True)
     scales = np.abs(unit).max(1) / 127
     row = {each: at for at, each in enumerate(things.classes)}
@@ -95,7 +105,22 @@ def write_table(things: Things, words: Mapping[str, Sequence[tuple[int, ...]]], 
             words=np.frombuffer("\n".join(names).encode(), np.uint8),
             members=np.array([row[each] for name in names for each in words[name]], np.int16),
             ends=np.cumsum([len(words[name]) for name in names]).astype(np.int32),
+            **_tag_arrays(things, tags),
         )
+
+
+def _tag_arrays(things: Things, tags: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
+    single = [at for at, each in enumerate(things.classes) if len(each) == 1]
+    place = {things.classes[at][0]: number for number, at in enumerate(single)}
+    names = sorted(tags)
+    return {
+        "class_rows": np.array(single, np.int16),
+        "class_lengths": np.linalg.norm(things.weight[single], axis=1).astype(np.float32),
+        "class_biases": things.bias[single].astype(np.float32),
+        "tags": np.frombuffer("\n".join(names).encode(), np.uint8),
+        "tag_members": np.array([place[each] for name in names for each in tags[name]], np.int16),
+        "tag_ends": np.cumsum([len(tags[name]) for name in names]).astype(np.int32),
+    }
 
 
 def describe(description: Path, table: Path) -> None:
@@ -124,11 +149,13 @@ def main() -> None:
     words = words_of(options.wordnet, class_synsets())
     things = fit_things(*parts[0], sorted({each for meant in words.values() for each in meant}))
     out = options.network.with_name(options.network.name.replace("bundled", "words")).with_suffix(".npz")
-    write_table(things, words, out)
+    tags = tags_of(options.wordnet, class_synsets())
+    write_table(things, words, tags, out)
     describe(options.network.with_suffix(".json"), out)
     told = {
         "words": len(words),
         "things": len(things.classes),
+        "tags": len(tags),
         "kB": out.stat().st_size // 1000,
         "fitted": len(parts[0][0]),
     }

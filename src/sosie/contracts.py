@@ -29,6 +29,7 @@ __all__ = [
     "SharesCores",
     "Source",
     "Streams",
+    "TellsTags",
     "TextTower",
     "Tunable",
     "WarmsUp",
@@ -173,6 +174,20 @@ class KnowsWords(Protocol):
 
         ``own`` gives the vector of a name by any of its spellings, and goes before the words of the embedder.
         """
+        ...
+
+
+@runtime_checkable
+class TellsTags(Protocol):
+    """An embedder that may tell by a picture's vector what it surely holds."""
+
+    @property
+    def tags_version(self) -> str | None:
+        """What tags are told by, another one where they may differ; None where none are told."""
+        ...
+
+    def tags_of(self, vectors: FloatMatrix) -> list[tuple[str, ...]]:
+        """Return the tags of pictures by vectors (n, dim of the first head), the surest first."""
         ...
 
 

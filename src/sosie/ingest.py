@@ -25,6 +25,8 @@ import numpy as np
 from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
+from sosie.catalogue.records import FactValues
+from sosie.catalogue.tags import tags_are_told
 from sosie.contracts import (
     Embedder,
     KeepsOriginals,
@@ -33,6 +35,7 @@ from sosie.contracts import (
     ReportsProblems,
     Source,
     Streams,
+    TellsTags,
     offered,
 )
 from sosie.errors import BadPicture, SosieError, UsageError
@@ -249,6 +252,7 @@ class _Run:
         self._abandoned = threading.Event()
         self._spaces: list[Space] = catalogue.ensure_spaces(embedder.spec)
         self._stages = stages
+        self._tells_tags = tags_are_told(catalogue, embedder)
         self._wanted = [*(space.id for space in self._spaces), *(stage.space.id for stage in stages)]
         self._some_lack = catalogue.lacking(self._wanted) > 0
         self._found: queue.Queue[_Found | BaseException | None] = queue.Queue(maxsize=4 * BATCH)
@@ -536,8 +540,15 @@ class _Run:
         self.report.indexed += 1
         embedded = made[sha256]
         assert isinstance(embedded, Embedded)  # or it would be among the refused
-        content = AddContent(embedded.row, found.ref, self._by_space(embedded.vector), embedded.regions)
+        vectors = self._by_space(embedded.vector)
+        content = AddContent(embedded.row, found.ref, vectors, embedded.regions, facts=self._facts(vectors))
         return [*displaced, content]
+
+    def _facts(self, vectors: Mapping[int, FloatMatrix]) -> dict[str, FactValues]:
+        """Return what the embedder recognises by a picture's vector, in the place of what was recognised before."""
+        if not (self._tells_tags and isinstance(self.embedder, TellsTags)):
+            return {}
+        return {"tag": self.embedder.tags_of(vectors[self._spaces[0].id][None])[0]}
 
     def _displaced(self, ref: ImageRef, before: bytes | None, now: bytes) -> list[AddLocation]:
         """Return the place that a picture keeps, where a server sends another one in its stead."""

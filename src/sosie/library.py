@@ -28,6 +28,7 @@ from sosie.maintenance.indexes_of import indexes_of
 from sosie.maintenance.labels import LabelEditor
 from sosie.maintenance.pictures import Pictures
 from sosie.maintenance.sources import Sources
+from sosie.maintenance.tags import Tags
 from sosie.maintenance.vectors import live_vectors
 from sosie.maintenance.views import Views
 from sosie.models.adding import Adder, AddOptions, Quarantine
@@ -188,6 +189,11 @@ class Library:
     def indexes(self) -> Indexes:
         """The main indexes: building, tuning, keeping up, dropping, exporting; versions of them on a cluster."""
         return indexes_of(self.catalogue, self.path, space=self.space, view=self._views.of, extractor=self.extractor)
+
+    @property
+    def tags(self) -> Tags:
+        """What the network recognised in the pictures: counting it, telling it anew, turning it off."""
+        return Tags(self.catalogue, self.embedder, self.space)
 
     @property
     def copies(self) -> Copies:

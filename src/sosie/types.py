@@ -246,6 +246,7 @@ class Hit:
     evidence: Evidence = field(default_factory=dict)
     gone: bool = False  # its file was not there when it was last looked for
     weak: bool = False  # no more alike than pictures of this library that have nothing to do with each other
+    facts: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)  # what was recognised in it: `tag`
 
     def to_json(self) -> dict[str, Any]:
         """Return the hit as DESIGN §5 lays it down."""
@@ -259,6 +260,7 @@ class Hit:
             "labels": {k: list(v) if isinstance(v, tuple) else v for k, v in self.labels.items()},
             "region": list(self.region) if self.region else None,
             "evidence": dict(self.evidence),
+            **({"facts": {name: list(values) for name, values in self.facts.items()}} if self.facts else {}),
             **({"gone": True} if self.gone else {}),
             **({"weak": True} if self.weak else {}),
         }

@@ -270,7 +270,8 @@ def test_directions_tell_what_the_classifier_says(tmp_path: Path) -> None:
     things = fit_things(seen[:300], outputs[:300], [(0,), (1,), (0, 1)])
     assert explained(things, seen[300:], outputs[300:]) > 0.8
     (tmp_path / "n.json").write_text(json.dumps({"tasks": ["image"]}))
-    write_table(things, {"a": [(0,)], "b": [(1,)], "both": [(0, 1)], "each": [(0,), (1,)]}, tmp_path / "w.npz")
+    words = {"a": [(0,)], "b": [(1,)], "both": [(0, 1)], "each": [(0,), (1,)]}
+    write_table(things, words, {"a": [0], "either": [0, 1]}, tmp_path / "w.npz")
     describe_words(tmp_path / "n.json", tmp_path / "w.npz")
     raw = json.loads((tmp_path / "n.json").read_text())
     assert raw["tasks"] == ["image", "text"]

@@ -304,6 +304,10 @@ class Store(Protocol):
         """Store facts of pictures; those of the same name are replaced, by none where there is no value."""
         ...
 
+    def fact_counts(self, name: str, condition: Condition | None = None) -> dict[str, int]:
+        """Return how many live pictures have each text of a fact, most frequent first."""
+        ...
+
     def pairs(self, keys: Iterable[tuple[bytes, bytes]], *, judge: str) -> dict[tuple[bytes, bytes], PairVerdict]:
         """Return those of some pairs, each in the order of its digests, that this judge has judged."""
         ...

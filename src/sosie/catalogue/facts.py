@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sosie.catalogue.database import Database
+from sosie.catalogue.labels import Condition, pictures_meeting
 from sosie.catalogue.records import FactValues, digest_of
 from sosie.errors import DamagedError
 
@@ -35,13 +36,27 @@ class Facts(Database):
         """Store facts of many pictures; those of the same name are replaced, by none where there is no value."""
         with self.transaction("storing facts") as connection:
             for content_id, each in facts.items():
-                for name, values in each.items():
-                    connection.execute("DELETE FROM facts WHERE content_id = ? AND name = ?", (content_id, name))
-                    rows = [(content_id, name, *_columns(value)) for value in dict.fromkeys(values)]
-                    connection.executemany(
-                        "INSERT INTO facts (content_id, name, text, number, digest) VALUES (?, ?, ?, ?, ?)",
-                        [(*row, _digest(*row)) for row in rows],
-                    )
+                self.replace_facts(connection, content_id, each)
+
+    def replace_facts(self, connection: Any, content_id: int, facts: Mapping[str, FactValues]) -> None:
+        """Write facts of one picture inside a transaction."""
+        for name, values in facts.items():
+            connection.execute("DELETE FROM facts WHERE content_id = ? AND name = ?", (content_id, name))
+            rows = [(content_id, name, *_columns(value)) for value in dict.fromkeys(values)]
+            connection.executemany(
+                "INSERT INTO facts (content_id, name, text, number, digest) VALUES (?, ?, ?, ?, ?)",
+                [(*row, _digest(*row)) for row in rows],
+            )
+
+    def fact_counts(self, name: str, condition: Condition | None = None) -> dict[str, int]:
+        """Return how many live pictures have each text of a fact, most frequent first."""
+        pictures, parameters = pictures_meeting(condition)
+        rows = self.query(
+            f"SELECT text, count(*) FROM facts WHERE name = ? AND content_id IN ({pictures})"
+            " GROUP BY text ORDER BY count(*) DESC, text",
+            (name, *parameters),
+        )
+        return dict(rows)
 
 
 def fact_is_sound(row: Sequence[Any]) -> bool:

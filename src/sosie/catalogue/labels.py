@@ -13,7 +13,7 @@ from sosie.catalogue.records import fields_digest
 from sosie.errors import DamagedError
 from sosie.types import LabelValue, number_text
 
-__all__ = ["Condition", "Labels", "gather", "label_is_sound"]
+__all__ = ["Condition", "Labels", "gather", "label_is_sound", "pictures_meeting"]
 
 Condition: TypeAlias = tuple[str, Sequence[object]]
 
@@ -48,7 +48,7 @@ class Labels(Database):
 
         ``condition`` over ``contents`` (``where.compile_sql``) picks the pictures.
         """
-        pictures, parameters = _pictures(condition)
+        pictures, parameters = pictures_meeting(condition)
         rows = self.query(
             # texts of numbers that older versions wrote are rounded
             f"SELECT name, text, number, count(*) FROM labels WHERE content_id IN ({pictures})"
@@ -63,7 +63,7 @@ class Labels(Database):
 
     def label_cross(self, first: str, second: str, condition: Condition | None = None) -> dict[tuple[str, str], int]:
         """Return how many live pictures carry each pair of values of two labels, most frequent first."""
-        pictures, parameters = _pictures(condition)
+        pictures, parameters = pictures_meeting(condition)
         rows = self.query(
             "SELECT a.text, a.number, b.text, b.number, count(*)"
             " FROM labels AS a JOIN labels AS b ON a.content_id = b.content_id"
@@ -123,7 +123,7 @@ def label_is_sound(row: Sequence[Any]) -> bool:
     return row[5] is None or bool(fields_digest(*row[:5]) == row[5])
 
 
-def _pictures(condition: Condition | None) -> tuple[str, tuple[object, ...]]:
+def pictures_meeting(condition: Condition | None) -> tuple[str, tuple[object, ...]]:
     """Return a query for the ids of live pictures that meet a condition."""
     sql, parameters = condition or ("1", ())
     live = "EXISTS (SELECT 1 FROM locations WHERE locations.content_id = contents.id)"

@@ -97,6 +97,7 @@ class AddContent:
     vectors: Mapping[int, FloatMatrix]  # space id → (dim,)
     regions: Mapping[int, AddRegions] = field(default_factory=dict)  # space id → what takes the place of those there
     added_at: float | None = None  # seconds since 1970; None: now. A known picture keeps its own.
+    facts: Mapping[str, FactValues] = field(default_factory=dict)  # in the place of those of the same names
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class PictureRecord:
     labels: Mapping[str, LabelValue] = field(default_factory=dict)
     added_at: float = 0.0
     gone: bool = False  # no place of it is there any more, as far as is known
+    facts: Mapping[str, FactValues] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the record with plain JSON types."""
@@ -168,6 +170,7 @@ class PictureRecord:
             "uris": list(self.uris),
             "labels": labels,
             "added_at": self.added_at,
+            **({"facts": {name: list(values) for name, values in self.facts.items()}} if self.facts else {}),
             **({"gone": True} if self.gone else {}),
         }
 

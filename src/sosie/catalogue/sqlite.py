@@ -299,6 +299,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
                         content_id = _put_content(connection, change)
                         _put_location(connection, content_id, change.ref, root)
                         self.put_labels(connection, content_id, change.ref.labels)
+                        self.replace_facts(connection, content_id, change.facts)
                     case AddLocation():
                         content_id = _content_id(connection, change.sha256)
                         _put_location(connection, content_id, change.ref, root)
@@ -418,6 +419,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def pictures(self, ids: Sequence[int]) -> list[PictureRecord]:
         """Return the records of these pictures, in the order asked; ids that are not there are left out."""
         found: dict[int, PictureRecord] = {}
+        facts = self.facts_of([int(i) for i in ids])
         ((listed,),) = self.query(_PICTURES, (json.dumps([int(i) for i in ids]),))
         for content_id, *fields, digest, added_at, gone, uris, labels in self.parsed(listed, "rows of pictures"):
             row = self._sound_content(content_id, fields, float(added_at), digest)
@@ -432,6 +434,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
                 labels=gather(row[1:5] for row in self.sound_labels(map(_label_row, labels))),
                 added_at=float(added_at),
                 gone=bool(gone and uris),
+                facts=facts.get(content_id, {}),
             )
         return [found[i] for i in ids if i in found]
 

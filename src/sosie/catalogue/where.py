@@ -13,7 +13,7 @@
 A bare field asks whether the picture has such a label. A label with several values meets a comparison where
 one of them does; ``!=`` and ``not in`` are the negations of ``=`` and ``in``, so they hold for a picture
 without that label. A number is compared with numbers only, a text with texts only. ``~`` looks for a part of
-a text, a to z in any case.
+a text, a to z in any case. ``tag`` without quotes is what was recognised in the picture, or a label of that name.
 
 No text of the user ever reaches the SQL: names and values are parameters.
 """
@@ -32,6 +32,7 @@ from sosie.errors import FilterError
 from sosie.types import LabelValue
 
 __all__ = [
+    "RECOGNISED",
     "All",
     "Any_",
     "Compare",
@@ -58,6 +59,7 @@ class Field:
 
     name: str
     built_in: bool = False
+    fact: bool = False  # facts of that name count as labels do
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ BUILT_IN: Mapping[str, str] = {
     "uri": "text",
     "added": "text",
 }
+RECOGNISED = frozenset({"tag"})
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\dZ?)?)?)?)?)?")
 
 
@@ -237,7 +240,7 @@ class _Parser:
         token = self._here
         if token.kind == "word":
             self._at += 1
-            return Field(token.value, built_in=token.value in BUILT_IN)
+            return Field(token.value, built_in=token.value in BUILT_IN, fact=token.value in RECOGNISED)
         if token.kind == "text":
             return Field(str(self._literal(token)))
         return self._expected("the name of a label")
@@ -311,7 +314,7 @@ def labels_needed(expression: Expression, *, negated: bool = False) -> Iterator[
         case Not(term):
             yield from labels_needed(term, negated=not negated)
         case _:
-            if not negated and not expression.field.built_in:
+            if not (negated or expression.field.built_in or expression.field.fact):
                 yield expression.field.name
 
 
@@ -325,7 +328,7 @@ _COLUMNS: Mapping[str, str] = {
     "added": "strftime('%Y-%m-%dT%H:%M:%SZ', contents.added_at, 'unixepoch')",
     "uri": "uri",
 }
-_LABEL = "contents.id IN (SELECT content_id FROM labels WHERE name = ? AND {condition})"
+_NAMED = "contents.id IN (SELECT content_id FROM {table} WHERE name = ? AND {condition})"
 _LOCATION = "contents.id IN (SELECT content_id FROM locations WHERE {condition})"
 
 
@@ -340,7 +343,7 @@ def compile_sql(expression: Expression) -> tuple[str, list[object]]:
         case Any_(terms):
             return _joined(" OR ", terms)
         case Present(field):
-            return "contents.id IN (SELECT content_id FROM labels WHERE name = ?)", [field.name]
+            return _of_tables(field, "1", [])
         case Compare():
             return _compare_sql(expression)
 
@@ -361,11 +364,18 @@ def _compare_sql(term: Compare) -> tuple[str, list[object]]:
     if texts:
         sql, params = _either("text", op, texts)
         # A number is stored as its text, too; it is no text to us.
-        parts.append((_LABEL.format(condition=f"number IS NULL AND {sql}"), [field.name, *params]))
+        parts.append(_of_tables(field, f"number IS NULL AND {sql}", params))
     if numbers:
         sql, params = _either("number", op, numbers)
-        parts.append((_LABEL.format(condition=sql), [field.name, *params]))
+        parts.append(_of_tables(field, sql, params))
     return " OR ".join(sql for sql, _ in parts), [param for _, params in parts for param in params]
+
+
+def _of_tables(field: Field, condition: str, params: list[object]) -> tuple[str, list[object]]:
+    """Return that a label of a name meets a condition, or, where the field is a fact, that or a fact does."""
+    tables = ("labels", "facts") if field.fact else ("labels",)
+    sql = " OR ".join(_NAMED.format(table=table, condition=condition) for table in tables)
+    return f"({sql})", [field.name, *params] * len(tables)
 
 
 def _either(column: str, op: str, values: Sequence[str | float]) -> tuple[str, list[object]]:
@@ -406,7 +416,7 @@ def matches(
 ) -> bool:
     """Say whether a picture with these labels meets the expression, as ``compile_sql`` would.
 
-    ``facts`` gives the built-in fields (``width``, ``added`` in seconds since 1970 …); one that is absent
+    ``facts`` gives ``tag`` and the built-in fields (``width``, ``added`` in seconds since 1970 …); one that is absent
     meets no comparison.
     """
     match expression:
@@ -417,10 +427,18 @@ def matches(
         case Any_(terms):
             return any(matches(term, labels, facts) for term in terms)
         case Present(field):
-            return labels.get(field.name, ()) != ()
+            return any(each.get(field.name, ()) != () for each in _kept(field, labels, facts))
         case Compare(field, op, wanted):
-            found = (facts or {}).get(field.name) if field.built_in else labels.get(field.name)
-            return any(_meets(field, op, value, other) for value in _values_of(found) for other in wanted)
+            kept = (facts or {},) if field.built_in else _kept(field, labels, facts)
+            found = [value for each in kept for value in _values_of(each.get(field.name))]
+            return any(_meets(field, op, value, other) for value in found for other in wanted)
+
+
+def _kept(
+    field: Field, labels: Mapping[str, LabelValue], facts: Mapping[str, LabelValue] | None
+) -> tuple[Mapping[str, LabelValue], ...]:
+    """Return where values of a field are: among labels, where it is a fact among facts, too."""
+    return (labels, facts or {}) if field.fact else (labels,)
 
 
 def _values_of(value: LabelValue | None) -> tuple[str | float, ...]:

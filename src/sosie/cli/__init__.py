@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run the whole pipeline from an application.yaml."),
     "crawl": ("crawl", "Add the pictures of a website, politely."),
     "labels": ("labels", "Explore the library by its labels, and edit them."),
+    "tags": ("tags", "Count what the network recognised in the pictures, or turn that off."),
     "doctor": ("doctor", "Compare files, catalogue, indexes and thumbnails; find what is wrong, and mend it."),
     "backup": ("backup", "Copy the library to a folder, safely, while it is in use."),
     "restore": ("backup", "Bring a library back from what `sosie backup` wrote."),

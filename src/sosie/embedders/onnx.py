@@ -192,6 +192,17 @@ class OnnxEmbedder:
                 self._vocabulary = read_vocabulary(table, name=self.spec.name, dim=self.spec.heads[0].dim)
             return self._vocabulary
 
+    def tags_of(self, vectors: FloatMatrix) -> list[tuple[str, ...]]:
+        """Return what pictures surely hold, by vectors (n, dim of the first head); nothing where it tells no tags."""
+        tagger = self.vocabulary.tagger if self._description.words is not None else None
+        return [()] * len(vectors) if tagger is None else tagger.tags(vectors)
+
+    @property
+    def tags_version(self) -> str | None:
+        """What tags are told by, another one where they may differ; None where none are told."""
+        words = self._description.words
+        return None if words is None else words.sha256[:12]
+
     def feature_maps(self, pictures: Sequence[Picture]) -> FloatMatrix:
         """Return the last feature maps (n, channels, height, width), for pooled regions."""
         if self._description.featuremap is None:

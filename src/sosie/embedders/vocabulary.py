@@ -3,7 +3,7 @@
 The table is a NumPy archive (``recipes/bundled/words.py`` makes it), read without pickle: ``rows`` int8 (things, dim)
 and ``scales`` (things,), whose product ranks pictures as the classifier would by each thing; ``words``, the UTF-8 of
 words joined by newlines; ``members`` and ``ends``, the things that each word means, one word after the other. A word's
-vector is the mean of those.
+vector is the mean of those. What tags are made of (`sosie.embedders.tags`) lies beside them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from sosie.embedders.tags import Tagger, tagger_of
 from sosie.errors import NotFound, UntrustedModel, UsageError
 from sosie.networks.published import WITH_SENTENCES
 from sosie.types import FloatMatrix
@@ -48,8 +49,11 @@ class WordTable:
 class WordVectors:
     """The words of a table. ``name`` is that of the network, for what is said of it."""
 
-    def __init__(self, things: FloatMatrix, members: Mapping[str, Sequence[int]], *, name: str) -> None:
+    def __init__(
+        self, things: FloatMatrix, members: Mapping[str, Sequence[int]], *, name: str, tagger: Tagger | None = None
+    ) -> None:
         self._things, self._members, self._name = things, members, name
+        self.tagger = tagger
         self._by_key = {key_of(word): word for word in members}
 
     @property
@@ -144,11 +148,12 @@ def read_vocabulary(table: WordTable, *, name: str, dim: int) -> WordVectors:
             things = arrays["rows"].astype(np.float32) * arrays["scales"][:, None]
             words = bytes(arrays["words"]).decode("utf-8").split("\n")
             members = np.split(arrays["members"], arrays["ends"][:-1])
+            tagger = tagger_of(things, arrays)
         if things.shape[1] != dim or len(words) != len(members) or max(map(np.max, members)) >= len(things):
             raise ValueError("its arrays do not fit each other")
-    except (BadZipFile, KeyError, ValueError, OSError) as error:
+    except (BadZipFile, IndexError, KeyError, ValueError, OSError) as error:
         raise UntrustedModel(f"{table.path} is no table of words: {error}") from error
-    return WordVectors(things, {w: m.tolist() for w, m in zip(words, members, strict=True)}, name=name)
+    return WordVectors(things, {w: m.tolist() for w, m in zip(words, members, strict=True)}, name=name, tagger=tagger)
 
 
 def _unit(vector: FloatMatrix) -> FloatMatrix:

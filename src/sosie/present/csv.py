@@ -28,7 +28,7 @@ __all__ = [
     "to_csv",
 ]
 
-COLUMNS = ("query", "rank", "id", "score", "verdict", "probability", "uri", "labels", "region")
+COLUMNS = ("query", "rank", "id", "score", "verdict", "probability", "uri", "labels", "region", "tags")
 PICTURE_COLUMNS = ("id", "uri", "width", "height", "bytes", "format", "added", "sha256", "labels", "other_places")
 MATCH_COLUMNS = ("name", "uri", "page", "id", "verdict", "probability")
 LOG_COLUMNS = ("id", "at", "actor", "deed", "what", "detail")
@@ -39,7 +39,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_csv(results: Sequence[SearchResult]) -> str:
     """Return a header and one line a hit; text that looks like a formula gets a leading apostrophe.
 
-    ``labels`` is a JSON object, ``region`` is x, y, width, height separated by spaces.
+    ``labels`` is a JSON object, ``region`` is x, y, width, height separated by spaces, ``tags`` are separated by
+    semicolons.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -93,7 +94,8 @@ def _row(query: str, hit: Hit) -> list[object]:
     region = " ".join(f"{edge:g}" for edge in hit.region) if hit.region else ""
     labels = json.dumps(document["labels"], ensure_ascii=True) if hit.labels else ""
     probability = "" if hit.probability is None else hit.probability
-    shown = (document["score"], str(hit.verdict), probability, plain_text(hit.uri), labels, region)
+    tags = "; ".join(map(str, hit.facts.get("tag", ())))
+    shown = (document["score"], str(hit.verdict), probability, plain_text(hit.uri), labels, region, tags)
     return [plain_text(query), hit.rank, hit.id, *shown]
 
 

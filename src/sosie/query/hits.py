@@ -35,6 +35,7 @@ def make_hit(
         region=region.region.box if region else None,
         evidence={**_evidence(same or Verdict.SIMILAR, record.uris), **(evidence or {})},
         gone=record.gone,
+        facts=record.facts,
     )
 
 

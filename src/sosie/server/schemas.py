@@ -79,6 +79,7 @@ class HitOut(_Out):
     evidence: dict[str, Any]
     gone: bool = Field(False, description="its file was not there when it was last looked for")
     weak: bool = Field(False, description="no more alike than unrelated pictures of this library are")
+    facts: dict[str, list[str | float]] = Field({}, description="what was recognised in it: `tag`")
 
 
 class SearchOut(_Out):
@@ -206,6 +207,8 @@ class PictureOut(_Out):
     uris: list[str]
     labels: dict[str, LabelOut]
     added_at: float
+    facts: dict[str, list[str | float]] = Field({}, description="what was recognised in it: `tag`")
+    gone: bool = Field(False, description="its file was not there when it was last looked for")
 
 
 class PicturesOut(_Out):

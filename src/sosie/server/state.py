@@ -92,6 +92,10 @@ class State:
         """Return how many pictures carry each value of each label, counted once for each state of the library."""
         return self.epochs.at(self.library.catalogue.epoch(), "labels", self.library.labels)
 
+    def tags(self) -> dict[str, int]:
+        """Return how many pictures have each tag, counted once for each state of the library."""
+        return self.epochs.at(self.library.catalogue.epoch(), "tags", self.library.tags)
+
     def counts(self) -> dict[str, int]:
         """Return how many pictures there are, counted once for each state of the library."""
         return self.epochs.at(self.library.catalogue.epoch(), "counts", self.library.catalogue.counts)

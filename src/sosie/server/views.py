@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from sosie.catalogue import PictureRecord
-from sosie.catalogue.where import labels_needed, parse
+from sosie.catalogue.where import RECOGNISED, labels_needed, parse
 from sosie.present.text import display_path, visible
 from sosie.present.verdicts import VERDICTS
 from sosie.server.state import State
@@ -150,7 +150,7 @@ def unknown_labels(where: str | None, known: Collection[str]) -> tuple[str, ...]
 
 def _any_of(name: str, values: Sequence[str]) -> str:
     listed = ", ".join(part for value in values for part in _literals(value))
-    return f"{_quoted(name)} in ({listed})"
+    return f"{name if name in RECOGNISED else _quoted(name)} in ({listed})"
 
 
 def _literals(value: str) -> list[str]:

@@ -406,8 +406,39 @@ def check_facts_are_kept_apart_from_labels(store: Store) -> None:
     store.put_facts({first: {"tag": ()}, second: {"tag": ("cow",)}})
     assert store.facts_of([first, second, 12345]) == {first: {"exif.f": (0.1,)}, second: {"tag": ("cow",)}}
     assert store.labels_of(first) == {"tag": "mine"}
+    assert store.label_counts() == {"tag": {"mine": 2}}
     store.remove([first])
     assert store.facts_of([first]) == {}
+
+
+def check_tags_are_counted_and_filtered_by(store: Store) -> None:
+    space = store.ensure_spaces(HistogramEmbedder.spec)[0]
+    for n, tags in ((1, ("cat", "dog")), (2, ("dog",)), (3, ())):
+        vectors = {space.id: direction(n, space.dim)}
+        labels = {"tag": "mine"} if n == 3 else {}
+        ref = ImageRef(f"{ROOT}{n}.jpg", labels)
+        store.apply([AddContent(row(n), ref, vectors, facts={"tag": tags, "tagger": ("x",)})], root=ROOT)
+    one, two, three = (_id(store, n) for n in (1, 2, 3))
+    assert store.fact_counts("tag") == {"dog": 2, "cat": 1}
+    assert store.fact_counts("tag", store.condition("tag = 'cat'")) == {"cat": 1, "dog": 1}
+    wanted = {
+        "tag = 'dog'": {one, two},
+        "tag in ('cat', 'mine')": {one, three},
+        "tag ~ 'DO'": {one, two},
+        "tag > 'cau'": {one, two, three},
+        "tag": {one, two, three},
+        "tag != 'dog'": {three},
+        "not tag": set(),
+        "'tag' = 'dog'": set(),
+        "'tag'": {three},
+        "tagger": set(),
+        "tag = 5": set(),
+    }
+    for where, ids in wanted.items():
+        assert set(store.live_ids(store.condition(where)).tolist()) == ids, where
+    assert [record.facts.get("tag") for record in store.pictures([one, three])] == [("cat", "dog"), None]
+    store.apply([AddContent(row(1), ImageRef(f"{ROOT}1.jpg"), {}, facts={"tag": ("cow",)})], root=ROOT)
+    assert store.facts_of([one]) == {one: {"tag": ("cow",), "tagger": ("x",)}}
 
 
 def check_verdicts_of_pairs_are_kept_by_judge(store: Store) -> None:

@@ -76,6 +76,8 @@ class Batch:
         draft.set({"spaces": sorted({*draft.source["spaces"], *change.vectors})})
         for space_id, vector in change.vectors.items():
             draft.changed[vector_field(space_id)] = packed(vector)
+        if change.facts:
+            self.put_facts(draft, change.facts)
         return draft
 
     def put_regions(self, draft: Draft, space_id: int, found: AddRegions) -> None:

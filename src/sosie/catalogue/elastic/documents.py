@@ -176,6 +176,7 @@ def record_of(source: Source) -> PictureRecord:
         height=source["height"],
         uris=tuple(place["uri"] for place in source["places"]),
         labels=labels_of(source),
+        facts=facts_of(source),
         added_at=source["added_at"],
         gone=bool(source["places"]) and all(place.get("gone_at") is not None for place in source["places"]),
     )

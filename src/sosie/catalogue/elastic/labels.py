@@ -10,7 +10,7 @@ from sosie.catalogue.elastic.documents import NUL, labels_of, number_of
 from sosie.catalogue.elastic.query import Query, live_and
 from sosie.types import LabelValue, number_text
 
-__all__ = ["Labels"]
+__all__ = ["Labels", "most_first"]
 
 T = TypeVar("T", str, tuple[str, str])
 
@@ -37,7 +37,7 @@ class Labels(Base):
         for key, count in self.buckets("numbers", query):
             name, number = number_of(key)
             counts[name][number_text(number)] += count
-        return {name: _most_first(found) for name, found in sorted(counts.items())}
+        return {name: most_first(found) for name, found in sorted(counts.items())}
 
     def label_cross(self, first: str, second: str, condition: Query | None = None) -> dict[tuple[str, str], int]:
         """Return how many live pictures carry each pair of values of two labels, most frequent first."""
@@ -45,7 +45,7 @@ class Labels(Base):
         pairs: Counter[tuple[str, str]] = Counter()
         for labels in self._labels({"bool": {"filter": both}}).values():
             pairs.update((one, other) for one in _texts(labels[first]) for other in _texts(labels[second]))
-        return _most_first(pairs)
+        return most_first(pairs)
 
     def label_kinds(self) -> dict[str, list[str]]:
         """Return of which kinds the values of each label are; more than one is worth a look."""
@@ -72,5 +72,5 @@ def _kind(value: LabelValue) -> str:
     return "single" if isinstance(value, str) else "number"
 
 
-def _most_first(counts: Counter[T]) -> dict[T, int]:
+def most_first(counts: Counter[T]) -> dict[T, int]:
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sosie.catalogue.elastic.documents import NUL, fold, number_key, text_key
-from sosie.catalogue.where import All, Any_, Compare, Expression, Not, Present
+from sosie.catalogue.where import All, Any_, Compare, Expression, Field, Not, Present
 from sosie.errors import FilterError
 
 __all__ = ["LIVE", "Query", "compile_query", "live_and"]
@@ -49,9 +49,19 @@ def _compiled(expression: Expression) -> Query:
         case Any_(terms):
             return _either([_compiled(term) for term in terms])
         case Present(field):
-            return {"term": {"names": field.name}}
+            return _both({"term": {"names": field.name}}, {"term": {"fact_names": field.name}}, fact=field.fact)
         case Compare(field, op, values):
-            return _built_in(field.name, op, values) if field.built_in else _label(field.name, op, values)
+            return _built_in(field.name, op, values) if field.built_in else _compared(field, op, values)
+
+
+def _compared(field: Field, op: str, values: Sequence[str | float]) -> Query:
+    label, of_fact = (_label(field.name, op, values, prefix) for prefix in ("", "fact_"))
+    return _both(label, of_fact, fact=field.fact)
+
+
+def _both(label: Query, of_fact: Query, *, fact: bool) -> Query:
+    """Return what is met by a label, or, where it is a ``fact``, by that or a label."""
+    return _either([label, of_fact]) if fact else label
 
 
 def _either(queries: Sequence[Query]) -> Query:
@@ -67,14 +77,14 @@ def _depth(query: Any) -> int:
 # ------------------------------------------------------------------------------------------------ labels
 
 
-def _label(name: str, op: str, values: Sequence[str | float]) -> Query:
+def _label(name: str, op: str, values: Sequence[str | float], prefix: str = "") -> Query:
     texts = [value for value in values if isinstance(value, str)]
     numbers = [float(value) for value in values if not isinstance(value, str)]
     if op == "~":
-        return _part("folded", text_key(name, ""), texts[0])
-    found = [_keys("texts", name, op, [text_key(name, text) for text in texts])] if texts else []
+        return _part(f"{prefix}folded", text_key(name, ""), texts[0])
+    found = [_keys(f"{prefix}texts", name, op, [text_key(name, text) for text in texts])] if texts else []
     if numbers:
-        found.append(_keys("numbers", name, op, [number_key(name, number) for number in numbers]))
+        found.append(_keys(f"{prefix}numbers", name, op, [number_key(name, number) for number in numbers]))
     return _either(found)
 
 

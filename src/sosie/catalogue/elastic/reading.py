@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sosie.catalogue.elastic.base import Base
 from sosie.catalogue.elastic.documents import (
+    NUL,
     content_of,
     facts_of,
     ids_of,
@@ -22,6 +23,7 @@ from sosie.catalogue.elastic.documents import (
     refusal_of,
     stack,
 )
+from sosie.catalogue.elastic.labels import most_first
 from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
 from sosie.catalogue.orders import TAKEN, OrderKey, arrange, check_order, name_key
@@ -150,6 +152,12 @@ class Reading(Base):
         """Return the records of these pictures, in the order asked; ids that are not there are left out."""
         found = self.get_many(self.names.pictures, map(str, dict.fromkeys(ids)))
         return [record_of(found[str(i)]["_source"]) for i in ids if str(i) in found]
+
+    def fact_counts(self, name: str, condition: Query | None = None) -> dict[str, int]:
+        """Return how many live pictures have each text of a fact, most frequent first."""
+        within = live_and({"bool": {"filter": [{"term": {"fact_names": name}}, *([condition] if condition else [])]}})
+        keys = ((key.partition(NUL), count) for key, count in self.buckets("fact_texts", within))
+        return most_first(Counter({text: count for (found, _, text), count in keys if found == name}))
 
     def facts_of(self, ids: Sequence[int]) -> dict[int, dict[str, FactValues]]:
         """Return the facts of some pictures, of those that have any."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from sosie.catalogue import PictureRecord
+from sosie.catalogue.tags import TAG
 from sosie.present.duration import duration
 from sosie.server.params import parse_box
 from sosie.server.problems import Problem
@@ -94,7 +95,7 @@ async def home(
     """Show the search: the query, or where to drop one, and what was found."""
     state = visit(request)
     question = asked.question
-    labels = await state.light.run(state.labels)
+    labels = await state.light.run(lambda: _labels_and_tags(state))
     shared: dict[str, Any] = {
         "where": asked.where,
         "chosen": asked.chosen,
@@ -109,6 +110,12 @@ async def home(
     return await render_page(
         request, "home.html", picks=cards_of_records(picks), seed=seed, urls=state.settings.urls, **shared
     )
+
+
+def _labels_and_tags(state: State) -> dict[str, dict[str, int]]:
+    """Return what can be filtered by: the values of labels, and tags, with how many pictures have each."""
+    labels, tags = state.labels(), state.tags()
+    return {**labels, TAG: {**labels.get(TAG, {}), **tags}} if tags else labels
 
 
 async def _results(request: Request, asked: PageQuestion, cursor: str | None, shared: dict[str, Any]) -> Response:
