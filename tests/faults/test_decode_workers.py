@@ -84,15 +84,16 @@ def test_what_is_printed_in_a_worker_disturbs_nothing(capfd: pytest.CaptureFixtu
 
 def test_a_worker_cannot_write_a_file(tmp_path: Path) -> None:
     with faulty("write", path=str(tmp_path / "a")) as pool:
-        assert answers(pool, VICTIM)[0]["errno"] == errno.EFBIG
+        found = answers(pool, VICTIM)[0]["errno"]
+        assert found in ((errno.EPERM, errno.EACCES) if "seccomp" in pool.sealed else (errno.EFBIG,))
+    assert not (tmp_path / "a").exists() or not (tmp_path / "a").stat().st_size
 
 
 def test_a_worker_is_told_no_secret_and_loads_nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     with faulty("look") as pool:
         (seen,) = answers(pool, VICTIM)
-    assert "PATH" in seen["environment"]
-    assert "AWS_SECRET_ACCESS_KEY" not in seen["environment"]
+    assert seen["environment"] == []
     assert not {"torch", "faiss", "cv2", "onnxruntime", "pydantic", "httpx"} & set(seen["modules"])
 
 

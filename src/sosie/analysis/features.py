@@ -10,9 +10,15 @@ from sosie.analysis.fingerprints import variants
 from sosie.analysis.worker import analyse, reduced
 from sosie.types import Picture
 from sosie.verify.features import RootSift, to_bytes, working
+from sosie.verify.opencv import opencv
 from sosie.verify.pixels import luminance
 
-__all__ = ["analyse_query", "analyse_reference", "coarse_extractor", "extractor"]
+__all__ = ["analyse_query", "analyse_reference", "coarse_extractor", "extractor", "warm_up"]
+
+
+def warm_up() -> None:
+    """Load what cannot be loaded once a decode worker is sealed."""
+    opencv()
 
 
 @cache

@@ -9,7 +9,7 @@ import typer
 
 import sosie
 from sosie.cli.options import JsonOption, LibraryOption
-from sosie.cli.output import emit_json, note
+from sosie.cli.output import emit_json, note, note_sandbox
 from sosie.errors import SosieError
 from sosie.maintenance.checkup import Finding, examine
 
@@ -35,6 +35,7 @@ def doctor(
         findings = list(examine(lib, deep=deep))
         mended = [fix and _mend(lib, finding) for finding in findings]
     left = mended.count(False)
+    note_sandbox()
     if as_json:
         rows = [{**finding.to_json(), "mended": done} for finding, done in zip(findings, mended, strict=True)]
         emit_json({"found": len(findings), "mended": len(findings) - left, "findings": rows})

@@ -11,7 +11,7 @@ from typing import Any
 
 from sosie.ingest import Progress
 
-__all__ = ["emit_json", "note", "progress_bar"]
+__all__ = ["emit_json", "note", "note_sandbox", "progress_bar"]
 
 
 def emit_json(document: Any) -> None:
@@ -23,6 +23,14 @@ def emit_json(document: Any) -> None:
 def note(text: str) -> None:
     """Tell a person something that is not the answer."""
     print(text, file=sys.stderr)
+
+
+def note_sandbox() -> None:
+    """Say what this system lacks of the sandbox of decoders, where it lacks anything."""
+    from sosie.decode.seal import warning
+
+    if text := warning():
+        note(text)
 
 
 class _Bar:

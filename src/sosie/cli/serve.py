@@ -15,6 +15,7 @@ import typer
 
 import sosie
 from sosie.cli.options import LibraryOption, MaxMegapixelsOption, MaxSideOption
+from sosie.cli.output import note_sandbox
 from sosie.decode.limits import limits_of
 from sosie.elastic import read_url
 from sosie.errors import NotFound, SosieError
@@ -160,6 +161,7 @@ def serve_library(lib: sosie.Library, settings: Any) -> None:
     opening = threading.Thread(target=_open_index, args=(lib,))
     opening.start()
     try:
+        note_sandbox()
         server = import_module("sosie.server.run")
         gc.freeze()  # what is loaded by now stays
         gc.enable()

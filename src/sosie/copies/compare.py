@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sosie.analysis.features import coarse_extractor, extractor
+from sosie.analysis.features import coarse_extractor, extractor, warm_up
 from sosie.analysis.fingerprints import Codes, fingerprint, hamming, variants
 from sosie.analysis.worker import pixel_digest
 from sosie.errors import BadPicture
@@ -24,7 +24,7 @@ from sosie.verify.evidence import PairEvidence, believable, examine
 from sosie.verify.features import Features, from_bytes, to_bytes
 from sosie.verify.pixels import luminance
 
-__all__ = ["ANALYSE", "PARAMS", "Comparison", "Side", "analyse_side", "compare", "side_of"]
+__all__ = ["ANALYSE", "PARAMS", "Comparison", "Side", "analyse_side", "compare", "side_of", "warm_up"]
 
 ANALYSE = "sosie.copies.compare:analyse_side"
 PARAMS: Mapping[str, Any] = {"side": 720, "identify": "full"}

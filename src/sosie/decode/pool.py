@@ -48,7 +48,9 @@ class DecodePool:
 
     ``analyse`` names a function ``"module:attribute"``, called as ``analyse(picture, params)`` within the worker after
     decoding; it returns a mapping of JSON values, bytes and numpy arrays, which is what comes back. ``params``
-    (JSON values) is all that it is told: the environment is not passed on. ``params["side"]`` is `decode`'s ``side``.
+    (JSON values) is all that it is told: the environment is not passed on. A worker can open no file and import nothing
+    once it is ready: where the function's module has a function ``warm_up()``, it is called before.
+    ``params["side"]`` is `decode`'s ``side``.
 
     The processes are started by the constructor, which does not wait for them; more, up to ``most``, when a
     picture of a named caller is submitted while all have work. Thread-safe. Close the pool, or use
@@ -149,6 +151,12 @@ class DecodePool:
             for _, future in waiting:
                 future.cancel()
 
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """The measures of the sandbox that all workers which have begun have taken; what remains is in SECURITY.md."""
+        begun = [set(worker.sealed) for worker in self._workers if worker.ready]
+        return tuple(sorted(set.intersection(*begun))) if begun else ()
+
     def close(self) -> None:
         """Kill the workers, cancel what is queued, and return when nothing is left."""
         with self._work:
@@ -193,6 +201,8 @@ class DecodePool:
                 if "fatal" in answer and not worker.ready:
                     self._break(" ".join(("a decode worker cannot start:", *answer["fatal"])))
                     return
+                if not worker.ready:
+                    worker.sealed = tuple(answer.get("ok", {}).get("sealed", ()))
                 job = self._next_is_up(worker)
                 if job is not None:
                     job.settle(answer)

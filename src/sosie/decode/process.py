@@ -73,6 +73,7 @@ class Worker:
         self.process = process
         self.jobs: deque[Job] = deque()  # the first is in work
         self.ready = False
+        self.sealed: tuple[str, ...] = ()  # the measures of its sandbox, told by itself: to be shown, not relied upon
         self.dead = False
         self.deadline: float | None = None
         self.protocol_error = ""

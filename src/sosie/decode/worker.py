@@ -6,6 +6,7 @@ them ends with this process. It imports numpy and Pillow only, and what the anal
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -21,8 +22,9 @@ from typing import Any, NoReturn
 from PIL import AvifImagePlugin, Image
 
 from sosie.decode.limits import Limits
-from sosie.decode.pixels import decode
+from sosie.decode.pixels import FORMATS, decode
 from sosie.decode.sandbox import Leash, limit_process
+from sosie.decode.seal import close_others, preload, seal
 from sosie.decode.wire import Parts, pack_answer, pack_refusal, read_exactly, read_job
 from sosie.errors import BadPicture
 from sosie.types import Picture
@@ -78,10 +80,13 @@ def _serve(jobs: BufferedReader, answers: FileIO) -> None:
     config = _Config(fields["analyse"], fields["params"], Limits(**fields["limits"]))
     try:
         analyse = _prepare(config)
+        gc.freeze()  # collections need not go through what is imported, which is a lot
+        close_others((jobs.fileno(), answers.fileno()))
+        sealed = seal()
     except Exception as error:
         _send(answers, pack_refusal("fatal", type(error).__name__, f"{config.analyse}: {error}"))
         return
-    _send(answers, pack_answer({}))  # ready
+    _send(answers, pack_answer({"sealed": sealed}))  # ready
     leash = Leash(config.limits)
     while True:
         data, params = read_job(jobs)
@@ -93,14 +98,21 @@ def _serve(jobs: BufferedReader, answers: FileIO) -> None:
 
 
 def _prepare(config: _Config) -> Callable[..., Mapping[str, Any]]:
-    """Import everything that is needed, then shut the doors."""
+    """Import everything that is needed, since nothing can be once the worker is sealed."""
     warnings.simplefilter("ignore")  # they are about damaged metadata
     Image.MAX_IMAGE_PIXELS = None  # our own limits are checked, before it
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     module, _, attribute = config.analyse.partition(":")
-    analyse: Callable[..., Mapping[str, Any]] = getattr(import_module(module), attribute)
+    home = import_module(module)
+    analyse: Callable[..., Mapping[str, Any]] = getattr(home, attribute)
+    preload(decoder.partition(":")[0] for decoder in FORMATS.values())
+    getattr(home, "warm_up", _nothing)()
     limit_process(config.limits)
     return analyse
+
+
+def _nothing() -> None:
+    """Stand in for the ``warm_up`` of an analysis that imports all it needs with its module."""
 
 
 def _answer(data: bytes, analyse: Callable[..., Mapping[str, Any]], params: Mapping[str, Any], limits: Limits) -> Parts:
