@@ -206,6 +206,7 @@ def test_without_the_guard_they_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(addresses, "why_not_public", lambda _: None)
+    monkeypatch.setattr(addresses, "_why_own", lambda _: None)
     begins = ("http://127", "http://0x7f", "http://0177", "http://2130706433", "http://localhost", "http://[::1]")
     loopback = [url for url in urls(listener.port) if url.startswith(begins)]
     entry(internet, loopback, server, tmp_path)  # type: ignore[operator]
@@ -306,3 +307,12 @@ def test_even_an_intranet_has_no_broadcast() -> None:
 def test_a_peer_that_nobody_knows_is_refused(peer: object) -> None:
     with pytest.raises(BadPicture, match="private_address"):
         check_peer(ip_address("93.184.216.34"), peer, host="x", allow_private=False)
+
+
+def test_addresses_of_this_machine_are_out_of_bounds_though_they_were_public(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback stands for an interface with a public address, as servers have."""
+    monkeypatch.setattr(addresses, "why_not_public", lambda address: None)
+    with pytest.raises(BadPicture, match="this machine"):
+        checked_addresses("own.example", ["127.0.0.1"])
+    assert checked_addresses("own.example", ["127.0.0.1"], allow_private=True)
+    assert checked_addresses("another.example", ["192.0.2.1"])

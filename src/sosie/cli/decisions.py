@@ -18,6 +18,7 @@ from sosie.catalogue.decisions import DECISIONS
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json
 from sosie.errors import NotFound, UsageError
+from sosie.present.csv import guarded
 from sosie.present.text import display_path, visible
 
 __all__ = ["app"]
@@ -90,7 +91,8 @@ def _print_csv(rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writerow(["decision", "at", "a", "b", "a_uri", "b_uri", "note"])
     for row in rows:
         uris = [row[key][0] if row[key] else "" for key in ("a_uris", "b_uris")]
-        writer.writerow([row["decision"], _date(row["at"]), row["a"], row["b"], *uris, row["note"]])
+        said = [*map(guarded, uris), guarded(row["note"])]
+        writer.writerow([row["decision"], _date(row["at"]), row["a"], row["b"], *said])
 
 
 def _print_row(row: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from sosie.copies.pairs import SAME
 from sosie.copies.plans import ACTIONS, Plan, Refusal, make_plan, read_plan, write_plan
 from sosie.copies.undo import last_journal, undo_plan
 from sosie.errors import BadPicture, UsageError
+from sosie.present.csv import guarded
 from sosie.present.text import display_path
 from sosie.sources import open_source
 
@@ -236,7 +237,7 @@ def _print_csv(report: DuplicateReport) -> None:
                 role = "keep" if record is best and not at else "copy"
                 said = ["", "", ""] if role == "keep" else [match.same, match.verdict, f"{match.probability:.6f}"]
                 size = [record.bytes, record.width, record.height]
-                rows.writerow([number, role, *said, place.uri, place.state, *size])
+                rows.writerow([number, role, *said, guarded(place.uri), place.state, *size])
 
 
 def _print_group(number: int, group: DuplicateGroup) -> None:

@@ -20,6 +20,7 @@ from sosie.cli.filters import check_where
 from sosie.cli.options import JsonOption, LibraryOption, WhereOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import LibraryBusy, LibraryReadOnly, SosieError, UnknownName, UsageError
+from sosie.present.csv import guarded
 from sosie.registry import nearest
 from sosie.sources.columns import guess_kinds, label_of
 from sosie.types import LabelValue
@@ -224,10 +225,10 @@ def _records(lib: sosie.Library, where: str | None) -> Iterator[PictureRecord]:
 
 def _write_csv(out: TextIO, names: Sequence[str], records: Iterable[PictureRecord]) -> int:
     writer = csv.writer(out)
-    writer.writerow(["url", "id", *names])
+    writer.writerow(["url", "id", *map(guarded, names)])
     written = 0
     for record in records:
-        writer.writerow([record.uris[0], record.id, *(_text(record.labels.get(name, "")) for name in names)])
+        writer.writerow([guarded(record.uris[0]), record.id, *(_cell(record.labels.get(name, "")) for name in names)])
         written += 1
     return written
 
@@ -239,6 +240,11 @@ def _write_json_lines(out: TextIO, records: Iterable[PictureRecord]) -> int:
         out.write(json.dumps({**labels, "url": record.uris[0], "id": record.id}, ensure_ascii=False) + "\n")
         written += 1
     return written
+
+
+def _cell(value: LabelValue) -> object:
+    """Return a label as a cell of a table: only texts are guarded, a negative number is no formula."""
+    return _text(value) if isinstance(value, float) else guarded(_text(value))
 
 
 def _text(value: LabelValue) -> str:

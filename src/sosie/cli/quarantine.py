@@ -17,6 +17,7 @@ from sosie.catalogue import QuarantineRow, check
 from sosie.catalogue.opening import in_folder
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note, progress_bar
+from sosie.present.csv import guarded
 
 __all__ = ["app"]
 
@@ -105,10 +106,7 @@ def placeholders(
 def _write(writer: csv.DictWriter[str], rows: list[dict[str, Any]]) -> None:
     writer.writeheader()
     # A spreadsheet takes a cell that begins so for a formula; what a server says is not to be run.
-    writer.writerows(
-        {k: f"'{v}" if str(v).startswith(("=", "+", "-", "@", "\t", "\r")) else v for k, v in row.items()}
-        for row in rows
-    )
+    writer.writerows({name: guarded(value) for name, value in row.items()} for row in rows)
 
 
 def _document(row: QuarantineRow) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ __all__ = [
     "COLUMNS",
     "LOG_COLUMNS",
     "PICTURE_COLUMNS",
+    "guarded",
     "log_csv",
     "matches_csv",
     "pictures_csv",
@@ -34,6 +36,7 @@ MATCH_COLUMNS = ("name", "uri", "page", "id", "verdict", "probability")
 LOG_COLUMNS = ("id", "at", "actor", "deed", "what", "detail")
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_TAKEN_FOR_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def to_csv(results: Sequence[SearchResult]) -> str:
@@ -103,3 +106,8 @@ def plain_text(value: str) -> str:
     """Return text that no spreadsheet takes for a formula, with characters that cannot be shown as escapes."""
     shown = visible(value)
     return "'" + shown if shown.startswith(_FORMULA) else shown
+
+
+def guarded(value: object) -> object:
+    """Return text that no spreadsheet takes for a formula, by an apostrophe that readers of tables take away again."""
+    return f"'{value}" if isinstance(value, str) and _TAKEN_FOR_FORMULA.match(value) else value

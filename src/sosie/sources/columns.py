@@ -41,6 +41,7 @@ _PLACES = (
 # Facts of the file rather than labels: the catalogue has its own.
 _FACTS = frozenset({"sha256", "sha1", "md5", "width", "height", "size", "bytes"})
 _RAW_BYTE = re.compile("[\udc80-\udcff]")  # a byte that was not UTF-8 (PEP 383)
+_GUARDED = re.compile(r"^'(?='*[=+\-@])")
 _NUMBER = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _PICTURE_NAME = re.compile(r"\.(?:jpe?g|png|gif|webp|bmp|tiff?|avif|heic)(?:\?|$)", re.IGNORECASE)
 
@@ -137,9 +138,11 @@ def _number(value: float) -> float | None:
 def clean(text: str) -> str:
     """Return a text without NULs, halves of surrogate pairs and outer spaces, at most 10,000 characters of it.
 
+    The apostrophe that keeps a spreadsheet from taking a text for a formula is no part of it (`sosie labels export`).
+
     Bytes that were not UTF-8 are read as Windows-1252, the charset of spreadsheets that do not say which they use.
     """
-    text = text.strip()[:10_000].replace("\0", "")
+    text = _GUARDED.sub("", text.strip()[:10_000].replace("\0", ""))
     if text.isascii():
         return text
     text = _RAW_BYTE.sub(lambda byte: bytes([ord(byte[0]) - 0xDC00]).decode("cp1252", "replace"), text)

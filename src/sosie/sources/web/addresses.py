@@ -111,7 +111,7 @@ def checked_addresses(host: str, texts: Sequence[str], *, allow_private: bool = 
     """Return a host's addresses; raise BadPicture ``private_address`` where any of them is not public."""
     addresses = [_parsed(host, text) for text in texts]
     for address in addresses:
-        reason = why_not_public(address)
+        reason = why_not_public(address) or _why_own(address)
         if reason and not (allow_private and _may_be_allowed(address)):
             raise BadPicture("private_address", f"{host} is at {address} ({reason}), which is not the public internet")
     if not addresses:
@@ -134,6 +134,21 @@ def _parsed(host: str, text: str) -> Address:
         return ip_address(text)
     except ValueError as error:
         raise BadPicture("bad_url", f"{host} has an address that is none: {text!r}") from error
+
+
+def _why_own(address: Address) -> str | None:
+    """Return why an address is this machine's own, which may serve to itself what it does not serve to others.
+
+    A datagram socket is connected, which sends nothing: the system gives it the address that it would send from, and
+    for an address of one of its interfaces that is the address itself.
+    """
+    family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return "this machine" if ip_address(probe.getsockname()[0]) == address else None
+    except OSError:  # there is no way to it
+        return None
 
 
 def _may_be_allowed(address: Address) -> bool:
