@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 
 import pytest
 
 from sosie.decode.pool import CALLER
-from sosie.server.problems import Problem
+from sosie.server.problems import Problem, problem_of
 from sosie.server.work import WorkQueue
 
 PATIENCE = 60.0
@@ -96,7 +96,7 @@ def test_what_comes_first_has_a_place_and_no_thread(queue: WorkQueue) -> None:
         assert await tasks[0] == 2
         with pytest.raises(ValueError, match="no picture"):
             await tasks[1]
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(Problem, match="closing"):
             await tasks[2]
         assert maker.made == [[1]] and queue.depth == 0
 
@@ -172,3 +172,27 @@ def test_one_caller_leaves_room_to_others(queue: WorkQueue) -> None:
         await asyncio.gather(*held)
 
     asyncio.run(ask())
+
+
+async def closed_under(queue: WorkQueue) -> Problem:
+    """Return what one is told whose call the closing queue drops before it began."""
+    gate = threading.Event()
+    held = [asyncio.create_task(queue.run(lambda: gate.wait(PATIENCE))) for _ in range(2)]
+    await until(lambda: queue.depth == 2)
+    dropped = asyncio.create_task(queue.run(lambda: None))
+    await until(lambda: queue.depth == 3)
+    threading.Timer(0.2, gate.set).start()
+    await asyncio.to_thread(queue.close)
+    with pytest.raises(Problem) as told:
+        await dropped
+    await asyncio.gather(*held)
+    return told.value
+
+
+def test_what_a_closing_server_drops_may_be_sent_again() -> None:
+    told = asyncio.run(closed_under(WorkQueue(threads=2, waiting=8, name="test")))
+    assert (told.status_code, told.code) == (503, "closing")
+
+
+def test_workers_that_end_before_a_request_are_no_defect() -> None:
+    assert problem_of(CancelledError()).status_code == 503

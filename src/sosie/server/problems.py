@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
 from http import HTTPStatus
 from typing import Any
 
@@ -17,7 +18,7 @@ from starlette.routing import compile_path
 from sosie import errors
 from sosie.present.text import visible
 
-__all__ = ["MEDIA_TYPE", "PROBLEM_SCHEMA", "Problem", "document", "install", "responses"]
+__all__ = ["MEDIA_TYPE", "PROBLEM_SCHEMA", "Problem", "closing", "document", "install", "responses"]
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger("sosie.server")
@@ -67,6 +68,11 @@ _STATUS: tuple[tuple[type[Exception], int, str], ...] = (
 )
 
 
+def closing() -> Problem:
+    """Return the answer to a request that the server took up, and will not finish: it may be sent again."""
+    return Problem(503, "closing", "the server is closing: send the request again", headers={"Retry-After": "2"})
+
+
 def document(status: int, code: str, detail: str, more: Mapping[str, Any] | None = None) -> bytes:
     """Return a problem document; control characters of ``detail`` become visible escapes."""
     body = {
@@ -89,6 +95,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(error.status_code, code, str(error.detail), headers=error.headers)
     if isinstance(error, RequestValidationError):
         return _invalid(error)
+    if isinstance(error, CancelledError):  # the workers have ended before the request
+        return closing()
     for kind, status, code in _STATUS:
         if isinstance(error, kind):
             more = {"reason": error.reason} if isinstance(error, errors.BadPicture) else {}

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sosie.decode.pool import CALLER
-from sosie.server.problems import Problem
+from sosie.server.problems import Problem, closing
 
 __all__ = ["WorkQueue"]
 
@@ -131,7 +131,12 @@ class WorkQueue:
         self._held_for[caller] += 1
         # Counted down when the call ends, not when its caller goes away: a thread cannot be interrupted.
         job.add_done_callback(partial(self._done, caller))
-        return await asyncio.shield(job)
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            if job.cancelled():  # by `close`, not by a caller that went away
+                raise closing() from None
+            raise
 
     def _done(self, caller: str, job: asyncio.Future[Any]) -> None:
         self._held -= 1
