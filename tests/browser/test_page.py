@@ -176,7 +176,7 @@ def test_a_copy_comes_first_with_its_proof(page: Page, library: Library) -> None
     first.locator(".why").click()
     panel = page.locator("#why")
     expect(panel).to_contain_text("Probability")
-    expect(panel).not_to_contain_text("Cosine")
+    expect(panel).not_to_contain_text("cosine")
     expect(panel.locator(".both img")).to_have_count(2)
     expect(panel.locator(".both .region")).to_have_count(2)
     page.keyboard.press("Escape")

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from sosie.server.answers import json_response
 from sosie.server.auth import scope_of
 from sosie.server.keys import Scope
-from sosie.server.params import Descending, Order
+from sosie.server.params import Descending, Order, PageSize
 from sosie.server.routes.pages import Chosen, Text, render_page, visit
 from sosie.server.schemas import MOST_SELECTED
 from sosie.server.views import address, cards_of_records, facets, unknown_labels, where_of
@@ -63,6 +64,24 @@ async def browse(
         writer=scope is not None and scope.includes(Scope.WRITE),
         admin=scope is Scope.ADMIN,
     )
+
+
+@router.get("/browse/rows")
+async def rows(
+    request: Request,
+    *,
+    order: Order = "added",
+    descending: Descending = True,
+    where: Text = None,
+    start: Annotated[int, Query(ge=0, le=1 << 31)] = 0,
+    k: PageSize = 200,
+) -> Response:
+    """Give the ids and names of the pictures at some positions: what the wall shows of each."""
+    state = visit(request)
+    _, ids = await state.light.run(lambda: state.ordered(order, where or "", descending=descending))
+    chosen = ids[start : start + k].tolist()
+    records = await state.light.run(lambda: state.library.catalogue.pictures(chosen))
+    return json_response([[card.id, card.name] for card in cards_of_records(records)])
 
 
 def _dates(since: str, until: str) -> list[str]:

@@ -13,12 +13,6 @@ export function start(page) {
   return () => end.abort();
 }
 
-/** Return the last part of a location, as people write it. */
-function nameOf(uri) {
-  const name = uri.replace(/\/+$/, "").split("/").pop();
-  try { return decodeURIComponent(name); } catch { return name; }
-}
-
 /** Return a text about a number of pictures, in the singular or the plural. */
 const some = (key, n) => t(`${key}.${n === 1 ? "one" : "other"}`, { n: number(n) });
 
@@ -41,8 +35,8 @@ class Browsing {
   }
 
   async load(start, count) {
-    const { pictures } = await call(`/api/v1/pictures?${this.asked}&start=${start}&k=${count}`, { signal: this.signal });
-    return pictures.map(({ id, uris }) => ({ id, name: nameOf(uris[0] ?? "") }));
+    const rows = await call(`/browse/rows?${this.asked}&start=${start}&k=${count}`, { signal: this.signal });
+    return rows.map(([id, name]) => ({ id, name }));
   }
 
   paint(node, at, row) {

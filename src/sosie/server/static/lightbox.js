@@ -5,7 +5,8 @@ const CLOSEST = 8;
 let open = null;
 
 /** Show a picture; ``step(±1)`` gives the id of the one after or before, or null; ``done`` is called at the end. */
-export function enlarge(id, step, done = () => {}) {
+export async function enlarge(id, step, done = () => {}) {
+  await styled();
   open?.close();
   const image = el("img", { alt: "", draggable: "false" });
   const stage = el("div", { class: "stage" }, image);
@@ -55,6 +56,12 @@ export function enlarge(id, step, done = () => {}) {
   dialog.focus();
   show(id);
 }
+
+/** Load the look of the dialog, once. */
+let look = null;
+const styled = () => look ??= new Promise((done) => {
+  document.head.append(el("link", { rel: "stylesheet", href: "/static/lightbox.css", onload: done, onerror: done }));
+});
 
 /** Zoom by wheel and buttons, about the middle or the pointer; drag moves. */
 function zooming(stage, image) {
