@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from sosie import __version__
-from sosie.cli import COMMANDS, load
+from sosie.cli.commands import COMMANDS, load
 from sosie.errors import UnknownName
 from sosie.registry import nearest
 

@@ -21,7 +21,8 @@ from sosie.errors import MissingExtra, UsageError
 from sosie.training.settings import Settings
 
 if TYPE_CHECKING:
-    from sosie.training.run import Report, Trained
+    from sosie.training.run import Report
+    from sosie.training.trained import Trained
 
 __all__ = ["app", "needs_torch", "sizes", "stages"]
 

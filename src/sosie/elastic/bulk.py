@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sosie.elastic.translation import PASSING, Refused, passing, translated
 
 if TYPE_CHECKING:
-    from sosie.elastic.connection import Connection
+    from sosie.elastic.address import Cluster
 
 __all__ = ["WRITES", "Bulk", "Line"]
 
@@ -25,10 +25,20 @@ _BYTES = 1 << 20  # of one request, unless a single item is larger; smaller ones
 _ITEMS = 5_000
 
 
+class Writer(Protocol):
+    """A connection that writes, and waits for a cluster that is away for so many seconds."""
+
+    @property
+    def cluster(self) -> Cluster: ...
+    @property
+    def patience(self) -> float: ...
+    def write(self, call: Callable[[Any], Any]) -> Any: ...
+
+
 class Bulk:
     """Sends bulk requests over a connection. Thread-safe."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Writer) -> None:
         self._connection = connection
         self._senders = ThreadPoolExecutor(_AT_ONCE, "sosie-bulk")
 

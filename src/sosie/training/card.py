@@ -10,7 +10,7 @@ from sosie.evaluation.runs import plain
 from sosie.training.measure import Gain
 
 if TYPE_CHECKING:
-    from sosie.training.run import Trained
+    from sosie.training.trained import Trained
 
 __all__ = ["write_card", "write_summary"]
 

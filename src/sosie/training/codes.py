@@ -16,7 +16,7 @@ from sosie.indexes.binary import itq_planes
 from sosie.library import Library
 from sosie.training.examples import Examples
 from sosie.training.heads import CodeHead
-from sosie.training.objectives import Objective
+from sosie.training.objective import Objective
 from sosie.training.settings import Settings
 from sosie.training.triplets import overlap
 from sosie.training.ways import Ways

@@ -12,28 +12,11 @@ from torch import Tensor, nn
 
 from sosie.errors import UsageError
 from sosie.training.examples import Examples
+from sosie.training.objective import Objective
 from sosie.training.settings import Settings
 from sosie.training.triplets import graded_triplets, overlap
 
-__all__ = ["Classes", "Likeness", "Objective", "make_objective", "targets_of"]
-
-
-class Objective(nn.Module):
-    """A loss over embeddings as the head gives them (n, dim), with what they were for the start and their targets."""
-
-    def begin(self, head: nn.Module, raw: Callable[[], Tensor], seen: Tensor, targets: Tensor) -> None:
-        """Fit to training pictures what needs no steps; ``raw`` gives their embeddings by the start."""
-
-    def loss(self, raw: Tensor, seen: Tensor, targets: Tensor) -> Tensor:
-        raise NotImplementedError
-
-    def vectors(self, raw: Tensor) -> Tensor:
-        """Return what is compared by inner product: unit vectors (n, dim)."""
-        return F.normalize(raw, dim=1)
-
-    def measures(self, raw: Tensor, targets: Tensor) -> Mapping[str, float]:
-        """Return measures of the held-out pictures besides loss and mAP."""
-        return {}
+__all__ = ["Classes", "Likeness", "make_objective", "targets_of"]
 
 
 class Classes(Objective):

@@ -16,7 +16,7 @@ from sosie.training.loop import Epoch
 
 if TYPE_CHECKING:
     from sosie.library import Library
-    from sosie.training.run import Prepared, Trained
+    from sosie.training.trained import Prepared, Trained
     from sosie.training.trainee import Trainee
 
 __all__ = ["learning_curve", "sections", "write_report"]

@@ -9,7 +9,6 @@ import errno
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,46 +28,16 @@ from sosie.training.measure import Gain, measure_gain, neighbour_accuracies
 from sosie.training.objectives import Classes, make_objective
 from sosie.training.report import sections, write_report
 from sosie.training.settings import Settings
-from sosie.training.starts import Start, open_start
-from sosie.training.store import Store, make_store
+from sosie.training.starts import open_start
+from sosie.training.store import make_store
+from sosie.training.trained import Prepared, Trained
 from sosie.training.trainee import Trainee, embeddings
-from sosie.training.ways import ways_of
+from sosie.training.ways import Ways, as_they_are
 from sosie.types import Preprocessing
 
-__all__ = ["Prepared", "Report", "Trained", "make_trainee", "prepare", "train"]
+__all__ = ["Report", "make_trainee", "prepare", "train"]
 
 Report = Callable[[str, int, int, str], None]  # stage, done, all, a word on how it goes
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that epochs need: what to learn, from where, and the stored views. ``extractor`` is as the start is."""
-
-    examples: Examples
-    start: Start
-    store: Store
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run and the package that it left."""
-
-    folder: Path
-    name: str
-    settings: Settings
-    examples: Examples
-    start: Start
-    history: History
-    gains: tuple[Gain, ...]
-    accuracy: dict[str, float]
-    difference: float  # of ONNX and torch
-    refused: dict[str, int]
-
-    @property
-    def description(self) -> Path:
-        """The description that `sosie models add` takes."""
-        return self.folder / "model.json"
 
 
 def train(
@@ -199,7 +168,7 @@ def _gains(library: Library, trainee: Trainee, prepared: Prepared, settings: Set
     examples, store = prepared.examples, prepared.store
     if not examples.keys:
         return ()
-    ways = ways_of(library, examples, settings)
+    ways = _ways_of(library, examples, settings)
     sets = {
         "held-out": ("pictures held out, of classes that were trained on", examples.validation),
         "unseen": ("pictures of classes that were never trained on", examples.unseen),
@@ -227,3 +196,12 @@ def _accuracy(library: Library, trainee: Trainee, prepared: Prepared, history: H
     )
     best = history.epochs[history.best]
     return found | ({"by the classifier": best["accuracy"]} if "accuracy" in best else {})
+
+
+def _ways_of(library: Library, examples: Examples, settings: Settings) -> Ways:
+    """Return what a recipe is compared by."""
+    if settings.recipe != "hash":
+        return as_they_are
+    from sosie.training.codes import code_ways
+
+    return code_ways(library, examples, settings.bits)

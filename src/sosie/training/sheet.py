@@ -17,7 +17,7 @@ from sosie.training.trainee import Trainee, embeddings
 from sosie.training.triplets import graded_triplets, overlap
 
 if TYPE_CHECKING:
-    from sosie.training.run import Prepared
+    from sosie.training.trained import Prepared
 
 __all__ = ["triplet_sheet"]
 

@@ -17,7 +17,8 @@ from sosie.evaluation.ranking import Blocks, ranks_of_scores
 from sosie.training.examples import Examples, Rows
 from sosie.training.extractor import Extractor
 from sosie.training.heads import OwnHead
-from sosie.training.objectives import Objective, targets_of
+from sosie.training.objective import Objective
+from sosie.training.objectives import targets_of
 from sosie.training.store import Store
 
 __all__ = ["JUDGES", "Trainee", "embed", "embeddings", "judge"]

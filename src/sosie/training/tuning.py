@@ -17,9 +17,10 @@ from sosie.evaluation.runs import differences, plain
 from sosie.library import Library
 from sosie.training.logs import Logs
 from sosie.training.loop import Epoch, fit
-from sosie.training.run import Prepared, Report, make_trainee, prepare
+from sosie.training.run import Report, make_trainee, prepare
 from sosie.training.settings import Settings
 from sosie.training.spaces import INDEX, Choice, space_of
+from sosie.training.trained import Prepared
 
 __all__ = ["Trial", "Tuned", "tune_index", "tune_recipe"]
 
