@@ -26,7 +26,7 @@ from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed
 from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
 from sosie.catalogue.records import FactValues
-from sosie.catalogue.tags import tags_are_told
+from sosie.catalogue.tags import TAG, tags_are_told
 from sosie.contracts import (
     Embedder,
     KeepsOriginals,
@@ -253,6 +253,7 @@ class _Run:
         self._spaces: list[Space] = catalogue.ensure_spaces(embedder.spec)
         self._stages = stages
         self._tells_tags = tags_are_told(catalogue, embedder)
+        self._tags: Mapping[bytes, FactValues] = {}  # of the pictures of a batch
         self._wanted = [*(space.id for space in self._spaces), *(stage.space.id for stage in stages)]
         self._some_lack = catalogue.lacking(self._wanted) > 0
         self._found: queue.Queue[_Found | BaseException | None] = queue.Queue(maxsize=4 * BATCH)
@@ -521,7 +522,15 @@ class _Run:
         made: dict[bytes, Embedded | BadPicture] = {each.sha256: each for each in new if isinstance(each, Embedded)}
         made |= embed([each for each in new if isinstance(each, Decoding)], self.embedder, self._stages)
         self._refused |= {sha256: each for sha256, each in made.items() if isinstance(each, BadPicture)}
+        self._tags = self._tags_of([each for each in made.values() if isinstance(each, Embedded)])
         return [change for found in batch for change in self._changes_of(found, made)]
+
+    def _tags_of(self, made: Sequence[Embedded]) -> dict[bytes, FactValues]:
+        """Return what the embedder recognises by the vectors of a batch, by digest; nothing where it tells no tags."""
+        if not (made and self._tells_tags and isinstance(self.embedder, TellsTags)):
+            return {}
+        tags = self.embedder.tags_of(np.stack([each.vector[: self._spaces[0].dim] for each in made]))
+        return {each.sha256: found for each, found in zip(made, tags, strict=True)}
 
     def _changes_of(self, found: _Found, made: Mapping[bytes, Embedded | BadPicture]) -> list[Change]:
         if isinstance(found, AddLocation | AddQuarantine):
@@ -540,15 +549,9 @@ class _Run:
         self.report.indexed += 1
         embedded = made[sha256]
         assert isinstance(embedded, Embedded)  # or it would be among the refused
-        vectors = self._by_space(embedded.vector)
-        content = AddContent(embedded.row, found.ref, vectors, embedded.regions, facts=self._facts(vectors))
+        facts = {TAG: self._tags[sha256]} if sha256 in self._tags else {}  # in the place of what was told before
+        content = AddContent(embedded.row, found.ref, self._by_space(embedded.vector), embedded.regions, facts=facts)
         return [*displaced, content]
-
-    def _facts(self, vectors: Mapping[int, FloatMatrix]) -> dict[str, FactValues]:
-        """Return what the embedder recognises by a picture's vector, in the place of what was recognised before."""
-        if not (self._tells_tags and isinstance(self.embedder, TellsTags)):
-            return {}
-        return {"tag": self.embedder.tags_of(vectors[self._spaces[0].id][None])[0]}
 
     def _displaced(self, ref: ImageRef, before: bytes | None, now: bytes) -> list[AddLocation]:
         """Return the place that a picture keeps, where a server sends another one in its stead."""

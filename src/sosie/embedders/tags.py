@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sosie.types import FloatMatrix
+from sosie.types import FloatMatrix, Ids
 
 __all__ = ["SHARPNESS", "SURE", "Tagger", "tagger_of"]
 
@@ -28,13 +28,15 @@ class Tagger:
     weight: FloatMatrix  # (classes, dim)
     bias: FloatMatrix  # (classes,)
     names: tuple[str, ...]
-    share: FloatMatrix  # (classes, tags): 1 where a class is of a tag
+    members: Ids  # the classes of each tag, one tag after the other
+    begins: Ids  # (tags,): where those of each begin
 
     def probabilities(self, vectors: FloatMatrix) -> FloatMatrix:
         """Return the probability of each tag (n, tags) by vectors (n, dim)."""
         outputs = SHARPNESS * (np.asarray(vectors, np.float32) @ self.weight.T + self.bias)
         odds = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        return np.asarray((odds / odds.sum(axis=1, keepdims=True)) @ self.share, np.float32)
+        sums = np.add.reduceat(odds[:, self.members], self.begins, axis=1)
+        return np.asarray(sums / odds.sum(axis=1, keepdims=True), np.float32)
 
     def tags(self, vectors: FloatMatrix) -> list[tuple[str, ...]]:
         """Return the tags of each vector (n, dim), the surest first."""
@@ -52,8 +54,7 @@ def tagger_of(things: FloatMatrix, arrays: Mapping[str, FloatMatrix]) -> Tagger 
     rows = things[arrays["class_rows"]]
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     names = tuple(bytes(arrays["tags"]).decode("utf-8").split("\n"))
-    members = np.split(arrays["tag_members"], arrays["tag_ends"][:-1])
-    share = np.zeros((len(rows), len(names)), np.float32)
-    for at, classes in enumerate(members):
-        share[classes, at] = 1
-    return Tagger(unit * arrays["class_lengths"][:, None], arrays["class_biases"], names, share)
+    members, begins = arrays["tag_members"].astype(np.int64), np.r_[0, arrays["tag_ends"][:-1]].astype(np.int64)
+    if len(begins) != len(names) or members.max() >= len(rows):
+        raise ValueError("its tags do not fit each other")
+    return Tagger(unit * arrays["class_lengths"][:, None], arrays["class_biases"], names, members, begins)
