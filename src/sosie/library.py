@@ -118,7 +118,9 @@ class Library:
             thumbnails=thumbnails_at(path / "thumbnails", cluster.thumbnails if cluster else None),
             decode=lambda data: self.engine.analyse(data)["working"],
         )
-        setting = EngineSetting(self.catalogue, path, self._views.of, self.pictures.read, self.limits)
+        setting = EngineSetting(
+            self.catalogue, path, self._views.of, self.pictures.read, self.pictures.read_here, self.limits
+        )
         self._engines = Engines(setting, store, model=model, threads=threads)
         self.uploads = Uploads(self.catalogue, None if cluster else path, read=self.pictures.read)
         self.quarantine = Quarantine(self.catalogue, self._adder)

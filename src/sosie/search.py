@@ -1,8 +1,8 @@
-"""How a query is answered: encode → candidates → rank → hits → judge. This file alone knows the order.
+"""How a query is answered: encode → candidates → hits → judge → rank by meaning. This file alone knows the order.
 
 The parts of the engine come as one value. What each does is in `sosie.query`: `encode` makes vectors of what was asked,
-`whole` and `regions` find the candidates in their spaces and rank them, `hits` makes answers of them, and `verifier`
-lays the query over each and judges it.
+`whole` and `regions` find the likest in their spaces, `hits` makes answers of them, `verifier` lays the query over
+these and over what other channels name, `rank` puts what it means first, and `likeness` says how unusual the rest is.
 """
 
 from __future__ import annotations
@@ -11,22 +11,30 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
+
+import numpy as np
 
 from sosie.analysis.regions import Parts, RegionExtractor
-from sosie.catalogue import Space, Store, View
+from sosie.catalogue import Condition, Space, Store, View
 from sosie.errors import UsageError
 from sosie.query.class_first import ClassFirst, search_by_class
 from sosie.query.encode import Asked, QueryEncoder, terms_of
+from sosie.query.hits import make_hit, with_verdicts
 from sosie.query.likeness import LikenessScale
 from sosie.query.query import Query
+from sosie.query.rank import by_meaning
 from sosie.query.regions import KindView, answer_by_regions
 from sosie.query.whole import answer_by_whole
 from sosie.regions.fusion import shares_of, weights_of
-from sosie.types import Box, Classification, Picture, SearchResult, Text
+from sosie.types import Box, Classification, Hit, Picture, SearchResult, Text, Verdict
 
 if TYPE_CHECKING:
-    from sosie.query.verifier import HitVerifier
+    from sosie.query.verifier import HitJudge
+
+LIKEST = 8  # of the likest are judged, and as many of every other channel
+Scored: TypeAlias = Callable[[Query, Sequence[int]], list[Hit]]
 
 __all__ = ["SearchOptions", "Searcher", "Wanted", "search"]
 
@@ -37,8 +45,8 @@ class SearchOptions(TypedDict, total=False):
     ``k`` is how many answers to give (10). ``where`` filters by labels (docs/reference/where.md) before the top k are
     taken. ``box`` (x, y, width, height, each 0..1) searches for a part of the query, ``parts`` for objects and what a
     mask keeps. ``regions`` are the kinds that whole pictures are searched along with; None takes what fits. ``verify``
-    lays the query over each hit and says whether it is a copy and how sure that is, where the hit's local features are
-    stored (`Copies.prepare`). ``index_params`` are search parameters of the main index for this question, such as
+    (True) looks for copies and for what holds the query, or is in it, and puts them first.
+    ``index_params`` are search parameters of the main index for this question, such as
     ``search_k``. ``class_first`` searches within the class that the library's classifier gives the query; an unsure one
     is searched among all pictures, and ``asked["class"]`` of the result says so. ``shares`` say how much whole pictures
     and each kind of parts count, such as ``{"whole": 0, "mask": 1}``; what is not named counts nothing.
@@ -104,7 +112,7 @@ class Searcher:
     view: Callable[[Space], View]
     encoder: QueryEncoder
     extractor: RegionExtractor
-    verifier: Callable[[], HitVerifier]
+    judge: Callable[[], HitJudge]
     likeness: LikenessScale
     classify: Callable[[str | None, Sequence[tuple[str, Picture]]], list[Classification]]
 
@@ -128,6 +136,7 @@ def _answer(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[
     kinds = _views_of_regions(queries, wanted, engine)
     encoded = engine.encoder.encode(queries, wanted.parts, {each.name: each.view.space for each in kinds})
     condition = engine.catalogue.condition(wanted.where) if wanted.where else None
+    k = max(wanted.k, LIKEST + 1) if wanted.verify else wanted.k  # what is judged does not depend on k
     shares = None if wanted.shares is None else shares_of([each.name for each in kinds], wanted.shares)
     if kinds or any(len(each.terms) > 1 for each in encoded):
         found = answer_by_regions(
@@ -135,15 +144,16 @@ def _answer(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[
             whole=view,
             kinds=kinds,
             catalogue=engine.catalogue,
-            k=wanted.k,
+            k=k,
             condition=condition,
             shares=shares,
         )
     else:
-        found = answer_by_whole(encoded, view=view, catalogue=engine.catalogue, k=wanted.k, condition=condition)
-    if wanted.verify and wanted.parts.whole:
-        found = [_judged(query, result, engine.verifier()) for query, result in zip(encoded, found, strict=True)]
-    weighed = [engine.likeness.weighed(query, result) for query, result in zip(encoded, found, strict=True)]
+        found = answer_by_whole(encoded, view=view, catalogue=engine.catalogue, k=k, condition=condition)
+    if wanted.verify:
+        scored = partial(_scored, view=view, condition=condition, catalogue=engine.catalogue)
+        found = [_judged(query, each, engine.judge(), scored) for query, each in zip(encoded, found, strict=True)]
+    weighed = [engine.likeness.weighed(query, each.first(wanted.k)) for query, each in zip(encoded, found, strict=True)]
     return [_above(result, wanted.min_likeness) for result in weighed]
 
 
@@ -210,15 +220,24 @@ def _above(result: SearchResult, least: float | None) -> SearchResult:
     return replace(result, hits=kept)
 
 
-def _judged(query: Query, result: SearchResult, verifier: HitVerifier) -> SearchResult:
-    """Lay the query over what was found; sums of pictures and parts of one have nothing to lay."""
-    started = time.perf_counter()
-    shown, own = query.shown, query.exclude if len(query.terms) == 1 else None
-    if shown is not None:
-        sha256 = (query.sha256 or b"").hex()
-        hits = verifier.verified(result.hits, lambda: verifier.look_at(shown(), sha256))
-    elif own is not None:
-        hits = verifier.verified(result.hits, lambda: verifier.stored_look(own))
-    else:
+def _judged(query: Query, result: SearchResult, judge: HitJudge, scored: Scored) -> SearchResult:
+    """Judge the likest and what other channels name, and put what is more than alike first, but for sums."""
+    if not query.single or (query.shown is None and query.exclude is None):
         return result
-    return replace(result, hits=hits, took={**result.took, "verify": 1000 * (time.perf_counter() - started)})
+    started = time.perf_counter()
+    told = judge.judged(query, [hit.id for hit in result.hits if hit.verdict is Verdict.SIMILAR])
+    hits = by_meaning(with_verdicts(result.hits, told.found, lambda ids: scored(query, ids)))
+    asked = {**result.asked, **({"plain": True} if told.plain else {})}
+    took = {**result.took, "verify": 1000 * (time.perf_counter() - started)}
+    return replace(result, hits=hits, asked=asked, took=took, not_judged=told.not_judged)
+
+
+def _scored(query: Query, ids: Sequence[int], view: View, condition: Condition | None, catalogue: Store) -> list[Hit]:
+    """Return hits of pictures that other channels named: those that are live and meet the condition."""
+    meeting = np.array(sorted(catalogue.meeting(ids, condition)), np.int64)
+    if not len(meeting):
+        return []
+    found, scores = view.search(query.vector[None], len(meeting), meeting)
+    likeness = dict(zip(found[0].tolist(), scores[0].tolist(), strict=True))
+    records = {record.id: record for record in catalogue.pictures([i for i in meeting.tolist() if i in likeness])}
+    return [make_hit(0, record, likeness[i], None) for i, record in records.items()]

@@ -309,6 +309,7 @@ class SearchResult:
     asked: Mapping[str, Any] = field(default_factory=dict)  # the parts of the query that were searched for
     took: Mapping[str, float] = field(default_factory=dict)  # milliseconds: decode, embed, search, verify, total
     answered: bool | None = None  # None: as the hits say
+    not_judged: int = 0  # candidates that nothing is stored of, and whose files were not read
     # what draws the answer in a notebook, where somebody lent it: a value does no I/O of its own
     draw: Callable[[SearchResult], str] | None = field(default=None, repr=False, compare=False)
 
@@ -322,6 +323,10 @@ class SearchResult:
     def has_answer(self) -> bool:
         """Whether any hit is more than weak."""
         return any(not hit.weak for hit in self.hits) if self.answered is None else self.answered
+
+    def first(self, k: int) -> SearchResult:
+        """Return this with no more than ``k`` hits."""
+        return replace(self, hits=self.hits[:k])
 
     def lasting(self, total: float, **parts: float) -> SearchResult:
         """Return this with how long it took in all and in more parts, in milliseconds."""
@@ -340,6 +345,7 @@ class SearchResult:
             "query": self.query,
             "hits": [hit.to_json() for hit in self.hits],
             "answered": self.has_answer,
+            **({"not_judged": self.not_judged} if self.not_judged else {}),
             "took_ms": round(self.took_ms, 3),
             **({"took": {part: round(ms, 3) for part, ms in self.took.items()}} if self.took else {}),
             "index": dict(self.index),

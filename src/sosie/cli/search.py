@@ -83,8 +83,11 @@ def search(
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet that opens from disk.")] = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify/--no-verify", help="Say which answers are copies, where local features are stored."),
-    ] = False,
+        typer.Option(
+            "--verify/--no-verify",
+            help="Say which answers are copies, or hold IMAGE or a part of it, and put them first.",
+        ),
+    ] = True,
     min_likeness: Annotated[
         float | None, typer.Option(help="Leave out what is only alike, with a score below this.", min=-1, max=1)
     ] = None,

@@ -26,7 +26,7 @@ from sosie.types import Classification, FloatMatrix, Picture, Region
 if TYPE_CHECKING:
     from sosie.copies.service import Copies
     from sosie.query.pixels import LibraryPixels
-    from sosie.query.verifier import HitVerifier
+    from sosie.query.verifier import HitJudge
 
 __all__ = ["Engine", "EngineSetting"]
 
@@ -35,14 +35,15 @@ __all__ = ["Engine", "EngineSetting"]
 class EngineSetting:
     """What the engines of one library share.
 
-    ``view`` gives the searchable view of a space, ``read`` the bytes of a picture of the library; ``limits`` say what
-    decoding one may cost.
+    ``view`` gives the searchable view of a space, ``read`` the bytes of a picture of the library, ``read_here`` only of
+    one whose file lies on this machine; ``limits`` say what decoding one may cost.
     """
 
     catalogue: Store
     folder: Path
     view: Callable[[Space], View]
     read: Callable[[int], bytes]
+    read_here: Callable[[int], bytes]
     limits: Limits
 
 
@@ -56,6 +57,7 @@ class Engine:
         self.name, self.embedder = name, embedder
         self._catalogue, self._folder = setting.catalogue, setting.folder
         self._view, self._read, self.limits = setting.view, setting.read, setting.limits
+        self._read_here = setting.read_here
         self._lock = threading.RLock()
         self._pool: DecodePool | None = None
 
@@ -140,7 +142,7 @@ class Engine:
             view=self._view,
             encoder=self.encoder,
             extractor=self.extractor,
-            verifier=lambda: self.verifier,
+            judge=lambda: self.judge,
             classify=classify,
             likeness=self.likeness,
         )
@@ -158,11 +160,20 @@ class Engine:
         return LibraryPixels(self._read, lambda: self.queries)
 
     @cached_property
-    def verifier(self) -> HitVerifier:
-        """Judges what a search found by what is stored of it."""
-        from sosie.query.verifier import HitVerifier
+    def judge(self) -> HitJudge:
+        """Judges what a search found; it reads no picture that lies elsewhere than on this machine."""
+        from sosie.query.pixels import LibraryPixels
+        from sosie.query.verifier import HitJudge
 
-        return HitVerifier(self._catalogue, model=self.spaces[-1].name, pixels=self.pixels)
+        space = self.spaces[-1]
+        return HitJudge(
+            lambda: self.copies.finder,
+            catalogue=self._catalogue,
+            model=space.name,
+            nearest=lambda queries, k: self._view(space).search(queries, k),
+            vector=lambda content_id: self._catalogue.vector(space, content_id),
+            pixels=LibraryPixels(self._read_here, lambda: self.queries),
+        )
 
     @cached_property
     def copies(self) -> Copies:

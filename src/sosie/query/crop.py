@@ -15,14 +15,22 @@ from sosie.types import Box, Picture, Region
 __all__ = ["Crops", "crop"]
 
 
+_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """What is left of a picture, the objects in it with a picture of each, and what to tell about it."""
+    """What is left of a picture, the objects in it with a picture of each, and what to tell about it.
+
+    ``box`` is where that lies in the picture, None where it is the whole of it; ``unmasked`` is what lies there.
+    """
 
     picture: Picture
     objects: tuple[Region, ...] = ()
     crops: tuple[Picture, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    box: Box | None = None
+    unmasked: Picture | None = None
 
 
 def crop(picture: Picture, parts: Parts, extractor: RegionExtractor, *, name: str = "the query") -> Crops:
@@ -31,7 +39,7 @@ def crop(picture: Picture, parts: Parts, extractor: RegionExtractor, *, name: st
     An empty mask, or a picture without any object, is searched whole, and a warning says so.
     """
     about: dict[str, Any] = {}
-    outer: Box = (0.0, 0.0, 1.0, 1.0)
+    outer = _WHOLE
     if parts.box is not None:
         _check(parts.box)
         outer, about["box"] = parts.box, list(parts.box)
@@ -58,7 +66,12 @@ def crop(picture: Picture, parts: Parts, extractor: RegionExtractor, *, name: st
             warnings.warn(advice, stacklevel=2)
     crops = [_cut(picture, replace(region, mask=mask.mask if mask else None), parts.fill) for region in found]
     left = _cut(picture, mask, parts.fill) if mask else picture
-    return Crops(left, tuple(_outwards(region, outer) for region in found), tuple(crops), about)
+    regions = tuple(_outwards(region, outer) for region in found)
+    if mask is not None:
+        picture, outer = _cut(picture, Region(mask.box)), _outwards(mask, outer).box
+    if outer == _WHOLE:
+        return Crops(left, regions, tuple(crops), about)
+    return Crops(left, regions, tuple(crops), about, outer, picture)
 
 
 def _chosen(found: list[Region], number: int, name: str) -> Region:

@@ -26,7 +26,7 @@ from sosie.networks.published import WITH_WORDS
 from sosie.present.text import visible
 from sosie.query.crop import Crops, crop
 from sosie.query.labels import LabelWords
-from sosie.query.query import Query
+from sosie.query.query import Cut, Query
 from sosie.regions.pooled import pooled_regions
 from sosie.sources.reading import read_uri
 from sosie.types import FloatMatrix, Picture, Pixels, Text
@@ -109,6 +109,7 @@ class _Seen:
     facts: Mapping[str, Any] = field(default_factory=dict)
     decode_ms: float = 0.0  # of the workers
     waited_ms: float = 0.0  # for them, with nothing else to do
+    copy_vector: FloatMatrix | None = None  # (dim,) of the last head
 
     def in_space(self, space: int) -> FloatMatrix:
         """Return what it adds to the vectors of another summand in a space."""
@@ -242,10 +243,11 @@ class QueryEncoder:
         pooled = spaces.get("pooled")
         maps = None
         if pooled and isinstance(self._embedder, FeatureMaps):
-            vectors, maps = self._embedder.embed_with_maps(pictures)
+            heads, maps = self._embedder.embed_with_maps(pictures)
         else:
-            vectors = self._embedder.embed(pictures)
-        vectors = vectors[:, : self._view.space.dim]
+            heads = self._embedder.embed(pictures)
+        vectors = heads[:, : self._view.space.dim]
+        copies = heads[:, -self._embedder.spec.heads[-1].dim :]
         if not np.isfinite(vectors).all():
             raise BadPicture("embedding_failed", f"{self._embedder.spec.name} gives what is no number for this picture")
         found, row = {}, 0
@@ -258,7 +260,7 @@ class QueryEncoder:
                 by_space[spaces[kind].id] = vectors[row + 1 + len(crops) + nth][None]
             if pooled and maps is not None:
                 by_space[pooled.id] = pooled_regions(maps[row : row + 1])[1][0]
-            found[at] = _Seen(vectors[row], by_space, each)
+            found[at] = _Seen(vectors[row], by_space, each, copy_vector=copies[row])
             row += 1 + len(crops) + len(masks)
         return found
 
@@ -290,7 +292,7 @@ def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen],
     }
     alone = len(group) == 1 and group[0][0] > 0
     names = [name] if alone else [("- " if sign < 0 else "") + _name(term) for sign, term in group]
-    facts = dict(seen[0].facts) if len(seen) == 1 else {}
+    facts = {**seen[0].facts, "copy_vector": seen[0].copy_vector} if alone else {}
     return Query(
         name,
         unit((signs[:, None] * np.stack([each.vector for each in seen])).sum(axis=0, keepdims=True))[0],
@@ -299,9 +301,16 @@ def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen],
         parts=seen[0].crop.objects if seen[0].crop else (),
         vectors=by_space,
         about=seen[0].crop.about if seen[0].crop else {},
-        # a part of a picture is not the picture: it is no answer to itself only where it is searched whole
-        **(facts if whole else {}),
+        **(facts if whole else _part(seen[0].crop, facts)),
     )
+
+
+def _part(crop: Crops | None, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a part: it is not the picture, which may be an answer to it."""
+    if crop is None or crop.box is None or crop.unmasked is None or not facts:
+        return {}
+    cut = Cut(crop.box, facts.get("exclude"), facts.get("sha256"), facts.get("pixels"))
+    return {"cut": cut, "shown": partial(_pixels, crop.unmasked), "copy_vector": facts["copy_vector"]}
 
 
 def _pixels(picture: Picture) -> Pixels:

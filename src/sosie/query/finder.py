@@ -20,7 +20,7 @@ import numpy as np
 from sosie.analysis.features import coarse_extractor, extractor
 from sosie.catalogue import Catalogue, PictureRecord, Store
 from sosie.errors import BadPicture, DamagedError, NotFound
-from sosie.query.candidates import Candidate, Hashes, Nearest, gather
+from sosie.query.candidates import Candidate, Gathered, Hashes, Nearest, gather
 from sosie.query.copy_query import CopyQuery
 from sosie.query.hits import refused_pictures
 from sosie.query.judge import PROPOSED, Decided, Judged, judge, with_pixels
@@ -37,6 +37,7 @@ __all__ = [
     "LOOKED_AT",
     "MAX_FALSE_RATE",
     "CopyFinder",
+    "Examined",
     "Prepared",
     "References",
     "examine_candidate",
@@ -182,6 +183,10 @@ class CopyFinder:
         found, _ = self._examined(query, state, most=most)
         return [(candidate.id, evidence) for candidate, evidence, _ in found]
 
+    def named(self, query: CopyQuery, *, most: int = _MOST) -> list[Candidate]:
+        """Return the candidates of every stage, ``most`` of each, unexamined."""
+        return self._gathered(query, self._current(), most=most, features=None).candidates
+
     def features(self, ids: Sequence[int]) -> dict[int, Features]:
         """Return the stored local features of these pictures; damaged ones are left out, as if not prepared."""
         return stored_features(self._catalogue, ids, self._version)
@@ -261,15 +266,7 @@ class CopyFinder:
     def _look(
         self, query: CopyQuery, state: _State, *, most: int, features: Features | None
     ) -> tuple[list[Examined], dict[str, dict[str, float]]]:
-        gathered = gather(
-            query,
-            hashes=state.hashes,
-            words=self._words,
-            nearest=self._nearest,
-            allowed=lambda i: i in state.live and i != query.exclude,
-            most=most,
-            features=features,
-        )
+        gathered = self._gathered(query, state, most=most, features=features)
         started = time.perf_counter()
         stored = self.features([candidate.id for candidate in gathered.candidates])
         examined: list[Examined] = []
@@ -285,6 +282,17 @@ class CopyFinder:
                     break
         cost = {"candidates": len(examined), "ms": round((time.perf_counter() - started) * 1000, 3)}
         return examined, {**gathered.stages, "verify": cost}
+
+    def _gathered(self, query: CopyQuery, state: _State, *, most: int, features: Features | None) -> Gathered:
+        return gather(
+            query,
+            hashes=state.hashes,
+            words=self._words,
+            nearest=self._nearest,
+            allowed=lambda i: i in state.live and i != query.exclude,
+            most=most,
+            features=features,
+        )
 
     def _same(self, query: CopyQuery) -> dict[int, Verdict]:
         """Return the pictures that need no evidence: the same bytes, the same pixels."""

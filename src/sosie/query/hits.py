@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sosie.catalogue import PictureRecord, RegionRow, Store
 from sosie.errors import DamagedError
+from sosie.query.judge import Judged
 from sosie.query.query import Query
 from sosie.types import Hit, Verdict
 
-__all__ = ["make_hit", "refused_pictures", "same_pictures"]
+__all__ = ["make_hit", "refused_pictures", "same_pictures", "with_verdicts"]
 
 
 def make_hit(
@@ -36,6 +38,24 @@ def make_hit(
         evidence={**_evidence(same or Verdict.SIMILAR, record.uris), **(evidence or {})},
         gone=record.gone,
         facts=record.facts,
+    )
+
+
+def with_verdicts(
+    hits: Sequence[Hit], judged: Sequence[Judged], others: Callable[[Sequence[int]], Sequence[Hit]]
+) -> list[Hit]:
+    """Return the hits with their verdicts; ``others`` makes hits of what was judged and is not among them."""
+    told = {one.id: one for one in judged}
+    known = {hit.id for hit in hits}
+    more = others([i for i, one in told.items() if i not in known and one.verdict is not Verdict.SIMILAR])
+    return [_with_verdict(hit, told[hit.id]) if hit.id in told else hit for hit in [*hits, *more]]
+
+
+def _with_verdict(hit: Hit, one: Judged) -> Hit:
+    evidence = {**hit.evidence, **one.evidence}
+    probability = round(one.probability, 6)
+    return replace(
+        hit, verdict=one.verdict, probability=probability, region=one.region or hit.region, evidence=evidence
     )
 
 

@@ -6,9 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sosie.types import FloatMatrix, Pixels, Region
+from sosie.types import Box, FloatMatrix, Pixels, Region
 
-__all__ = ["Query"]
+__all__ = ["Cut", "Query"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where a part of a picture was cut from: the box, and the picture by its id here, its bytes and its pixels."""
+
+    box: Box
+    source: int | None = None
+    sha256: bytes | None = None
+    pixels: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,4 +36,6 @@ class Query:
     vectors: Mapping[int, FloatMatrix] = field(default_factory=dict)  # by space of regions: one for each part (m, dim)
     about: Mapping[str, Any] = field(default_factory=dict)  # what the parts were, for the answer
     took: Mapping[str, float] = field(default_factory=dict)  # milliseconds: decode, embed
-    shown: Callable[[], Pixels] | None = None  # gives the picture itself, to lay over what was found
+    shown: Callable[[], Pixels] | None = None  # gives the picture, or the part, to lay over what was found
+    copy_vector: FloatMatrix | None = None  # (dim,) of the model's last head; None where the catalogue has it
+    cut: Cut | None = None  # where it is a part of a picture

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from sosie.types import FloatMatrix, Ids
+from sosie.types import FloatMatrix, Hit, Ids, Verdict
 
-__all__ = ["merge", "put_first"]
+__all__ = ["by_meaning", "merge", "put_first"]
 
 
 def merge(parts: Sequence[tuple[Ids, FloatMatrix]], k: int) -> tuple[Ids, FloatMatrix]:
@@ -38,3 +39,20 @@ def put_first(
     known = dict(zip(ids, scores, strict=True))
     ordered = [*first, *(i for i in ids if i not in set(first))]
     return [(i, known.get(i, same)) for i in ordered[:k]]
+
+
+_MEANING = {Verdict.IDENTICAL: 0, Verdict.SAME_PIXELS: 1, Verdict.SAME_OBJECT: 3, Verdict.SIMILAR: 4}
+_COPY = 2  # of whatever kind: the surest first
+
+
+def by_meaning(hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """Put what was made of the same picture before another picture of the same thing, and that before lookalikes.
+
+    Copies are ordered by probability, all others as they were.
+    """
+
+    def key(hit: Hit) -> tuple[int, float]:
+        meaning = _MEANING.get(hit.verdict, _COPY)
+        return meaning, -(hit.probability or 0.0) if meaning == _COPY else 0.0
+
+    return tuple(replace(hit, rank=at) for at, hit in enumerate(sorted(hits, key=key), 1))

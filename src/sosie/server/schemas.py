@@ -87,6 +87,7 @@ class SearchOut(_Out):
 
     query: str
     hits: list[HitOut]
+    not_judged: int = Field(0, description="candidates without stored local features whose files were not read")
     answered: bool = Field(True, description="false where every hit of the whole answer is weak")
     took_ms: float = Field(description="from the request to its answer, in milliseconds")
     took: dict[str, float] = Field({}, description="milliseconds: decode, embed, search, verify; total is took_ms")
