@@ -119,7 +119,12 @@ class Library:
             decode=lambda data: self.engine.analyse(data)["working"],
         )
         setting = EngineSetting(
-            self.catalogue, path, self._views.of, self.pictures.read, self.pictures.read_here, self.limits
+            self.catalogue,
+            path,
+            self._views.of,
+            self.pictures.read,
+            partial(self.pictures.read, here=True),
+            self.limits,
         )
         self._engines = Engines(setting, store, model=model, threads=threads)
         self.uploads = Uploads(self.catalogue, None if cluster else path, read=self.pictures.read)

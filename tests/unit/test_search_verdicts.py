@@ -117,5 +117,5 @@ def test_no_server_is_asked_for_a_reference(library: sosie.Library, monkeypatch:
     object.__setattr__(record, "uris", ("https://example.org/a.jpg",))
     monkeypatch.setattr(library.pictures, "record", lambda content_id: record)
     with pytest.raises(NotFound):
-        library.pictures.read_here(record.id)
+        library.pictures.read(record.id, here=True)
     assert read == []

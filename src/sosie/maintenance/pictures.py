@@ -45,18 +45,16 @@ class Pictures:
             raise UnknownName(f"the library has no picture {content_id}")
         return found[0]
 
-    def read(self, content_id: int) -> bytes:
-        """Return the bytes of a picture from wherever it lies; raise NotFound where it is away or has changed."""
-        return self._read(content_id, lambda uri: True)
+    def read(self, content_id: int, *, here: bool = False) -> bytes:
+        """Return the bytes of a picture from wherever it lies; raise NotFound where it is away or has changed.
 
-    def read_here(self, content_id: int) -> bytes:
-        """Do the same for files on this machine alone: no server is asked."""
-        return self._read(content_id, lambda uri: uri.startswith("file:"))
-
-    def _read(self, content_id: int, may: Callable[[str], bool]) -> bytes:
+        ``here`` reads files on this machine alone: no server is asked.
+        """
         record = self.record(content_id)
         kept = original_of(self._originals, record.sha256)
-        for uri in filter(may, [*([kept.absolute().as_uri()] if kept.exists() else []), *record.uris]):
+        for uri in [*([kept.absolute().as_uri()] if kept.exists() else []), *record.uris]:
+            if here and not uri.startswith("file:"):
+                continue
             try:
                 data = read_uri(uri)
             except (BadPicture, NotFound, UsageError):
