@@ -372,5 +372,5 @@ def test_searching_works_without_scripts(page: Page) -> None:
     page.goto("/")
     page.locator(".picks .shot").first.click()
     expect(page.locator("#hits .card")).to_have_count(24)
-    page.locator(".card .tool").last.click()
+    page.locator("#hits .shot").last.click()
     expect(page.locator(".sheet")).to_be_visible()
