@@ -74,6 +74,9 @@ def test_words_and_labels_are_searched_for(opened: Open, tmp_path: Path) -> None
     assert {hit.labels["label"] for hit in lib.search(text="odd", k=3, where="label = 'odd'")} == {"odd"}
     with pytest.raises(UsageError, match="not 'helicopter'"):
         lib.search(text="helicopter")
+    lib.catalogue.put_facts({lib.pictures()[0].id: {"tag": ("flamingo",)}})
+    assert [hit.facts for hit in lib.search(text="flamingo", where="tag = 'flamingo'")] == [{"tag": ("flamingo",)}]
+    assert lib.tags() == {"flamingo": 1}
 
 
 def test_copies_are_found_and_proved(opened: Open, tmp_path: Path, sosie_shared: Path) -> None:

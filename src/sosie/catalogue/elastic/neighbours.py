@@ -24,7 +24,7 @@ __all__ = ["ClusterView", "Neighbours"]
 
 _AT_ONCE = 32  # queries of one request
 _STALE = 30.0  # seconds for which what is told beside the answers may be out of date
-_RECORD = ["id", "sha256", "bytes", "format", "width", "height", "places", "labels", "added_at"]
+_RECORD = ["id", "sha256", "bytes", "format", "width", "height", "places", "labels", "facts", "added_at"]
 
 
 class Neighbours(Regions):
