@@ -58,6 +58,12 @@ def test_a_box_on_an_upload_finds_the_picture_with_its_bytes(library: sosie.Libr
     assert (hit.id, hit.verdict, hit.probability) == (id_of(library, 7), Verdict.CONTAINS, 1.0)
 
 
+def test_equal_bytes_and_pixels_stay_what_they_are(library: sosie.Library) -> None:
+    own = library.pictures.read(id_of(library, 10))
+    assert library.search(own)[0].verdict is Verdict.IDENTICAL
+    assert library.search(as_file(scene(10)) + b"more")[0].verdict is Verdict.SAME_PIXELS
+
+
 @pytest.mark.parametrize("seed", [8, 10, 11])
 def test_an_uploaded_part_is_found_and_nothing_is_written(library: sosie.Library, seed: int) -> None:
     epoch, stored = library.catalogue.epoch(), len(library.copies.finder.unprepared())

@@ -48,7 +48,10 @@ def with_verdicts(
     told = {one.id: one for one in judged}
     known = {hit.id for hit in hits}
     more = others([i for i, one in told.items() if i not in known and one.verdict is not Verdict.SIMILAR])
-    return [_with_verdict(hit, told[hit.id]) if hit.id in told else hit for hit in [*hits, *more]]
+    return [  # equal bytes and equal pixels are known already
+        _with_verdict(hit, told[hit.id]) if hit.id in told and hit.verdict is Verdict.SIMILAR else hit
+        for hit in [*hits, *more]
+    ]
 
 
 def _with_verdict(hit: Hit, one: Judged) -> Hit:
