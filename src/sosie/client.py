@@ -174,7 +174,8 @@ def _result(found: Mapping[str, Any]) -> SearchResult:
 def _hit(found: Mapping[str, Any]) -> Hit:
     labels = {name: tuple(v) if isinstance(v, list) else v for name, v in found["labels"].items()}
     region = tuple(found["region"]) if found["region"] else None
-    return Hit(**{**found, "verdict": Verdict(found["verdict"]), "labels": labels, "region": region})
+    given = {name: value for name, value in found.items() if name not in ("distance", "distances")}  # it is computed
+    return Hit(**{**given, "verdict": Verdict(found["verdict"]), "labels": labels, "region": region})
 
 
 def _error(answer: httpx.Response) -> SosieError:

@@ -75,6 +75,20 @@ _PASSING = frozenset(
     | {f"http_{status}" for status in (408, 425, 429, 500, 502, 503, 504)}
 )
 
+_SUMMED = (
+    "seen",
+    "indexed",
+    "unchanged",
+    "known",
+    "moved",
+    "missing",
+    "replaced",
+    "completed",
+    "relabelled",
+    "dropped",
+    "seconds",
+)
+
 _FATAL = (MemoryError, SosieError)  # what ends a run: it would meet every other file, too
 _OF_ONE_FILE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -101,7 +115,9 @@ class AddReport:
     ``unchanged`` files were not even read; ``known`` ones hold bytes that the library has; ``moved`` ones too,
     and have left another place. ``kept`` ones are in the library and could not be read now, by reason: a server that
     does not answer deletes nothing. ``dropped`` counts places that ``--sync`` forgot; they are not among ``seen``.
-    ``replaced`` counts those of the other outcomes where another picture lies now than before.
+    ``replaced`` counts those of the other outcomes where another picture lies now than before; ``completed`` those of
+    ``indexed`` that the library knew and that got vectors or regions which they had lacked; ``relabelled`` those of the
+    other outcomes that got labels which they had not had.
     """
 
     seen: int = 0
@@ -113,6 +129,8 @@ class AddReport:
     quarantined: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     replaced: int = 0
+    completed: int = 0
+    relabelled: int = 0
     left: dict[str, int] = field(default_factory=dict)  # pictures that have left a place of another root, by root
     dropped: int = 0
     interrupted: bool = False
@@ -125,12 +143,17 @@ class AddReport:
         return sum(told) + self.quarantined.total() + self.kept.total()
 
     @property
+    def new(self) -> int:
+        """How many pictures the library had not known."""
+        return self.indexed - self.completed
+
+    @property
     def placed(self) -> int:
         """How many files are places of pictures now."""
         return self.indexed + self.unchanged + self.known + self.moved + self.kept.total()
 
     def __iadd__(self, other: AddReport) -> Self:
-        for name in ("seen", "indexed", "unchanged", "known", "moved", "missing", "replaced", "dropped", "seconds"):
+        for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.quarantined.update(other.quarantined)
         self.kept.update(other.kept)
@@ -141,7 +164,7 @@ class AddReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report with plain JSON types."""
         reasons = {name: dict(sorted(getattr(self, name).items())) for name in ("quarantined", "kept")}
-        return {**asdict(self), **reasons}
+        return {**asdict(self), **reasons, "new": self.new}
 
 
 def ingest(
@@ -214,6 +237,7 @@ class _New:
     ref: ImageRef
     picture: Decoding | Embedded
     before: bytes | None = None  # the digest of what the place held until now
+    known: bool = False  # to the library, which lacks some of its vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,8 +483,9 @@ class _Run:
     def _relabel(self, ref: ImageRef, located: Located, labels: Mapping[str, LabelValue] | None) -> AddLocation | None:
         """Give an unchanged file the labels that it comes with this time, where it has not got them."""
         have = labels or (self.catalogue.labels_of(located.content_id) if ref.labels and labels is None else {})
-        same = ref.labels.items() <= have.items() and not located.gone
-        return None if same else AddLocation(located.sha256, ref)
+        same = ref.labels.items() <= have.items()
+        self.report.relabelled += not same
+        return None if same and not located.gone else AddLocation(located.sha256, ref)
 
     def _recognise(self, ref: ImageRef, arrived: bytes | Embedded | Recognised, before: bytes | None) -> _Found | None:
         sha256 = hashlib.sha256(arrived).digest() if isinstance(arrived, bytes) else arrived.sha256
@@ -472,6 +497,7 @@ class _Run:
             gone = self._places_left(content_id, ref)
             self.report.moved += bool(gone)
             self.report.known += not gone
+            self.report.relabelled += not labelled.labels.items() <= self._labels_of(content_id, labelled).items()
             for change in self._displaced(ref, before, sha256):
                 self._found.put(change)
             if before is not None and before != sha256 and is_web(ref.uri):  # it may have been there before
@@ -483,7 +509,11 @@ class _Run:
                 self._before[ref.uri] = before
             return self._judge(ref, read)
         self._in_flight.add(sha256)
-        return _New(labelled, self._decoding(arrived, sha256) if isinstance(arrived, bytes) else arrived, before)
+        picture = self._decoding(arrived, sha256) if isinstance(arrived, bytes) else arrived
+        return _New(labelled, picture, before, known=content_id is not None)
+
+    def _labels_of(self, content_id: int, ref: ImageRef) -> Mapping[str, LabelValue]:
+        return self.catalogue.labels_of(content_id) if ref.labels else {}
 
     def _decoding(self, data: bytes, sha256: bytes) -> Decoding:
         if self._pool is None:
@@ -547,6 +577,7 @@ class _Run:
             self.report.known += 1
             return [*displaced, AddLocation(sha256, found.ref)]
         self.report.indexed += 1
+        self.report.completed += found.known
         embedded = made[sha256]
         assert isinstance(embedded, Embedded)  # or it would be among the refused
         facts = {TAG: self._tags[sha256]} if sha256 in self._tags else {}  # in the place of what was told before

@@ -27,13 +27,16 @@ __all__ = ["distance", "distances", "neighbours"]
 _SIDE = 1.7  # inches of one picture
 
 
-def distance(hit: Hit) -> float:
-    """Return how far a hit is from its query: the Euclidean distance of unit vectors, 0 to 2."""
-    return math.sqrt(max(0.0, 2 - 2 * hit.score))
+def distance(hit: Hit, metric: str | None = "dot") -> float:
+    """Return how far a hit is from its query: the Euclidean distance of unit vectors, 0 to 2.
+
+    Of an index of another ``metric``, that metric's own distance.
+    """
+    return hit.distance(metric, "l2" if metric == "dot" else None)
 
 
 def neighbours(library: Library, result: SearchResult, *, columns: int = 6) -> Figure:
-    """Return a figure of the query and its neighbours, each with its rank, distance and verdict.
+    """Return a figure of the query and its neighbours, each with its rank, id, distance and verdict.
 
     Pictures that are away leave their place empty. Raises MissingExtra without matplotlib.
     """
@@ -45,7 +48,11 @@ def neighbours(library: Library, result: SearchResult, *, columns: int = 6) -> F
     _draw(cells[0], _query_picture(library, result.query), f"query\n{shorten(display_path(result.query), 24)}")
     for cell, hit in zip(cells[1:], result, strict=False):
         sure = "" if hit.probability is None else f" {hit.probability:.0%}"
-        _draw(cell, _thumbnail(library, hit.id), f"{hit.rank} · {distance(hit):.3f}\n{hit.verdict}{sure}")
+        _draw(
+            cell,
+            _thumbnail(library, hit.id),
+            f"{hit.rank} · id {hit.id} · {distance(hit, result.metric):.3f}\n{hit.verdict}{sure}",
+        )
     figure.tight_layout()
     return figure
 
@@ -56,7 +63,7 @@ def distances(results: SearchResult | Sequence[SearchResult]) -> Figure:
     figure = _figure(6, 3.6)
     axes = figure.subplots()
     for result in listed:
-        ranks, far = [hit.rank for hit in result], [distance(hit) for hit in result]
+        ranks, far = [hit.rank for hit in result], [distance(hit, result.metric) for hit in result]
         axes.plot(ranks, far, marker="o", label=shorten(display_path(result.query), 40))
     axes.set(xlabel="rank", ylabel="distance")
     axes.grid(alpha=0.3)

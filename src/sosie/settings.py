@@ -61,13 +61,16 @@ class TrainingSection(_Section):
     where: str | None = Field(None, description="Learn from pictures whose labels fit.")
     start: str | None = Field(None, description="bundled, or any network of timm.")
     weights: str | None = Field(None, description="A checkpoint of start, or none for random weights.")
-    head: tuple[int, ...] = Field((), description="Sizes of dense layers; the last is the embedding.")
+    head: tuple[int | str, ...] = Field((), description="Layers: units, convN, bn, dropoutP; the last embeds.")
     unfreeze: int | None = Field(None, description="Layers at the end that learn; all others are frozen.")
     epochs: int | None = Field(None, description="Passes over the pictures, at most.")
     patience: int | None = Field(None, description="Stop after so many epochs without a better one.")
     batch: int | None = Field(None, description="Pictures in a step.")
     rate: float | None = Field(None, description="Learning rate of the head.")
     optimiser: Literal["adamw", "sgd"] | None = Field(None, description="adamw or sgd.")
+    schedule: Literal["cosine", "constant", "step", "exponential"] | None = Field(
+        None, description="How the rate falls: cosine, constant, step or exponential."
+    )
     dropout: float | None = Field(None, description="Share of units left out while learning.")
     views: int | None = Field(None, description="Augmented views kept of a picture.")
     validation: float | None = Field(None, description="Share of pictures held out.")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
+
+from sosie.errors import UsageError
 
 __all__ = [
     "EXACT_PIXELS",
     "Box",
     "Classification",
+    "Distance",
     "EmbedderSpec",
     "Evidence",
     "FloatMatrix",
@@ -35,6 +38,9 @@ __all__ = [
 Pixels: TypeAlias = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
 FloatMatrix: TypeAlias = npt.NDArray[np.float32]  # (n, dim)
 Ids: TypeAlias = npt.NDArray[np.int64]  # (n,)
+Distance: TypeAlias = Literal["cosine", "l2", "angular"]
+"""1 - cosine; the Euclidean distance of unit vectors; Annoy's ``angular``, which is the same on unit vectors."""
+
 LabelValue: TypeAlias = str | float | tuple[str, ...]  # single | number | multi
 
 
@@ -248,13 +254,34 @@ class Hit:
     weak: bool = False  # no more alike than pictures of this library that have nothing to do with each other
     facts: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)  # what was recognised in it: `tag`
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the hit as DESIGN §5 lays it down."""
+    def distance(self, metric: str | None = "dot", kind: Distance | None = None) -> float:
+        """Return how far the hit is from its query, 0 for the very same picture.
+
+        ``metric`` is that of the index: its scores are cosines (dot), or minus a sum of differences (manhattan) or of
+        differing signs (hamming). ``kind`` None is the index's own distance, of a cosine 1 minus it. Raises UsageError
+        for a kind that cannot be told from the score.
+        """
+        if metric is None:
+            raise UsageError("copies are ordered by their odds, and have no distance")
+        if kind not in (None, *get_args(Distance)):
+            raise UsageError(f"a distance is {', '.join(get_args(Distance))}, not {kind!r}")
+        if metric != "dot" and kind is not None:
+            raise UsageError(f"the index is of the metric {metric}: its own distance is shown, {kind} is not known")
+        if self.verdict in (Verdict.IDENTICAL, Verdict.SAME_PIXELS):
+            return 0.0  # stored vectors are rounded: a score with itself is not quite 1
+        if metric != "dot":
+            return max(0.0, -self.score)
+        far = max(0.0, 1 - self.score)
+        return far if kind in (None, "cosine") else (2 * far) ** 0.5
+
+    def to_json(self, metric: str | None = "dot") -> dict[str, Any]:
+        """Return the hit as DESIGN §5 lays it down, with its distance by the index's ``metric``, if it has one."""
         return {
             "rank": self.rank,
             "id": self.id,
             "uri": self.uri,
             "score": round(self.score, 6),
+            "distance": None if metric is None else round(self.distance(metric), 6),
             "verdict": str(self.verdict),
             "probability": self.probability,
             "labels": {k: list(v) if isinstance(v, tuple) else v for k, v in self.labels.items()},
@@ -328,6 +355,11 @@ class SearchResult:
         """Return this with no more than ``k`` hits."""
         return replace(self, hits=self.hits[:k])
 
+    @property
+    def metric(self) -> str | None:
+        """What the scores are by the index that answered; None where they are odds that hits are copies."""
+        return None if self.index.get("kind") == "copies" else str(self.index.get("metric", "dot"))
+
     def lasting(self, total: float, **parts: float) -> SearchResult:
         """Return this with how long it took in all and in more parts, in milliseconds."""
         return replace(self, took_ms=total, took={**self.took, **parts, "total": total})
@@ -339,11 +371,17 @@ class SearchResult:
         """Return a contact sheet for Jupyter; None, where nobody lent how, leaves it to ``repr``."""
         return None if self.draw is None else self.draw(self)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the document of DESIGN §5."""
+    def to_json(self, distance: Distance | None = None) -> dict[str, Any]:
+        """Return the document of DESIGN §5; hits have distances of another kind, too, where one is asked for."""
+        hits = [hit.to_json(self.metric) for hit in self.hits]
+        if distance is not None:
+            hits = [
+                {**shown, "distances": {distance: round(hit.distance(self.metric, distance), 6)}}
+                for shown, hit in zip(hits, self.hits, strict=True)
+            ]
         return {
             "query": self.query,
-            "hits": [hit.to_json() for hit in self.hits],
+            "hits": hits,
             "answered": self.has_answer,
             **({"not_judged": self.not_judged} if self.not_judged else {}),
             "took_ms": round(self.took_ms, 3),

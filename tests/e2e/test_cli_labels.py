@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -51,6 +52,32 @@ def test_cross(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sorted(map(tuple, found)) == [("blue", "a", 4), ("blue", "b", 3), ("red", "a", 4), ("red", "b", 2)]
     assert main(["labels", "cross", "colour", "label", "-L", str(library)]) == 0
     assert "even" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", ["svg", "html"])
+def test_counts_and_crossings_are_drawn(library: Path, tmp_path: Path, suffix: str) -> None:
+    counts, cross = tmp_path / f"counts.{suffix}", tmp_path / f"cross.{suffix}"
+    assert main(["labels", "count", "-L", str(library), "--plot", str(counts)]) == 0
+    assert main(["labels", "cross", "colour", "tags", "-L", str(library), "--plot", str(cross)]) == 0
+    drawn, met = counts.read_text(), cross.read_text()
+    if suffix == "svg":
+        ElementTree.fromstring(drawn), ElementTree.fromstring(met)
+    assert "Labels a picture" in drawn and "blue" in drawn
+    assert "<title>red and b: 2</title>" in met and "<title>blue and a: 4</title>" in met
+    assert main(["labels", "count", "-L", str(library), "--plot", str(tmp_path / "counts.png")]) == 2
+
+
+def test_how_many_labels_a_picture_has_can_be_asked_for(library: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each has a folder and a colour, and one tag or two; the year is a number, and none."""
+    assert answer(capsys, library, "list", "--where", "label_count = 4")["count"] == 5
+    assert answer(capsys, library, "list", "--where", "label_count < 4 and colour = 'red'")["count"] == 2
+
+
+def test_a_filter_by_a_label_that_no_picture_has_is_spoken_of(
+    library: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["labels", "list", "-L", str(library), "--where", "color = 'red'"]) == 0
+    assert "no picture has a label 'color'; did you mean 'colour'" in capsys.readouterr().err
 
 
 def test_list_and_page(library: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,24 @@ def test_labels_asked_for_later_are_given_to_unchanged_files(lib: Library, folde
     report = lib.add(folder, label_from_folders=True)
     assert report.unchanged == 6
     assert lib.labels() == {"label": {"even": 3, "odd": 3}}
+
+
+def test_pictures_that_get_labels_or_regions_are_not_called_new_or_unchanged(lib: Library, folder: Path) -> None:
+    assert (lib.add(folder).new, lib.add(folder).relabelled) == (6, 0)
+    labelled = lib.add(folder, label_from_folders=True)
+    assert (labelled.unchanged, labelled.relabelled) == (6, 6)
+    assert lib.add(folder, label_from_folders=True).relabelled == 0
+    copy = shutil.copytree(folder, folder.with_name("copy"))
+    report = lib.add(copy, labels={"mood": "calm"})
+    assert (report.known, report.relabelled) == (6, 6)
+
+
+def test_known_pictures_that_get_regions_are_completed(tmp_path: Path, folder: Path) -> None:
+    with sosie.open(tmp_path / "bundled") as library:
+        library.add(folder)
+        (folder / "late.jpg").write_bytes(jpeg(70))
+        report = library.add(folder, regions=["pooled"])
+    assert (report.indexed, report.completed, report.new, report.to_json()["new"]) == (7, 6, 1, 1)
 
 
 def test_bad_files_are_rows_and_never_stop_a_run(lib: Library, folder: Path) -> None:

@@ -276,6 +276,36 @@ def test_a_paired_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 0.88 <= covered / 200 <= 0.99
 
 
+def test_an_interval_over_clusters_covers_what_one_over_queries_is_too_narrow_for() -> None:
+    """Queries of one class succeed and fail together: 12 classes of 20 have a mean of their own."""
+    covered = {"queries": 0, "clusters": 0}
+    classes = np.repeat(np.arange(12), 20)
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        values = 0.5 + rng.normal(0, 0.2, 12)[classes] + rng.normal(0, 0.1, 240)
+        result = paired_bootstrap(np.zeros(240), values, clusters=classes, draws=300, seed=seed)
+        assert result.clusters == 12
+        covered["queries"] += result.low <= 0.5 <= result.high
+        covered["clusters"] += result.cluster_low <= 0.5 <= result.cluster_high
+    assert covered["clusters"] / 150 > 0.85 > 0.6 > covered["queries"] / 150
+
+
+def test_a_statistic_that_is_no_mean_has_an_interval_over_clusters_too() -> None:
+    values = np.repeat(np.random.default_rng(0).normal(0, 1, 10), 10)
+    clusters = np.repeat(np.arange(10), 10)
+    result = bootstrap(lambda rows: float(np.median(values[rows])), 100, clusters=clusters, draws=300)
+    assert result.cluster_high - result.cluster_low > result.high - result.low
+    assert bootstrap(lambda rows: 1.0, 0, clusters=np.zeros(0, np.int64)).clusters == 0
+
+
+def test_a_difference_that_one_class_makes_is_not_clear() -> None:
+    gain, classes = np.repeat([0.0, 0.0, 0.0, 0.9], 25), np.repeat(np.arange(4), 25)
+    result = paired_bootstrap(np.zeros(100), gain, clusters=classes)
+    assert result.low > 0 == result.cluster_low
+    assert not result.clear
+    assert paired_bootstrap(np.zeros(100), gain).clear
+
+
 def test_values_of_different_queries_cannot_be_paired() -> None:
     with pytest.raises(UsageError, match="same queries"):
         paired_bootstrap(np.zeros(3), np.zeros(4))

@@ -13,6 +13,8 @@ import sosie
 from sosie.errors import NotFound, UnknownName, UntrustedModel, UsageError
 from sosie.evaluation.trial import compare_spaces, try_model
 from sosie.library import Library
+from sosie.models.trained_on import TrainedOn
+from sosie.models.trial import read_trial
 from tests.networks import colour_blind, coloured_folder, colourful, describe
 
 
@@ -137,6 +139,62 @@ def test_pictures_that_are_away_are_left_out_of_a_trial_and_kept(lib: Library, p
     assert lib.stats()["pictures"] == 24
     with pytest.raises(UsageError, match="1 pictures are away"):
         lib.models.use("colourful")
+
+
+def trained_on(lib: Library, folder: Path, *, pictures: list[int], classes: list[str]) -> str:
+    """Add a package that says which pictures and classes it learned from; return its name."""
+    package = colourful(folder, "learned")
+    description = json.loads((package / "learned.json").read_text())
+    (package / "learned.json").write_text(json.dumps({**description, "trained_on": "trained_on.json"}))
+    digests = frozenset(lib.picture(each).sha256 for each in pictures)
+    TrainedOn(digests, ("label",), frozenset(classes)).write(package / "trained_on.json")
+    return lib.models.add(package)
+
+
+def test_pictures_that_a_model_was_trained_on_do_not_judge_it(lib: Library, tmp_path: Path) -> None:
+    of = {picture.id: str(picture.labels["label"]) for picture in lib.pictures()}
+    classes = sorted(set(of.values()))
+    learned = [each for each, label in of.items() if label in classes[:2]][::2]
+    trial = try_model(lib, trained_on(lib, tmp_path / "l", pictures=learned, classes=classes[:2]))
+    assert trial is not None
+    unseen = sum(label not in classes[:2] for label in of.values())
+    counted = {part.name: part.queries for part in trial.parts}
+    assert counted == {"all": 24, "outside training": 24 - len(learned), "unseen classes": unseen}
+    judge = trial.parts[1]
+    assert (trial.judged_by, trial.candidate.value, trial.difference) == (
+        "outside training",
+        judge.candidate,
+        judge.difference,
+    )
+    kept = read_trial(lib.catalogue, trial.candidate.spec_hash)
+    assert kept is not None and kept.to_json() == trial.to_json()
+    lib.models.use("learned")
+
+
+def test_a_model_that_was_trained_on_every_picture_is_not_taken_for_better(lib: Library, tmp_path: Path) -> None:
+    every = [picture.id for picture in lib.pictures()]
+    trial = try_model(lib, trained_on(lib, tmp_path / "l", pictures=every, classes=["red"]))
+    assert trial is not None and trial.difference > 0 and not trial.better
+    with pytest.raises(UsageError, match="trained on all pictures that could judge it"):
+        lib.models.use("learned")
+
+
+def test_a_model_whose_training_pictures_are_gone_is_judged_by_all(lib: Library, tmp_path: Path) -> None:
+    name = trained_on(lib, tmp_path / "l", pictures=[1], classes=["red"])
+    lib.remove([1])
+    trial = try_model(lib, name)
+    assert trial is not None
+    assert [(part.name, part.queries) for part in trial.parts] == [("all", 23)]
+    assert trial.fair and trial.better
+
+
+def test_without_labels_copies_of_what_was_trained_on_do_not_judge(tmp_path: Path, pictures: Path) -> None:
+    with sosie.open(tmp_path / "plain", model="histogram") as lib:
+        lib.add(pictures)
+        trial = try_model(lib, trained_on(lib, tmp_path / "l", pictures=list(range(1, 13)), classes=[]))
+    assert trial is not None
+    assert 0 < trial.parts[1].queries < trial.parts[0].queries
+    assert trial.judged_by == "outside training"
 
 
 def test_the_model_in_use_cannot_be_tried(lib: Library) -> None:

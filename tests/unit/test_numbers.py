@@ -18,6 +18,7 @@ from sosie.evaluation.metrics import average_precision, ranks_of_answers
 from sosie.evaluation.relevance import label_sets
 from sosie.indexes.recall import wilson
 from sosie.server.metrics import Metrics
+from sosie.server.views import counts_within, where_of
 from sosie.testing.fakes import fill_with_vectors
 from sosie.testing.indexes import clustered
 from sosie.types import number_text
@@ -40,6 +41,28 @@ def test_numbers_that_differ_are_counted_apart_and_found(tmp_path: Path) -> None
         assert counts == {"1234567.9": 2, "1234567.89": 1}
         for value, count in counts.items():
             assert len(library.pictures(where=f"n = {value}")) == count
+
+
+def test_facets_count_what_choosing_them_gives(tmp_path: Path) -> None:
+    """Values of one label are alternatives, so the others of a label that was chosen from do not go to nought."""
+    with sosie.open(tmp_path, model="histogram") as library:
+        fill_with_vectors(library, clustered(12, 320))
+        labels = {
+            i: {"colour": "red" if i % 2 else "blue", "size": "large" if i % 3 else "small"} for i in range(1, 13)
+        }
+        library.catalogue.set_labels_of_each(labels)
+        for where, chosen in (
+            (None, []),
+            ("size = 'large'", []),
+            (None, ["colour:red"]),
+            ("size = 'small'", ["colour:blue"]),
+        ):
+            for name, values in counts_within(library, where, chosen).items():
+                others = [pair for pair in chosen if not pair.startswith(f"{name}:")]
+                for value, count in values.items():
+                    expression = where_of(where, [*others, f"{name}:{value}"])
+                    assert count == len(library.pictures(where=expression)), (where, chosen, name, value)
+        assert counts_within(library, "size = 'small'", ["size:large"])["size"] == {"small": 4, "large": 0}
 
 
 def test_counters_go_on_above_a_million() -> None:

@@ -250,3 +250,40 @@ def test_thumbnails_carry_no_metadata() -> None:
     assert b"secret" in data and small is not None and b"secret" not in small
     with Image.open(io.BytesIO(small)) as image:
         assert max(image.size) == 240
+
+
+def test_distances_are_of_the_kind_that_was_asked_for() -> None:
+    near = hit(score=0.875)
+    assert near.distance() == near.distance(kind="cosine") == pytest.approx(0.125)
+    assert near.distance(kind="l2") == near.distance(kind="angular") == pytest.approx(0.5)
+    assert hit(score=-3.5).distance("manhattan") == 3.5
+    for verdict in (Verdict.IDENTICAL, Verdict.SAME_PIXELS):  # stored vectors are rounded
+        assert hit(score=0.9995, verdict=verdict).distance(kind="l2") == 0
+    with pytest.raises(UsageError, match="of the metric manhattan"):
+        near.distance("manhattan", "l2")
+    with pytest.raises(UsageError, match="cosine, l2, angular"):
+        near.distance(kind="euclidean")  # type: ignore[arg-type]
+
+
+def test_a_column_of_distances_stands_in_every_form() -> None:
+    answer = result("q", hit(score=0.875))
+    out = io.StringIO()
+    print_results([answer], distance="l2", file=out)
+    assert "l2" in out.getvalue() and "0.5000" in out.getvalue()
+    row = next(csv.DictReader(io.StringIO(to_csv([answer], distance="l2"))))
+    assert float(row["distance"]) == 0.5
+    assert answer.to_json("l2")["hits"][0]["distances"] == {"l2": 0.5}
+    assert answer.to_json()["hits"][0]["distance"] == 0.125
+    page = contact_sheet([answer], thumbnail=lambda _: None, title="Sosie", distance="l2")
+    assert 'title="distance (l2)">0.5000<' in page
+
+
+def test_copies_that_are_ordered_by_odds_have_no_distance() -> None:
+    answer = SearchResult("q", (hit(),), 1.0, {"kind": "copies", "recall": None})
+    assert answer.to_json()["hits"][0]["distance"] is None
+    assert next(csv.DictReader(io.StringIO(to_csv([answer]))))["distance"] == ""
+
+
+def test_a_tile_whose_picture_is_away_shows_its_address() -> None:
+    page = sheet(result("q", hit(uri="https://a.example/b.jpg")))
+    assert '<a href="https://a.example/b.jpg" rel="noreferrer">https://a.example/b.jpg</a>' in page

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sosie.errors import NotFound, UntrustedModel, UsageError
+from sosie.networks.onnx_file import input_size
 from sosie.regions.description import Description, Input, read_description, shipped
 from sosie.regions.detector import OnnxDetector
 from sosie.regions.fitting import fit
@@ -193,6 +194,25 @@ def test_a_description_that_makes_no_sense_says_why(tmp_path: Path, change: dict
     path = describe(tmp_path / "tiny.onnx", **{"like": "yolov8", "classes": CLASSES, **change})
     with pytest.raises(UntrustedModel, match=message):
         detector(path)
+
+
+@pytest.mark.parametrize("side", [96, 64])
+def test_a_preset_takes_the_size_of_the_input_from_the_file(tmp_path: Path, side: int) -> None:
+    write_network(tmp_path, {"output0": np.zeros((1, 6, 1), np.float32)}, side=side, like="yolov8", classes=CLASSES)
+    found = read_description(f"yolov8:{tmp_path / 'tiny.onnx'}", task="detect")
+    assert (found.input.width, found.input.height, found.input.name) == (side, side, "images")
+
+
+def test_an_input_whose_size_is_open_leaves_what_is_described(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper
+
+    open_input = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, "h", "w"])
+    graph = helper.make_graph([helper.make_node("Identity", ["images"], ["out"])], "open", [open_input], [open_input])
+    data = helper.make_model(graph).SerializeToString()
+    assert input_size(data, "images") is None
+    assert input_size(data, "another") is None
+    assert input_size(data[: len(data) // 2], "images") is None
+    assert input_size(b"no network", "images") is None
 
 
 def test_a_description_that_is_away_or_no_json_says_so(tmp_path: Path) -> None:

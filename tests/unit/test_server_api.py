@@ -74,6 +74,16 @@ def test_pages_by_cursor_join_into_the_whole_answer(web: httpx.Client, library: 
     assert found == [hit.id for hit in library.search(1, k=100)]
 
 
+def test_the_page_says_how_many_of_how_many_it_shows(web: httpx.Client, library: Library) -> None:
+    count = library.stats()["pictures"]
+    shown = web.get("/", params={"id": 1}).text
+    assert f"24 of {count - 1}<" in shown
+    for value, number in library.labels()["label"].items():
+        few = [each.id for each in library.pictures(where=f"label = '{value}'")]
+        page = web.get("/", params={"id": 1, "where": f"label = '{value}'"}).text
+        assert len(few) == number and f"{number - (1 in few)} result" in page  # the query is no answer to itself
+
+
 def test_a_cursor_of_another_question_is_refused(web: httpx.Client) -> None:
     cursor = web.get(f"{API}/search", params={"id": 1, "k": 2}).json()["next_cursor"]
     answer = web.get(f"{API}/search", params={"id": 2, "k": 2, "cursor": cursor})

@@ -51,6 +51,7 @@ def test_the_bam_preset(tmp_path: Path, key: str) -> None:
     assert refs[2] == ImageRef(
         "http://a.example/3.jpg",
         {
+            "mid": 3.0,
             "license": "cc",
             "mature_content": 0.0,
             "project_id": 1.0,

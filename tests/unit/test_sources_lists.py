@@ -254,6 +254,31 @@ def test_a_manifest_labels_the_pictures_of_a_folder(tmp_path: Path) -> None:
     assert labels == {"a.jpg": {"label": "cat", "year": 1999.0}, "b.jpg": {}}
 
 
+def test_a_table_above_the_folder_that_is_added_labels_its_pictures(tmp_path: Path) -> None:
+    """As in a pack of `images/` and a table whose paths begin there, of which the images alone are added."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "manifest.csv").write_text("path,label\nimages/a.jpg,cat\n")
+    (tmp_path / "whole.csv").write_text(f"path,label\n{tmp_path}/images/a.jpg,dog\n")
+    for table, label in (("../manifest.csv", "cat"), ("../whole.csv", "dog"), (str(tmp_path / "manifest.csv"), "cat")):
+        assert [ref.labels for ref in FolderSource(tmp_path / "images", manifest=table)] == [{"label": label}]
+
+
+def test_a_table_is_found_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "mine.csv").write_text("path,label\na.jpg,cat\n")
+    monkeypatch.chdir(tmp_path)
+    assert [ref.labels for ref in FolderSource("images", manifest="mine.csv")] == [{"label": "cat"}]
+
+
+def test_a_table_that_names_none_of_the_pictures_is_spoken_of(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    (tmp_path / "manifest.csv").write_text("path,label\nelsewhere/a.jpg,cat\n")
+    with pytest.warns(UserWarning, match=r"no row of .*manifest.csv names a picture .*'elsewhere/a.jpg'"):
+        assert [ref.labels for ref in FolderSource(tmp_path, manifest="manifest.csv")] == [{}]
+
+
 def test_a_manifest_that_is_away_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SourceUnreachable):
         list(FolderSource(tmp_path, manifest="manifest.csv"))

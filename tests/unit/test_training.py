@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from PIL import Image
 
 import sosie
 from sosie.cli import main
 from sosie.embedders.bundled import BundledEmbedder
 from sosie.embedders.onnx import OnnxEmbedder, read_description
-from sosie.errors import DiskFull, NotFound, ServiceAway, UnknownName, UsageError
+from sosie.errors import BadPicture, DiskFull, NotFound, ServiceAway, UnknownName, UsageError
 from sosie.evaluation.runs import require_run
+from sosie.evaluation.trial import try_model
+from sosie.models.trained_on import TrainedOn
+from sosie.sources import SourceOptions, open_source
+from sosie.training import starts
 from sosie.training.examples import gather, group_copies, part
 from sosie.training.extractor import Exported, make_extractor
+from sosie.training.fetched import fetch_originals
+from sosie.training.layers import read_head
+from sosie.training.loop import _SCHEDULES
 from sosie.training.predict import store_predictions
 from sosie.training.run import make_trainee, prepare, train
 from sosie.training.settings import Settings
@@ -106,6 +122,67 @@ def test_unseen_classes_take_no_part_in_training(library: sosie.Library) -> None
     assert examples.targets.shape[1] == len(examples.names) == 2
 
 
+def test_a_package_keeps_which_pictures_it_learned_from(library: sosie.Library, trained: Path) -> None:
+    """Trying it then leaves those out; the pictures that chose the epoch were not learned from."""
+    report = json.loads((trained / "report.json").read_text())
+    known = TrainedOn.read(read_description(trained / "model.json").trained_on)
+    assert len(known.pictures) == report["pictures"]["training"]
+    assert known.pictures < {picture.sha256 for picture in library.pictures()}
+    assert (known.labels, known.classes) == (("label",), frozenset({"red", "green", "blue"}))
+    library.models.add(trained)
+    trial = try_model(library, "tones")
+    assert trial is not None
+    assert trial.judged_by == "outside training"
+    assert trial.parts[1].queries == report["pictures"]["validation"]
+
+
+def test_a_head_may_hold_convolutions_normalisation_and_dropout(library: sosie.Library, tmp_path: Path) -> None:
+    settings = replace(QUICK, head=("conv24", "bn", 32, "bn", "dropout0.3", 16), unfreeze=0, schedule="step")
+    made = train(library, settings, tmp_path / "conv")
+    embedder = OnnxEmbedder(read_description(made.description))
+    assert (embedder.spec.dim, made.difference < 1e-4) == (16, True)
+    network = make_extractor(open_start("bundled", None, "mean"), settings)
+    kinds = [type(each).__name__ for each in network.head.layers]
+    assert kinds == ["Linear", "BatchNorm1d", "GELU", "Dropout", "Linear"]
+    assert [type(each).__name__ for each in network.trunk.own[0]] == ["Conv2d", "BatchNorm2d", "GELU"]
+    assert network.train().trunk.own[0].training and not network.trunk.blocks[0].training
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        ("1024,conv512,256", "convolutions come first"),
+        ("bn,conv512,256", "convolutions come first"),
+        ("conv512,bn", "ends in a dense layer"),
+        ("1024,swish,256", "'swish'"),
+        ("1024,0", "1 to 16,384 units"),
+        ("dropout1.5,256", "'dropout1.5'"),
+    ],
+)
+def test_a_head_that_cannot_be_is_refused(head: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        replace(QUICK, head=read_head(head))
+
+
+def test_the_rate_falls_by_its_schedule() -> None:
+    assert [round(_SCHEDULES["step"](done), 3) for done in (0.0, 0.6, 0.8)] == [1.0, 0.1, 0.01]
+    assert _SCHEDULES["cosine"](1.0) == pytest.approx(0) and _SCHEDULES["exponential"](1.0) == pytest.approx(0.01)
+    assert set(_SCHEDULES) == set(get_args(get_type_hints(Settings)["schedule"]))
+
+
+def test_a_run_is_begun_anew_only_where_that_is_asked_for(library: sosie.Library, tmp_path: Path) -> None:
+    out, short = tmp_path / "run", replace(QUICK, epochs=1)
+    with pytest.raises(UnknownName):  # ends before anything is learned
+        train(library, replace(short, start="resnet50x"), out)
+    (out / "mine.txt").write_text("kept")
+    train(library, short, out)
+    with pytest.raises(UsageError, match="--overwrite to begin anew"):
+        train(library, QUICK, out)
+    train(library, replace(short, seed=1), out, overwrite=True)
+    assert json.loads((out / "settings.json").read_text())["seed"] == 1
+    assert (out / "mine.txt").read_text() == "kept"
+
+
 # ------------------------------------------------------------------------------------------------ starts
 
 
@@ -176,6 +253,65 @@ def test_published_weights_that_cannot_be_had_are_a_service_away(monkeypatch: py
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ServiceAway, match="--weights none"):
         open_start("resnet10t", None, "mean")
+
+
+def test_a_hub_that_does_not_answer_is_noticed_within_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's client would try again for a minute; here nobody listens."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.socket() as taken:  # nobody listens there
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        assert not starts._reachable()
+        calls = []
+        monkeypatch.setattr("timm.create_model", lambda *_, **__: calls.append(constants.HF_HUB_OFFLINE) or 1 / 0)
+        with pytest.raises(ServiceAway, match="--weights none"):
+            open_start("resnet10t", None, "mean")
+    assert calls == [True] and constants.HF_HUB_OFFLINE is False
+    with socket.create_server(("127.0.0.1", 0)) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{hub.getsockname()[1]}")
+        assert starts._reachable()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_library_of_addresses_fetches_again_what_it_does_not_keep(tmp_path: Path) -> None:
+    """With the permissions that `add` was given, and with a word on the option where it has none."""
+    folder, own = paint(tmp_path / "pictures", 5), SourceOptions(allow_private=True)
+    places = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    with served(folder) as address, sosie.open(tmp_path / "lib") as library:
+        rows = "".join(f"{address}/{place},{place.parent}\n" for place in places)
+        (tmp_path / "list.csv").write_text("url,label\n" + rows)
+        assert library.add(open_source(str(tmp_path / "list.csv"), own)).indexed == len(places)
+        with pytest.raises(NotFound, match=r"none of the 15 .*private_address.* --allow-private"):
+            train(library, QUICK, tmp_path / "run")
+        made = train(library, QUICK, tmp_path / "run", download=own.download())
+        assert made.refused == {} and made.gains
+        assert not (tmp_path / "run" / "work").exists()  # nothing that was fetched stays
+
+
+def test_what_has_changed_on_the_web_is_not_learned_from(tmp_path: Path) -> None:
+    folder, own = paint(tmp_path / "pictures", 5), SourceOptions(allow_private=True)
+    with served(folder) as address, sosie.open(tmp_path / "lib") as library:
+        places = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+        (tmp_path / "list.csv").write_text("url\n" + "".join(f"{address}/{place}\n" for place in places))
+        library.add(open_source(str(tmp_path / "list.csv"), own))
+        (folder / places[0]).write_bytes((folder / places[1]).read_bytes())
+        ids = [picture.id for picture in library.pictures()]
+        found = fetch_originals(library, ids, tmp_path / "fetched", download=own.download())
+        changed = next(p for p in library.pictures() if p.uris[0].endswith(str(places[0])))
+        with pytest.raises(BadPicture, match="changed"):
+            found.read(changed.id)
+        for each in ids:
+            if each != changed.id:
+                assert hashlib.sha256(found.read(each)).hexdigest() == library.picture(each).sha256
 
 
 # ------------------------------------------------------------------------------------------------ the package

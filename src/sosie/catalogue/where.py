@@ -118,6 +118,7 @@ BUILT_IN: Mapping[str, str] = {
     "format": "text",
     "uri": "text",
     "added": "text",
+    "label_count": "number",
 }
 RECOGNISED = frozenset({"tag"})
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\dZ?)?)?)?)?)?")
@@ -327,6 +328,8 @@ _COLUMNS: Mapping[str, str] = {
     "format": "contents.format",
     "added": "strftime('%Y-%m-%dT%H:%M:%SZ', contents.added_at, 'unixepoch')",
     "uri": "uri",
+    # words, of which a label may have several; numbers are no labels
+    "label_count": "(SELECT count(*) FROM labels WHERE content_id = contents.id AND number IS NULL)",
 }
 _NAMED = "contents.id IN (SELECT content_id FROM {table} WHERE name = ? AND {condition})"
 _LOCATION = "contents.id IN (SELECT content_id FROM locations WHERE {condition})"
@@ -431,6 +434,8 @@ def matches(
         case Compare(field, op, wanted):
             kept = (facts or {},) if field.built_in else _kept(field, labels, facts)
             found = [value for each in kept for value in _values_of(each.get(field.name))]
+            if field == _COUNT:
+                found = [float(sum(_is_word(value) for value in _all_values(labels)))]
             return any(_meets(field, op, value, other) for value in found for other in wanted)
 
 
@@ -439,6 +444,17 @@ def _kept(
 ) -> tuple[Mapping[str, LabelValue], ...]:
     """Return where values of a field are: among labels, where it is a fact among facts, too."""
     return (labels, facts or {}) if field.fact else (labels,)
+
+
+_COUNT = Field("label_count", built_in=True)
+
+
+def _all_values(labels: Mapping[str, LabelValue]) -> list[str | float]:
+    return [value for each in labels.values() for value in _values_of(each)]
+
+
+def _is_word(value: str | float) -> bool:
+    return isinstance(value, str)
 
 
 def _values_of(value: LabelValue | None) -> tuple[str | float, ...]:

@@ -29,6 +29,7 @@ from sosie.decode.limits import limits_of
 from sosie.elastic import read_url
 from sosie.errors import UsageError
 from sosie.library import AddReport, folder_of
+from sosie.present.recall import recall_text
 from sosie.present.text import display_path
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.folder import FolderSource
@@ -155,7 +156,8 @@ def add(
             if stop.is_set():
                 break
         if not stop.is_set() and (built := lib.indexes.keep()):
-            note(f"built a {built.kind} index over {built.count} pictures, recall@10 {built.recall}")
+            told = {"recall": built.recall, "recall_interval": built.recall_interval}
+            note(f"built a {built.kind} index over {built.count} pictures, recall@10 {recall_text(told)}")
         total = lib.catalogue.counts()["pictures"]
         if watch and not stop.is_set():
             _tell(report, total)
@@ -221,10 +223,14 @@ def _count_beside(source: Source, bar: Any) -> None:
 
 
 def _tell(report: AddReport, total: int) -> None:
-    parts = [f"{report.indexed} new"]
+    parts = [f"{report.new} new"]
+    if report.completed:
+        parts.append(f"{report.completed} known and completed with the vectors or regions that they lacked")
     for name in ("unchanged", "known", "moved", "missing", "dropped"):
         if count := getattr(report, name):
             parts.append(f"{count} {name}")
+    if report.relabelled:
+        parts.append(f"{report.relabelled} of them got labels")
     print(f"{', '.join(parts)} in {report.seconds:.1f} s; the library holds {total} pictures")
     if report.quarantined:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.quarantined.most_common())

@@ -329,6 +329,8 @@ def _tell_comparison(comparison: Comparison, *, as_json: bool) -> None:
         change = (
             "" if row["difference"] is None else f"{row['difference']:+.4f} [{row['low']:+.4f}, {row['high']:+.4f}]"
         )
+        if change and row["cluster_low"] == row["cluster_low"]:
+            change += f", by cluster [{row['cluster_low']:+.4f}, {row['cluster_high']:+.4f}]"
         mark = " *" if row["clear"] else ""
         print(f"{row['measure']:<22}{row['set-up']:<28}{row['value']:.4f}  {change}{mark}")
 
@@ -336,15 +338,20 @@ def _tell_comparison(comparison: Comparison, *, as_json: bool) -> None:
 def _finish(done: Any, *, show: bool, as_json: bool) -> int:
     import json
 
-    from sosie.evaluation.report import write_report
+    from sosie.evaluation.report import interval_text, write_report
 
     path = write_report(done)
     stored = json.loads((done.folder / "score.json").read_text(encoding="utf-8"))
     if as_json:
-        emit_json({"metrics": stored["metrics"], "config": dict(done.config), "run": str(done.folder)})
+        found = {name: stored[name] for name in ("metrics", "intervals", "notes") if name in stored}
+        emit_json({**found, "config": dict(done.config), "run": str(done.folder)})
     else:
+        intervals = stored.get("intervals", {})
+        intervals = intervals.get(stored.get("method"), intervals)  # of several methods the first is reported
+        cluster = "picture" if done.protocol == "copies" else "class"
         for name, value in stored["metrics"].items():
-            print(f"{name:<22}" + ("–" if value is None else f"{value:.4f}"))
+            spread = f"  {interval_text(intervals[name], cluster)}" if name in intervals and value is not None else ""
+            print(f"{name:<22}" + ("–" if value is None else f"{value:.4f}{spread}"))
         for line in stored.get("notes", ()):
             note(line)
         _table(stored)

@@ -55,7 +55,7 @@ def _bring_up_to_date(source: Source, lib: sosie.Library, labels: Mapping[str, A
     except SosieError as error:  # an unplugged drive comes back
         note(f"{error}")
         return
-    counts = {"new": report.indexed, "moved": report.moved, "forgotten": report.dropped}
+    counts = {"new": report.new, "moved": report.moved, "forgotten": report.dropped}
     counts["refused"] = report.quarantined.total()
     if any(counts.values()):
         note(f"{time.strftime('%H:%M:%S')} " + ", ".join(f"{n} {what}" for what, n in counts.items() if n))

@@ -19,6 +19,7 @@ from sosie.errors import UsageError
 from sosie.indexes.manifest import Manifest
 from sosie.indexes.params import read_params
 from sosie.indexes.tune import Trial, TuneReport
+from sosie.present.recall import WHOSE, recall_text
 from sosie.registry import local_indexes
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def list_(library: LibraryOption = None, as_json: JsonOption = False) -> int:
         return 0
     words = "" if manifest is None else f" {_words(manifest)}"
     by = "" if found["metric"] == "dot" else f" by {found['metric']}"
-    print(f"{found['kind']}{words}, recall {found['recall']}{by}, {found['tail']} pictures in the exact tail")
+    print(f"{found['kind']}{words}, recall {recall_text(found)}{by}, {found['tail']} pictures in the exact tail")
+    if "recall_interval" in found:
+        note(f"the recall was {WHOSE}")
     return 0
 
 
@@ -192,7 +195,7 @@ def _tell(manifest: Manifest, *, as_json: bool) -> None:
     if as_json:
         emit_json(_summary(manifest))
         return
-    recall = "unmeasured" if manifest.recall is None else f"{manifest.recall:.3f}"
+    recall = recall_text({"recall": manifest.recall, "recall_interval": manifest.recall_interval})
     size = f"{manifest.size / 1e6:.1f} MB"
     print(f"{manifest.kind} {_words(manifest)}: {manifest.count} vectors, {size}, recall@10 {recall}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sosie
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json
+from sosie.present.recall import recall_text
 
 __all__ = ["info"]
 
@@ -21,7 +22,7 @@ def info(library: LibraryOption = None, as_json: JsonOption = False) -> int:
         f"{stats['path']}: {stats['pictures']} pictures at {stats['locations']} places, {stats['bytes'] / 1e6:.1f} MB"
     )
     print(f"model: {stats['model']}; spaces: {', '.join(space['name'] for space in stats['spaces'])}")
-    print(f"index: {index['kind']}, recall {index['recall']}, {index['tail']} in the tail")
+    print(f"index: {index['kind']}, recall {recall_text(index)}, {index['tail']} in the tail")
     if stats["quarantined"]:
         print(f"quarantined: {stats['quarantined']}")
     return 0

@@ -6,9 +6,10 @@ import csv
 import itertools
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, TypeAlias
 
 import typer
 
@@ -21,6 +22,7 @@ from sosie.cli.options import JsonOption, LibraryOption, WhereOption
 from sosie.cli.output import emit_json, note
 from sosie.errors import LibraryBusy, LibraryReadOnly, SosieError, UnknownName, UsageError
 from sosie.present.csv import guarded
+from sosie.present.page import Html
 from sosie.registry import nearest
 from sosie.sources.columns import guess_kinds, label_of
 from sosie.types import LabelValue
@@ -32,6 +34,10 @@ app = typer.Typer(help="Explore a library by its labels, and edit them.", no_arg
 _WRITTEN = (".csv", ".jsonl")
 _PAGE = 1000  # records held at a time
 
+PlotOption: TypeAlias = Annotated[
+    Path | None, typer.Option("--plot", metavar="FILE", help="Draw it into a .svg file, or a .html page.")
+]
+
 
 @app.command("count")
 def count(
@@ -39,17 +45,23 @@ def count(
     library: LibraryOption = None,
     where: WhereOption = None,
     most: Annotated[int, typer.Option(help="How many values of each label to show.", min=1)] = 20,
+    plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Count the values of labels."""
+    """Count the values of labels; --plot draws them, and how many labels a picture has."""
     with sosie.open(library, create=False, read_only=True) as lib:
         check_where(lib, where)
         counts = lib.catalogue.label_counts(lib.catalogue.condition(where))
         kinds = lib.catalogue.label_kinds()
+        sizes = _labels_a_picture(lib, where, names) if plot else {}
     for name in names or ():
         if name not in kinds:
             raise UnknownName(f"no picture has a label {name!r}; {nearest(name, kinds)}")
     chosen = {name: counts.get(name, {}) for name in (names or counts)}
+    if plot is not None:
+        from sosie.present.label_plots import count_plots
+
+        _plot(plot, count_plots(chosen, sizes), "Labels", where)
     if as_json:
         emit_json({name: {"kinds": kinds[name], "values": values} for name, values in chosen.items()})
         return 0
@@ -70,12 +82,21 @@ def cross(
     second: Annotated[str, typer.Argument(metavar="NAME", help="Another one, for the columns.")],
     library: LibraryOption = None,
     where: WhereOption = None,
+    plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> int:
     """Count how often the values of two labels meet on a picture."""
     with sosie.open(library, create=False, read_only=True) as lib:
         check_where(lib, where)
         pairs = lib.catalogue.label_cross(first, second, lib.catalogue.condition(where))
+        kinds = {} if pairs else lib.catalogue.label_kinds()
+    for name in (first, second):
+        if not pairs and name not in kinds:
+            raise UnknownName(f"no picture has a label {name!r}; {nearest(name, kinds)}")
+    if plot is not None:
+        from sosie.present.label_plots import cross_plot
+
+        _plot(plot, [cross_plot(pairs, first, second)] if pairs else [], f"{first} and {second}", where)
     if as_json:
         emit_json({"rows": first, "columns": second, "counts": [[*pair, number] for pair, number in pairs.items()]})
         return 0
@@ -202,6 +223,31 @@ def predict(
     else:
         print(f"set {name}.class and {name}.confidence on {count} pictures")
     return 0 if count else 1
+
+
+def _labels_a_picture(lib: sosie.Library, where: str | None, names: Sequence[str] | None) -> dict[int, int]:
+    """Return how many pictures have how many labels; numbers are no labels."""
+    every, sizes = lib.catalogue.all_labels(), Counter[int]()
+    for content_id in lib.catalogue.live_ids(lib.catalogue.condition(where)).tolist():
+        labels = every.get(content_id, {})
+        sizes[sum(_words(labels[name]) for name in (names or labels) if name in labels)] += 1
+    return dict(sizes)
+
+
+def _words(value: LabelValue) -> int:
+    return len(value) if isinstance(value, tuple) else int(isinstance(value, str))
+
+
+def _plot(path: Path, charts: Sequence[Html], title: str, where: str | None) -> None:
+    from sosie.present.label_plots import alone, plot_page
+
+    if path.suffix not in (".svg", ".html"):
+        raise UsageError(f"--plot draws into a .svg or .html file, not {path}")
+    if not charts:
+        raise UsageError("there is nothing to draw: no picture has such labels")
+    lead = f"Pictures that meet {where}" if where else "All pictures"
+    files.write(path, alone(charts) if path.suffix == ".svg" else plot_page(charts, title=title, lead=lead))
+    note(f"plot: {path}")
 
 
 def _labels(pairs: Sequence[str]) -> dict[str, LabelValue | None]:

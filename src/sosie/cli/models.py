@@ -15,7 +15,7 @@ from sosie.cli.output import emit_json, note, progress_bar
 from sosie.cli.progress import progress_of
 from sosie.errors import NotFound, UnknownName
 from sosie.models.listing import ModelRow
-from sosie.models.trial import Trial
+from sosie.models.trial import ALL, Trial
 from sosie.networks.published import PUBLISHED
 from sosie.registry import nearest
 
@@ -207,11 +207,24 @@ def _reached(row: ModelRow) -> str:
 
 
 def _tell(trial: Trial) -> None:
+    if len(trial.parts) > 1:
+        _tell_parts(trial)
     for figure in (trial.in_use, trial.candidate):
         print(f"{figure.model:<24}{figure.measure} {figure.value:.4f}   {figure.ms:.1f} ms a picture")
     clear = "" if trial.clear else ", which may be chance"
     print(f"difference {trial.difference:+.4f} [{trial.low:+.4f}, {trial.high:+.4f}]{clear}")
     if trial.away:
         note(f"{trial.away} pictures are away and were left out")
+    if not trial.fair:
+        note("every picture that could judge was trained on, which says nothing of others: add labelled ones")
     if trial.better:
         note(f"to answer with it from now on: `sosie models use {trial.candidate.model}`")
+
+
+def _tell_parts(trial: Trial) -> None:
+    """Show both models by all queries and by those that training did not use."""
+    print(f"{'judged by':<22}{'queries':>8}{trial.in_use.model:>24}{trial.candidate.model:>24}  difference")
+    for part in trial.parts:
+        change = f"{part.difference:+.4f} [{part.low:+.4f}, {part.high:+.4f}]"
+        print(f"{part.name:<22}{part.queries:>8}{part.in_use:>24.4f}{part.candidate:>24.4f}  {change}")
+    print(f"the verdict is by the pictures {trial.judged_by}:" if trial.judged_by != ALL else "the verdict:")

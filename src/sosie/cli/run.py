@@ -115,7 +115,7 @@ def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: boo
                 report = lib.add(source, sync=section.sync, labels=section.labels, fleet=fleet, progress=bar, stop=stop)
             if stop.is_set():
                 raise KeyboardInterrupt
-            note(f"{section.path}: {report.indexed} new of {report.seen}, {report.quarantined.total()} refused")
+            note(f"{section.path}: {report.new} new of {report.seen}, {report.quarantined.total()} refused")
             reports.append({"source": section.path, **report.to_json()})
     return reports
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sosie.present.recall import recall_text
 from sosie.present.text import display_path, visible
 
 __all__ = ["summary"]
@@ -23,11 +24,12 @@ def _lines(done: Mapping[str, Any]) -> Iterator[str]:
     yield f"library    {display_path(done['place'])}: {library['pictures']} pictures, answers with {library['model']}"
     for each in done["add"]:
         refused = sum(each.get("quarantined", {}).values())
-        yield f"added      {display_path(each['source'])}: {each['indexed']} new of {each['seen']}, {refused} refused"
+        new = each.get("new", each["indexed"])
+        yield f"added      {display_path(each['source'])}: {new} new of {each['seen']}, {refused} refused"
     if done["train"]:
         yield from _training(done["train"])
     index = done["index"]
-    recall = f", recall {index['recall']:.3f}" if isinstance(index.get("recall"), float) else ""
+    recall = f", recall {recall_text(index)}" if isinstance(index.get("recall"), float) else ""
     yield f"index      {index['kind']}{recall}"
     for result in done["search"]:
         yield f"searched   {display_path(result['query'])}: {len(result['hits'])} hits in {result['took_ms']:.3g} ms"

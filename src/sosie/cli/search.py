@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
@@ -28,7 +28,8 @@ from sosie.errors import SosieError, UsageError
 from sosie.indexes.params import read_params
 from sosie.query.class_first import ClassFirst
 from sosie.query.encode import Asked, bytes_of, with_words
-from sosie.types import SearchResult
+from sosie.query.regions import read_shares
+from sosie.types import Distance, SearchResult
 
 __all__ = ["asked_of", "search"]
 
@@ -92,8 +93,13 @@ def search(
         float | None, typer.Option(help="Leave out what is only alike, with a score below this.", min=-1, max=1)
     ] = None,
     thumbnails: Annotated[str, typer.Option(help="Pictures in the terminal: auto, always or never.")] = "auto",
+    distance: Annotated[
+        str | None,
+        typer.Option(help="Show distances, too: cosine, l2 or angular (Annoy's).", show_default="none in the text"),
+    ] = None,
 ) -> int:
     """Find the pictures most like IMAGE, best first; with a model that knows words, most like what --text says."""
+    far = _distance(distance)
     with sosie.open(library, create=False) as lib:
         queries = [with_words(each, text) for each in (map(asked_of, images) if images else [None])]
         lib.extractor.use(detector=detector, segmenter=segmenter)
@@ -119,8 +125,8 @@ def search(
         if any(result.index.get("complete") is False for result in results):
             note("the index found fewer than there are: `-p probes=N` looks further, `-p fill=exact` at build fills up")
         if html is not None:
-            write_sheet(results, lib, html)
-        _show(results, lib, as_json=as_json, as_csv=as_csv, thumbnails=thumbnails)
+            write_sheet(results, lib, html, distance=far)
+        _show(results, lib, as_json=as_json, as_csv=as_csv, thumbnails=thumbnails, distance=far)
     return 0
 
 
@@ -132,13 +138,7 @@ def _shares(
         raise UsageError("choose one of --share and --only-part")
     if only_part:
         return dict.fromkeys(kinds or (["mask"] if mask else ["objects"]), 1.0)
-    if text is None:
-        return None
-    shares = read_params(text.split(","))
-    for name, value in shares.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UsageError(f"a share is a number, such as whole=0,mask=1, not {name}={value}")
-    return {name: float(value) for name, value in shares.items()}
+    return None if text is None else read_shares(text)
 
 
 def asked_of(image: str) -> Asked:
@@ -146,20 +146,42 @@ def asked_of(image: str) -> Asked:
     return int(image[3:]) if image.startswith("id:") and image[3:].isdigit() else image
 
 
-def _show(results: Sequence[SearchResult], lib: sosie.Library, *, as_json: bool, as_csv: bool, thumbnails: str) -> None:
+def _distance(text: str | None) -> Distance | None:
+    if text is None:
+        return None
+    for known in get_args(Distance):
+        if text == known:
+            return cast(Distance, known)
+    raise UsageError(f"--distance is {', '.join(get_args(Distance))}, not {text!r}")
+
+
+def _show(
+    results: Sequence[SearchResult],
+    lib: sosie.Library,
+    *,
+    as_json: bool,
+    as_csv: bool,
+    thumbnails: str,
+    distance: Distance | None,
+) -> None:
     if as_json and as_csv:
         raise UsageError("choose one of --json and --csv")
     if as_json:
-        documents = [result.to_json() for result in results]
+        documents = [result.to_json(distance) for result in results]
         emit_json(documents[0] if len(documents) == 1 else documents)
     elif as_csv:
         from sosie.present.csv import to_csv
 
-        sys.stdout.write(to_csv(results))
+        sys.stdout.write(to_csv(results, distance=distance))
     else:
         from sosie.present.table import print_results
 
-        print_results(results, thumbnail=lambda hit: thumbnail_or_none(lib, hit.id), thumbnails=thumbnails)
+        print_results(
+            results,
+            thumbnail=lambda hit: thumbnail_or_none(lib, hit.id),
+            thumbnails=thumbnails,
+            distance=distance,
+        )
 
 
 def thumbnail_or_none(lib: sosie.Library, content_id: int) -> bytes | None:
@@ -170,7 +192,9 @@ def thumbnail_or_none(lib: sosie.Library, content_id: int) -> bytes | None:
         return None
 
 
-def write_sheet(results: Sequence[SearchResult], lib: sosie.Library, path: Path) -> None:
+def write_sheet(
+    results: Sequence[SearchResult], lib: sosie.Library, path: Path, *, distance: Distance | None = None
+) -> None:
     """Write the contact sheet of some results and say where it lies."""
     from sosie.present.html import contact_sheet
 
@@ -184,7 +208,7 @@ def write_sheet(results: Sequence[SearchResult], lib: sosie.Library, path: Path)
         except SosieError:
             return None
 
-    text = contact_sheet(results, thumbnail=thumbnail, title="Sosie", notes=_notes(results))
+    text = contact_sheet(results, thumbnail=thumbnail, title="Sosie", notes=_notes(results), distance=distance)
     files.write(path, text)
     note(f"contact sheet: {path}")
 

@@ -17,7 +17,9 @@ import typer
 import sosie
 from sosie.cli.options import JsonOption, LibraryOption, WhereOption
 from sosie.cli.output import emit_json, note
-from sosie.errors import MissingExtra, UsageError
+from sosie.errors import MissingExtra
+from sosie.sources import SourceOptions
+from sosie.training.layers import read_head
 from sosie.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +44,9 @@ _SETTINGS: dict[str, Any] = {
         "--weights", help="A checkpoint of --start, or none for random weights.", show_default="published"
     ),
     "head": typer.Option(
-        "--head", help="Dense layers, the last is the embedding: 1024,512,256.", show_default="its own"
+        "--head",
+        help="Layers, the last is the embedding: 1024,512,256, or conv512,bn,1024,dropout0.3,256.",
+        show_default="its own",
     ),
     "pooling": typer.Option("--pooling", help="Of a timm network."),
     "dropout": typer.Option("--dropout", help="Share of units left out while learning."),
@@ -51,6 +55,7 @@ _SETTINGS: dict[str, Any] = {
     "batch": typer.Option("--batch", help="Pictures in a step.", min=4),
     "rate": typer.Option("--rate", help="Learning rate of the head."),
     "optimiser": typer.Option("--optimiser"),
+    "schedule": typer.Option("--schedule", help="How the rate falls over the epochs."),
     "patience": typer.Option("--patience", help="Stop after so many epochs without a better one.", min=1),
     "validation": typer.Option("--validation", help="Share of pictures held out."),
     "unseen": typer.Option("--unseen", help="Classes kept out of training, to see how the rest fares.", min=0),
@@ -94,6 +99,8 @@ class _Asked:
     library: Path | None
     out: Path | None
     name: str | None
+    overwrite: bool
+    allow_private: bool
     as_json: bool
 
 
@@ -126,6 +133,12 @@ def _of_every_command(
     library: LibraryOption = None,
     out: OutOption = None,
     name: Annotated[str | None, typer.Option("--name", help="The package's name.", show_default="the folder's")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Begin anew where --out holds another run, or this one.")
+    ] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Fetch pictures of the web from your own network, too.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None: ...
 
@@ -170,12 +183,9 @@ def hash_(asked: _Asked) -> int:
         return _answer(_train(lib, asked), asked.as_json)
 
 
-def sizes(text: str | None) -> tuple[int, ...]:
-    """Read the sizes of dense layers."""
-    try:
-        return tuple(int(part) for part in text.split(",")) if text else ()
-    except ValueError as error:
-        raise UsageError(f"--head takes sizes of dense layers such as 1024,512,256, not {text!r}") from error
+def sizes(text: str | None) -> tuple[int | str, ...]:
+    """Read the layers of a head."""
+    return read_head(text) if text else ()
 
 
 @contextmanager
@@ -196,7 +206,15 @@ def _train(lib: sosie.Library, asked: _Asked) -> Trained:
 
         with stages(quiet=asked.as_json) as report:
             try:
-                return train(lib, asked.settings, folder, name=asked.name, report=report)
+                return train(
+                    lib,
+                    asked.settings,
+                    folder,
+                    name=asked.name,
+                    overwrite=asked.overwrite,
+                    download=SourceOptions(allow_private=asked.allow_private).download(),
+                    report=report,
+                )
             except KeyboardInterrupt:
                 note(f"the run goes on where it broke off: the same command with --out {folder}")
                 raise

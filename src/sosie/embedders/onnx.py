@@ -58,6 +58,7 @@ class Description:
     text: TextTower | None = None
     classes: Classes | None = None
     words: WordTable | None = None
+    trained_on: Path | None = None  # the digests of pictures and the names of classes that it learned from
 
 
 def read_description(path: Path) -> Description:
@@ -104,6 +105,7 @@ def _description(raw: dict[str, Any], path: Path) -> Description:
         text=read_text_tower(raw["text"], path.parent) if raw.get("text") else None,
         classes=_classes(raw["classes"]) if "classes" in raw else None,
         words=WordTable(path.parent / raw["words"]["file"], raw["words"]["sha256"]) if raw.get("words") else None,
+        trained_on=path.parent / raw["trained_on"] if raw.get("trained_on") else None,
     )
 
 

@@ -28,7 +28,7 @@ from sosie.types import Picture
 
 __all__ = ["DESCRIPTION", "ModelStore", "package_of"]
 
-DESCRIPTION = "model.json"
+DESCRIPTION, TRAINED_ON = "model.json", "trained_on.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -194,6 +194,7 @@ def package_of(model: Published, network: Path, fetched: Sequence[Fetched]) -> d
 def _copy_files(raw: dict[str, Any], origin: Path, draft: Path) -> None:
     """Copy the files that a description names, and have it name the copies."""
     parts = [(raw, "file", "model.onnx")]
+    parts += [(raw, "trained_on", TRAINED_ON)] if raw.get("trained_on") else []
     if raw.get("text"):
         raw["text"] = dict(raw["text"])
         parts += [(raw["text"], "file", "text.onnx"), (raw["text"], "tokenizer", "tokenizer.json")]

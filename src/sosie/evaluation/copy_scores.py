@@ -22,7 +22,16 @@ from sosie.evaluation.metrics import (
 )
 from sosie.evaluation.runs import Run, write_csv
 
-__all__ = ["CopyScore", "Pool", "micro_interval", "micro_statistic", "pool_of", "record_of", "score_copies"]
+__all__ = [
+    "CopyScore",
+    "Pool",
+    "micro_interval",
+    "micro_statistic",
+    "pool_of",
+    "record_of",
+    "score_copies",
+    "sources_of",
+]
 
 _SURE = 0.95  # a probability that is acted on
 
@@ -110,7 +119,7 @@ def score_copies(run: Run, *, draws: int = 500) -> CopyScore:
     metrics = {name: pool.measures() for name, pool in pools.items()}
     score = CopyScore(
         metrics=metrics,
-        intervals={name: micro_interval(pool, len(queries), draws=draws) for name, pool in pools.items()},
+        intervals={name: micro_interval(pool, queries, draws=draws) for name, pool in pools.items()},
         per_alteration=_per_alteration(pools, metrics, queries),
         pools=pools,
         queries=queries,
@@ -148,10 +157,16 @@ def pool_of(answers: Sequence[Mapping[str, str]], queries: Sequence[Mapping[str,
     )
 
 
-def micro_interval(pool: Pool, queries: int, *, draws: int = 500, seed: int = 0) -> Interval:
-    """Return micro-AP with its bootstrap interval over queries."""
-    statistic = micro_statistic(pool, queries)
-    return bootstrap(statistic, queries, draws=draws, seed=seed)
+def micro_interval(pool: Pool, queries: Sequence[Mapping[str, str]], *, draws: int = 500, seed: int = 0) -> Interval:
+    """Return micro-AP with its bootstrap intervals, over queries and over the pictures that they were made of."""
+    statistic = micro_statistic(pool, len(queries))
+    return bootstrap(statistic, len(queries), clusters=sources_of(queries), draws=draws, seed=seed)
+
+
+def sources_of(queries: Sequence[Mapping[str, str]]) -> Ints:
+    """Return for each query the number of the picture that it was made of (q,)."""
+    _, numbers = np.unique([row["uri"] for row in queries], return_inverse=True)
+    return np.asarray(numbers, np.int64)
 
 
 def micro_statistic(pool: Pool, queries: int) -> Callable[[Ints], float]:

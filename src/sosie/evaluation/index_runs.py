@@ -18,12 +18,14 @@ from sosie.evaluation.metrics import index_recall
 from sosie.evaluation.runs import Run, open_run, write_csv, write_run
 from sosie.indexes.flat import Metric, score_rows, top_k
 from sosie.indexes.measure import metric_of, saved_size
+from sosie.indexes.recall import count_found, interval_of
 from sosie.registry import local_indexes, resolve_index
 from sosie.types import FloatMatrix
 
 __all__ = ["IndexScore", "measure_indexes", "score_indexes"]
 
-_LEAST_SECONDS = 0.25  # of searching, so that a rate means something
+_LEAST_SECONDS = 0.25  # of searching, all rounds together, so that a rate means something
+_ROUNDS = 5
 _SETTINGS = 16  # search settings tried for each kind, spread over what there is
 
 
@@ -57,7 +59,8 @@ def measure_indexes(
 ) -> Run:
     """Build every kind asked for, search with every setting, and store recall@k, rates, build times and sizes.
 
-    The queries are vectors of the collection that are held out of the indexes, at most a tenth of them.
+    The queries are vectors of the collection that are held out of the indexes, at most a tenth of them. All settings
+    are timed in turn, round by round, so that what else the machine does meets each of them alike.
     """
     chosen = tuple(kinds) or local_indexes()
     config = {
@@ -73,7 +76,8 @@ def measure_indexes(
     if known is not None:
         return known
     bench = _bench(references.vectors, k=k, queries=queries, seed=seed)
-    rows = [row for kind in chosen for row in _measure(kind, bench, note)]
+    settings = [setting for kind in chosen for setting in _built(kind, bench, note)]
+    rows = _timed(settings, bench, note)
     return write_run(folder, config, arrays={"exact_scores": bench.exact_scores}, tables={"settings": rows})
 
 
@@ -86,8 +90,21 @@ def _bench(vectors: FloatMatrix, *, k: int, queries: int, seed: int) -> _Bench:
     return _Bench(kept, asked, top_k(kept, asked, k)[1], k)
 
 
-def _measure(kind: str, bench: _Bench, note: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """Build one kind and search with each setting; a kind that is not installed is noted and left out."""
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """An index that is built, with one of its search settings, and what was measured of it so far."""
+
+    index: Index
+    changes: Mapping[str, Any]
+    measured: Mapping[str, Any]
+
+    @property
+    def words(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.changes.items()) or "default"
+
+
+def _built(kind: str, bench: _Bench, note: Callable[[str], None]) -> Iterator[_Setting]:
+    """Build one kind and measure the recall of each setting; a kind that is not installed is noted and left out."""
     try:
         index = resolve_index(kind)()
         started = time.perf_counter()
@@ -95,15 +112,30 @@ def _measure(kind: str, bench: _Bench, note: Callable[[str], None]) -> Iterator[
     except (SosieError, ImportError) as error:
         note(f"{kind} is left out: {error}")
         return
-    built = time.perf_counter() - started
-    size = _size(index)
+    built, size = time.perf_counter() - started, _size(index)
     for changes in _settings(index):
         tuned = index.tuned(changes) if changes and isinstance(index, Tunable) else index
-        row = _search(tuned, bench)
-        shown = ", ".join(f"{name}={value}" for name, value in changes.items()) or "default"
-        note(f"{kind} {shown}: recall@{bench.k} {row['recall']:.3f}, {row['queries_per_second']:.0f} queries/s")
-        params = dict(tuned.params)
-        yield {"kind": kind, "setting": shown, **row, "build_s": built, "size_mib": size, "params": params}
+        recall, low, high = _recall(tuned, bench)
+        found = {"recall": recall, "recall_low": low, "recall_high": high, "build_s": built, "size_mib": size}
+        yield _Setting(tuned, changes, found)
+
+
+def _timed(settings: Sequence[_Setting], bench: _Bench, note: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Time all settings in rounds, each round in an order of its own; return a row for each."""
+    single: list[list[float]] = [[] for _ in settings]
+    together: list[list[float]] = [[] for _ in settings]
+    for turn in range(_ROUNDS):
+        for at in np.random.default_rng(turn).permutation(len(settings)):
+            single[at].append(_one_by_one(settings[at].index, bench))
+            together[at].append(_all_at_once(settings[at].index, bench))
+    rows = []
+    for setting, ones, alls in zip(settings, single, together, strict=True):
+        kind = setting.index.kind
+        row = {"kind": kind, "setting": setting.words, **setting.measured, **_rates(ones, alls, len(bench.queries))}
+        spread = f"{row['one_query_ms_low']:.3f} to {row['one_query_ms_high']:.3f}"
+        note(f"{kind} {setting.words}: recall@{bench.k} {row['recall']:.3f}, {row['one_query_ms']:.3f} ms ({spread})")
+        rows.append({**row, "params": dict(setting.index.params)})
+    return rows
 
 
 def _settings(index: Index) -> list[Mapping[str, Any]]:
@@ -116,31 +148,43 @@ def _settings(index: Index) -> list[Mapping[str, Any]]:
     return [every[at] for at in np.unique(np.linspace(0, len(every) - 1, _SETTINGS).astype(int))]
 
 
-def _search(index: Index, bench: _Bench) -> dict[str, Any]:
+def _recall(index: Index, bench: _Bench) -> tuple[float, float, float]:
+    """Return recall@k and its interval, by exact scores of the index's own metric."""
     bench = bench.by(metric_of(index))
     ids, _ = index.search(bench.queries, bench.k)
     true = score_rows(bench.vectors, bench.queries, ids, bench.metric)  # ids are rows here
-    recall = index_recall(ids, true, bench.exact_scores, k=bench.k)
-    return {"recall": recall, **_rates(index, bench)}
+    shares = count_found(true, bench.exact_scores) / bench.k
+    return index_recall(ids, true, bench.exact_scores, k=bench.k), *interval_of(shares, bench.k)
 
 
-def _rates(index: Index, bench: _Bench) -> dict[str, float]:
-    """Time queries one by one, as users ask them, and all at once. The median is deaf to what else the machine does."""
+def _one_by_one(index: Index, bench: _Bench) -> float:
+    """Return the median time of a query that is asked alone, in seconds, over one round."""
     index.search(bench.queries[:1], bench.k)
-    single: list[float] = []
-    while sum(single) < _LEAST_SECONDS:
+    times: list[float] = []
+    while sum(times) < _LEAST_SECONDS / _ROUNDS:
         for query in bench.queries:
             started = time.perf_counter()
             index.search(query[None], bench.k)
-            single.append(time.perf_counter() - started)
-    together = []
-    for _ in range(5):
-        started = time.perf_counter()
-        index.search(bench.queries, bench.k)
-        together.append(time.perf_counter() - started)
+            times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+def _all_at_once(index: Index, bench: _Bench) -> float:
+    started = time.perf_counter()
+    index.search(bench.queries, bench.k)
+    return time.perf_counter() - started
+
+
+def _rates(single: Sequence[float], together: Sequence[float], queries: int) -> dict[str, float]:
+    """Return rates by the median of the rounds, and the fastest and slowest round of single queries."""
     one = float(np.median(single))
-    batch = len(bench.queries) / float(np.median(together))
-    return {"queries_per_second": 1 / one, "batched_per_second": batch, "one_query_ms": one * 1000}
+    return {
+        "queries_per_second": 1 / one,
+        "batched_per_second": queries / float(np.median(together)),
+        "one_query_ms": one * 1000,
+        "one_query_ms_low": min(single) * 1000,
+        "one_query_ms_high": max(single) * 1000,
+    }
 
 
 def _size(index: Index) -> float:
@@ -178,8 +222,8 @@ def score_indexes(run: Run) -> IndexScore:
 
 
 def _numbers(row: Mapping[str, str]) -> dict[str, Any]:
-    measured = ("recall", "queries_per_second", "batched_per_second", "one_query_ms", "build_s", "size_mib")
-    return {name: float(value) if name in measured else value for name, value in row.items()}
+    words = ("kind", "setting", "params")
+    return {name: value if name in words else float(value) for name, value in row.items()}
 
 
 def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:

@@ -162,7 +162,7 @@ def score_labels(run: Run) -> LabelScore:
     score = LabelScore(
         metrics={name: mean(each) for name, each in values.items()},
         intervals={
-            name: paired_bootstrap(np.zeros(len(queries)), values[name], seed=0).to_json()
+            name: paired_bootstrap(np.zeros(len(queries)), values[name], clusters=queries.clusters, seed=0).to_json()
             for name in ("mAP", "recall@1")
         },
         per_query=values,

@@ -43,6 +43,12 @@ class LabelSets:
             return np.full(len(self), -1)
         return np.where(self.sizes > 0, self.member.argmax(axis=1), -1).astype(np.int64)
 
+    @property
+    def clusters(self) -> Ints:
+        """The number of the set of labels that each picture has (n,): of its class, where it has one label."""
+        _, numbers = np.unique(self.member, axis=0, return_inverse=True)
+        return np.asarray(numbers, np.int64).reshape(-1)
+
     def words(self, row: int) -> tuple[str, ...]:
         """Return the labels of one picture."""
         return tuple(self.names[at] for at in np.flatnonzero(self.member[row]))

@@ -24,9 +24,13 @@ from sosie.evaluation.runs import Run
 from sosie.present.charts import Series, line_chart, scatter_chart
 from sosie.present.page import Html, escape, figure, join, page, section, table
 
-__all__ = ["comparison_page", "report", "write_report"]
+__all__ = ["comparison_page", "interval_text", "report", "write_report"]
 
 _MISSES = 24
+_INDEX_NOTE = (
+    "Everything that was measured. Settings were timed in turn, round by round: where the rounds of two overlap, which "
+    "is faster is not known. The recall is that of held-out pictures of the collection; others may find less"
+)
 _LABELS = 40  # labels shown at each end of a long table
 _HEAT = 60  # labels that a confusion map can show
 
@@ -56,15 +60,18 @@ def report(run: Run) -> str:
 def comparison_page(comparison: Comparison) -> str:
     """Return the page of a comparison."""
     measures = list(dict.fromkeys(row["measure"] for row in comparison.rows))
+    columns = ("measure", "set-up", "value", "difference", "low", "high")
     rows = [
-        [row["measure"], row["set-up"], row["value"], row["difference"], row["low"], row["high"], _clear(row)]
-        for row in comparison.rows
+        [*(row[name] for name in (*columns, "cluster_low", "cluster_high")), _clear(row)] for row in comparison.rows
     ]
-    headers = ["measure", "set-up", "value", "difference", "low", "high", "to the first"]
+    headers = [*columns, "low by cluster", "high by cluster", "to the first"]
     main = measures[0]
     shown = {r["set-up"]: (r["value"], r["value"], r["value"]) for r in comparison.rows if r["measure"] == main}
     body = figure(figures.bars(shown, title=main, y_label=main)) + table(
-        rows, headers, caption="Differences to the first set-up, with 95 % paired bootstrap intervals over queries"
+        rows,
+        headers,
+        caption="Differences to the first set-up, with 95 % paired bootstrap intervals, over queries and over clusters "
+        "of them: pictures of one class, or altered from one",
     )
     parts = [("measures", "Measures", body)]
     if comparison.differing:
@@ -93,6 +100,14 @@ def _list(lines: Sequence[str]) -> Html:
     return Html(f"<ul>{join(Html(f'<li>{escape(line)}</li>') for line in lines)}</ul>") if lines else Html("")
 
 
+def interval_text(interval: Mapping[str, Any], cluster: str) -> str:
+    """Say an interval over queries, and the one over their clusters beside it."""
+    text = f"{interval['low']:.3f} to {interval['high']:.3f}"
+    if not interval["clusters"]:
+        return text
+    return f"{text}; by {cluster} {interval['cluster_low']:.3f} to {interval['cluster_high']:.3f}"
+
+
 def _name(uri: str) -> str:
     return posixpath.basename(unquote(uri, errors="replace"))
 
@@ -102,9 +117,7 @@ def _name(uri: str) -> str:
 
 def _labels_parts(run: Run, score: LabelScore) -> list[tuple[str, str, str]]:
     top = ("mAP", "mAP@20", "recall@1", "precision@10", "R-precision", "nDCG@10")
-    notes = {
-        name: f"{i['low']:.3f} to {i['high']:.3f}" for name, i in score.intervals.items() if i["value"] == i["value"]
-    }
+    notes = {name: interval_text(i, "class") for name, i in score.intervals.items() if i["value"] == i["value"]}
     summary = figures.tiles({name: score.metrics[name] for name in top}, notes) + _list(score.notes)
     return [
         ("summary", "Summary", summary + _label_curves(score) + _all_metrics(score.metrics)),
@@ -185,7 +198,7 @@ def _copies_parts(run: Run, score: CopyScore) -> list[tuple[str, str, str]]:
     first = score.metrics[score.first]
     top = ("micro_ap", "recall@p90", "recall_before_false", "recall@1")
     interval = score.intervals[score.first]
-    summary = figures.tiles({k: first[k] for k in top}, {"micro_ap": f"{interval.low:.3f} to {interval.high:.3f}"})
+    summary = figures.tiles({k: first[k] for k in top}, {"micro_ap": interval_text(interval.to_json(), "picture")})
     measures = list(dict.fromkeys(measure for each in score.metrics.values() for measure in each))
     rows = [[name, *(each.get(measure) for measure in measures)] for name, each in score.metrics.items()]
     methods = table(rows, ["method", *measures], caption="Methods, all pairs pooled")
@@ -255,13 +268,16 @@ def _index_parts(score: IndexScore) -> list[tuple[str, str, str]]:
     )
     fastest = [[f"≥ {least}", *_setting_cells(row)] for least, row in score.fastest.items()]
     rows = [[*_setting_cells(row), "yes" if row["pareto"] else ""] for row in score.rows]
-    names = ["kind", "setting", "recall", "queries/s", "batched/s", "ms a query", "build s", "MiB"]
+    names = ["kind", "setting", "recall", "from", "to", "queries/s", "batched/s"]
+    names += ["ms a query", "fastest round", "slowest round", "build s", "MiB"]
     return [
         ("summary", "Summary", figure(chart) + table(fastest, ["recall", *names], caption="Fastest at each recall")),
-        ("settings", "Settings", table(rows, [*names, "on the front"], caption="Everything that was measured")),
+        ("settings", "Settings", table(rows, [*names, "on the front"], caption=_INDEX_NOTE)),
     ]
 
 
 def _setting_cells(row: Mapping[str, Any]) -> list[object]:
     rates = [round(row["queries_per_second"]), round(row["batched_per_second"])]
-    return [row["kind"], row["setting"], row["recall"], *rates, row["one_query_ms"], row["build_s"], row["size_mib"]]
+    recall = [row.get(name) for name in ("recall", "recall_low", "recall_high")]  # older runs have no intervals
+    times = [row.get(name) for name in ("one_query_ms", "one_query_ms_low", "one_query_ms_high")]
+    return [row["kind"], row["setting"], *recall, *rates, *times, row["build_s"], row["size_mib"]]

@@ -11,27 +11,29 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from sosie.contracts import Embedder
+from sosie.embedders.onnx import OnnxEmbedder
 from sosie.errors import UsageError
 from sosie.evaluation.collection import Collection, from_library, setting_of
 from sosie.evaluation.compare import compare_runs
 from sosie.evaluation.copies import CopySettings, Sources, predict_copies
 from sosie.evaluation.labels import predict_labels
 from sosie.evaluation.methods import library_methods
-from sosie.evaluation.relevance import choose_keys
+from sosie.evaluation.relevance import choose_keys, label_sets
 from sosie.evaluation.runs import Run
 from sosie.ingest import Progress
 from sosie.library import Library
-from sosie.models.trial import Figure, Trial, write_trial
+from sosie.models.trained_on import TrainedOn
+from sosie.models.trial import ALL, OUTSIDE, UNSEEN, Figure, Part, Trial, write_trial
 from sosie.types import Picture
 
 __all__ = ["compare_spaces", "ms_a_picture", "try_model"]
 
 _TIMED = 15  # pictures
+_FEWEST = 2  # queries outside training that can judge a model that was trained here
 
 
 def try_model(
@@ -59,12 +61,28 @@ def try_model(
             if report.interrupted:
                 return None
             away = max(away, report.missing)
-        rows, by = _measure([now, other], run, keys=keys, seed=seed, note=note)
-        figures = [_figure(each, row, by) for each, row in zip((now, other), rows, strict=True)]
-        change = rows[1]
-        trial = Trial(figures[1], figures[0], change["difference"], change["low"], change["high"], away)
+        parts, measure, by = _measure([now, other], run, keys=keys, seed=seed, note=note)
+        trial = _trial(parts, now, other, measure=measure, by=by, away=away)
         write_trial(library.catalogue, trial)
     return trial
+
+
+def _trial(parts: Sequence[Part], now: Library, other: Library, *, measure: str, by: Sequence[str], away: int) -> Trial:
+    """Judge by the pictures that neither model was trained on, where one was."""
+    judge = next((part for part in parts if part.name == OUTSIDE), parts[0])
+    fair = judge.queries >= _FEWEST
+    judge = judge if fair else parts[0]
+    return Trial(
+        _figure(other, measure, judge.candidate, by),
+        _figure(now, measure, judge.in_use, by),
+        judge.difference,
+        judge.low,
+        judge.high,
+        away,
+        judged_by=judge.name,
+        parts=tuple(parts),
+        fair=fair,
+    )
 
 
 def compare_spaces(
@@ -108,8 +126,8 @@ def _common(libraries: Sequence[Library]) -> list[Collection]:
 
 def _measure(
     libraries: Sequence[Library], run: Path | None, *, keys: Sequence[str], seed: int, note: Callable[[str], None]
-) -> tuple[list[Mapping[str, Any]], Sequence[str]]:
-    """Return one row of the comparison for each library, and the labels that it is by (none: altered copies)."""
+) -> tuple[list[Part], str, Sequence[str]]:
+    """Return the comparison by each part, the measure, and the labels that it is by (none: altered copies)."""
     references = from_library(libraries[0])
     by = tuple(keys) or choose_keys(references.labels)
     with tempfile.TemporaryDirectory() as scratch:
@@ -121,8 +139,54 @@ def _measure(
             note("the library has no labels: judging by altered copies of its pictures")
             runs = {"copies": _copies(libraries, folder / "copies", seed=seed, note=note)}
             names, measure = [library.model for library in libraries], "micro_ap"
-        rows = {row["set-up"]: row for row in compare_runs(runs, seed=seed).rows if row["measure"] == measure}
-    return [rows[name] for name in names], by
+        names_of = references.keys if by else references.uris  # of queries
+        groups = {ALL: list(range(len(references)))} | _outside_training(libraries, references, note)
+        parts = []
+        for part, rows in groups.items():
+            queries = frozenset(names_of[row] for row in rows)
+            parts.append(_part(part, runs, names, measure, only=queries, seed=seed))
+    return parts, measure, by
+
+
+def _part(
+    name: str, runs: Mapping[str, Run], set_ups: Sequence[str], measure: str, *, only: frozenset[str], seed: int
+) -> Part:
+    compared = compare_runs(runs, only=only, seed=seed)
+    rows = {row["set-up"]: row for row in compared.rows if row["measure"] == measure}
+    in_use, candidate = (rows[set_up] for set_up in set_ups)
+    if not candidate["queries"]:
+        return Part(name, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    interval = {key: candidate[key] for key in ("difference", "low", "high")}
+    return Part(name, candidate["queries"], candidate["value"], in_use["value"], **interval)
+
+
+def _outside_training(
+    libraries: Sequence[Library], references: Collection, note: Callable[[str], None]
+) -> dict[str, list[int]]:
+    """Return the rows of pictures that neither model was trained on, and those of them whose classes were not, either.
+
+    Nothing where neither was trained on pictures that are here.
+    """
+    trained = [_trained_on(library, note) for library in libraries]
+    used = frozenset[str]().union(*(each.pictures for each in trained))
+    outside = [row for row, key in enumerate(references.keys) if key not in used]
+    if len(outside) == len(references):
+        return {}
+    known = np.zeros(len(references), bool)
+    for each in trained:
+        known |= label_sets(references.labels, each.labels, sorted(each.classes)).member.any(axis=1)
+    labelled = [row for row in outside if not known[row] and references.labels[row]]
+    return {OUTSIDE: outside} | ({UNSEEN: labelled} if labelled else {})
+
+
+def _trained_on(library: Library, note: Callable[[str], None]) -> TrainedOn:
+    embedder = library.embedder
+    if not isinstance(embedder, OnnxEmbedder):
+        return TrainedOn()
+    about = embedder.description
+    if about.classes is not None and about.trained_on is None:
+        note(f"{library.model} does not say which pictures it was trained on: it may have been on those that judge it")
+    return TrainedOn.read(about.trained_on)
 
 
 def _copies(libraries: Sequence[Library], folder: Path, *, seed: int, note: Callable[[str], None]) -> Run:
@@ -145,14 +209,14 @@ def _copies(libraries: Sequence[Library], folder: Path, *, seed: int, note: Call
     )
 
 
-def _figure(library: Library, row: Mapping[str, Any], by: Sequence[str]) -> Figure:
+def _figure(library: Library, measure: str, value: float, by: Sequence[str]) -> Figure:
     spec = library.embedder.spec
     return Figure(
         model=library.model,
         version=spec.version,
         spec_hash=library.space.spec_hash,
-        measure=row["measure"],
-        value=row["value"],
+        measure=measure,
+        value=value,
         ms=ms_a_picture(library.embedder),
         pictures=len(library.vectors()[0]),
         by=by,

@@ -52,6 +52,12 @@ class Manifest:
         return None if found is None else float(found)
 
     @property
+    def recall_interval(self) -> list[float] | None:
+        """The 95 % interval of the measured recall, or None; of a recall of 1 its upper end is 1."""
+        found = self.measured.get("recall_interval")
+        return None if found is None or self.kind == "exact" else [float(end) for end in found]
+
+    @property
     def size(self) -> int:
         """All files together, in bytes."""
         return sum(file.size for file in self.files.values())

@@ -13,7 +13,7 @@ import numpy as np
 
 from sosie.contracts import Index
 from sosie.indexes.flat import Metric, Row, Vectors, score_rows, tolerance, top_k
-from sosie.indexes.recall import count_found, wilson
+from sosie.indexes.recall import count_found, interval_of
 from sosie.types import FloatMatrix, Ids
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "saved_size",
 ]
 
-_Z = 1.96  # 95 % confidence
 _SINGLE = 200  # queries asked one by one
 _PATIENCE = 0.3  # seconds spent on the latency of one setting
 
@@ -153,13 +152,12 @@ def measure(index: Index, bench: Bench) -> Measured:
     took = time.perf_counter() - started
     share = _recalls(found, bench)
     mean = float(share.mean())
-    half = _Z * float(share.std()) / len(share) ** 0.5
-    low, high = wilson(mean, share.size * bench.k)  # which is wider where all that was looked for was found
+    low, high = interval_of(share, bench.k)
     times = _latencies(index, bench.queries, bench.k)
     return Measured(
         recall=mean,
-        low=min(low, max(0.0, mean - half)),
-        high=max(high, min(1.0, mean + half)),
+        low=low,
+        high=high,
         k=bench.k,
         queries=len(share),
         p50_ms=float(np.percentile(times, 50)),
@@ -212,8 +210,9 @@ def measure_as_it_is(
     k = min(k, len(ids))
     least = np.sort(asked @ vectors.T, axis=1)[:, -k]  # the score of the last that exact search would give
     _, scores = search(asked, k)
-    recall = float((scores >= (least - tolerance(least))[:, None]).mean())
-    return {"recall": recall, "k": k, "queries": len(asked)}
+    shares = (scores >= (least - tolerance(least))[:, None]).mean(axis=1)
+    interval = [round(end, 4) for end in interval_of(shares, k)]
+    return {"recall": float(shares.mean()), "recall_interval": interval, "k": k, "queries": len(asked)}
 
 
 def meets(found: Measured, *, recall: float, size: float, limits: Mapping[str, float | None]) -> bool:

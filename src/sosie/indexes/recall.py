@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sosie.indexes.flat import tolerance
 from sosie.types import FloatMatrix
 
-__all__ = ["count_found", "count_true", "wilson"]
+__all__ = ["count_found", "count_true", "interval_of", "wilson"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -39,6 +39,17 @@ def wilson(share: float, count: int, *, z: float = 1.96) -> tuple[float, float]:
     spread = z * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
     middle, scale = share + z * z / (2 * count), 1 + z * z / count
     return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+
+
+def interval_of(shares: npt.NDArray[Any], k: int) -> tuple[float, float]:
+    """Return the 95 % interval of the mean recall at ``k`` over queries (q,): the wider of the two that are known.
+
+    That of the mean over queries has no width where each query found all, and Wilson's then has.
+    """
+    mean = float(shares.mean())
+    half = 1.96 * float(shares.std()) / len(shares) ** 0.5
+    low, high = wilson(mean, len(shares) * k)
+    return min(low, max(0.0, mean - half)), max(high, min(1.0, mean + half))
 
 
 def count_true(truth: FloatMatrix) -> Counts:

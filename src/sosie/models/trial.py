@@ -9,8 +9,20 @@ from typing import Any
 from sosie.catalogue import Store
 from sosie.errors import UsageError
 
-__all__ = ["Figure", "Trial", "read_figure", "read_trial", "require_better", "write_trial"]
+__all__ = [
+    "ALL",
+    "OUTSIDE",
+    "UNSEEN",
+    "Figure",
+    "Part",
+    "Trial",
+    "read_figure",
+    "read_trial",
+    "require_better",
+    "write_trial",
+]
 
+ALL, OUTSIDE, UNSEEN = "all", "outside training", "unseen classes"
 _TRIAL, _FIGURE = "model/trial/", "model/figure/"
 
 
@@ -35,10 +47,25 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Both models by the queries of one part of the library: ``all``, or what training did not use."""
+
+    name: str
+    queries: int
+    candidate: float
+    in_use: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """A candidate beside the model in use, over the same pictures; ``difference`` has a paired bootstrap interval.
 
-    ``away`` pictures could not be read and were left out.
+    The figures are those of ``judged_by``, one of the ``parts``: where one of the models was trained on pictures of
+    the library, of the queries that were not; ``fair`` is false where there are none. ``away`` pictures could not be
+    read and were left out.
     """
 
     candidate: Figure
@@ -47,11 +74,14 @@ class Trial:
     low: float
     high: float
     away: int = 0
+    judged_by: str = ALL
+    parts: Sequence[Part] = ()
+    fair: bool = True
 
     @property
     def better(self) -> bool:
-        """Whether the candidate measured better."""
-        return self.difference > 0
+        """Whether the candidate measured better, by pictures that it was not trained on."""
+        return self.fair and self.difference > 0
 
     @property
     def clear(self) -> bool:
@@ -62,7 +92,8 @@ class Trial:
         """Return the trial with plain JSON types."""
         figures = {"candidate": self.candidate.to_json(), "in_use": self.in_use.to_json()}
         interval = {"difference": self.difference, "low": self.low, "high": self.high}
-        return {**figures, **interval, "better": self.better, "clear": self.clear, "away": self.away}
+        judged = {"judged_by": self.judged_by, "fair": self.fair, "parts": [asdict(part) for part in self.parts]}
+        return {**figures, **interval, "better": self.better, "clear": self.clear, "away": self.away, **judged}
 
 
 def write_trial(catalogue: Store, trial: Trial) -> None:
@@ -78,7 +109,9 @@ def read_trial(catalogue: Store, spec_hash: str) -> Trial | None:
     if raw is None:
         return None
     numbers = {name: raw[name] for name in ("difference", "low", "high", "away")}
-    return Trial(Figure(**raw["candidate"]), Figure(**raw["in_use"]), **numbers)
+    judged = {name: raw[name] for name in ("judged_by", "fair") if name in raw}  # trials of earlier versions have none
+    parts = tuple(Part(**part) for part in raw.get("parts", ()))
+    return Trial(Figure(**raw["candidate"]), Figure(**raw["in_use"]), **numbers, **judged, parts=parts)
 
 
 def read_figure(catalogue: Store, spec_hash: str) -> Mapping[str, Any] | None:
@@ -91,6 +124,11 @@ def require_better(trial: Trial | None, *, name: str, in_use: str, spec_hash: st
     """Raise UsageError unless a model measured better on this library than the one in use (``spec_hash``)."""
     if trial is None or trial.in_use.spec_hash != spec_hash:
         raise UsageError(f"{name} was not measured beside {in_use} here: `sosie models try {name}`, or add --force")
+    if not trial.fair:
+        raise UsageError(
+            f"{name} was trained on all pictures that could judge it: add others with labels and "
+            f"`sosie models try {name}` again, or add --force"
+        )
     if not trial.better:
         one, other = trial.candidate, trial.in_use
         raise UsageError(

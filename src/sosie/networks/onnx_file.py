@@ -7,11 +7,11 @@ the weights, and stops at a depth that no honest network has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sosie.errors import UntrustedModel
 
-__all__ = ["check_network"]
+__all__ = ["check_network", "input_size"]
 
 _DEPTH = 24  # graphs inside the attributes of nodes (If, Loop) inside graphs …
 # what ONNX Runtime itself holds; any other domain would have to come from a library
@@ -30,6 +30,7 @@ _MESSAGES = {
     "tensor": {},
 }
 _NODE_DOMAIN, _FUNCTION_DOMAIN, _TENSOR_FILE, _TENSOR_LOCATION, _MODEL_GRAPH, _GRAPH_OUTPUT = 7, 10, 13, 14, 7, 12
+_GRAPH_INPUT, _CHANNELS = 11, 3
 
 
 class _Malformed(Exception):
@@ -47,6 +48,39 @@ def check_network(data: bytes, name: str) -> None:
         _check_model(memoryview(data), name)
     except _Malformed as error:
         raise UntrustedModel(f"{name} is no ONNX network, or not all of it ({error}): download it again") from error
+
+
+def input_size(data: bytes, name: str) -> tuple[int, int] | None:
+    """Return (height, width) of the pictures that an input of a network takes; None where it is open or not there.
+
+    The input is (n, 3, height, width) or (n, height, width, 3).
+    """
+    try:
+        for shape in _input_shapes(memoryview(data), name):
+            if len(shape) == 4:
+                high, wide = shape[2:] if shape[1] == _CHANNELS else shape[1:3]
+                return (high, wide) if high > 0 and wide > 0 else None
+    except _Malformed:
+        return None
+    return None
+
+
+def _input_shapes(model: memoryview, name: str) -> Iterator[list[int]]:
+    """Yield the shapes of the inputs of that name, 0 for a side that is open."""
+    for about in _each(_each([model], _MODEL_GRAPH), _GRAPH_INPUT):
+        if any(_text(value) == name for field, value in _fields(about) if field == 1):
+            shape = _each(_each(_each([about], 2), 1), 2)  # type → tensor_type → shape
+            yield [_fixed(side) for side in _each(shape, 1)]
+
+
+def _each(messages: Iterable[memoryview], wanted: int) -> Iterator[memoryview]:
+    """Yield the messages in one field of some messages."""
+    for message in messages:
+        yield from (value for field, value in _fields(message) if field == wanted and isinstance(value, memoryview))
+
+
+def _fixed(side: memoryview) -> int:
+    return next((value for field, value in _fields(side) if field == 1 and isinstance(value, int)), 0)
 
 
 def _check_model(model: memoryview, name: str) -> None:

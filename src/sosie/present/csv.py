@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sosie.present.log import sentence
 from sosie.present.text import visible
-from sosie.types import Hit, SearchResult
+from sosie.types import Distance, Hit, SearchResult
 
 if TYPE_CHECKING:
     from sosie.catalogue import PictureRecord
@@ -30,7 +30,7 @@ __all__ = [
     "to_csv",
 ]
 
-COLUMNS = ("query", "rank", "id", "score", "verdict", "probability", "uri", "labels", "region", "tags")
+COLUMNS = ("query", "rank", "id", "score", "verdict", "probability", "uri", "labels", "region", "tags", "distance")
 PICTURE_COLUMNS = ("id", "uri", "width", "height", "bytes", "format", "added", "sha256", "labels", "other_places")
 MATCH_COLUMNS = ("name", "uri", "page", "id", "verdict", "probability")
 LOG_COLUMNS = ("id", "at", "actor", "deed", "what", "detail")
@@ -39,7 +39,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TAKEN_FOR_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
-def to_csv(results: Sequence[SearchResult]) -> str:
+def to_csv(results: Sequence[SearchResult], *, distance: Distance | None = None) -> str:
     """Return a header and one line a hit; text that looks like a formula gets a leading apostrophe.
 
     ``labels`` is a JSON object, ``region`` is x, y, width, height separated by spaces, ``tags`` are separated by
@@ -50,7 +50,8 @@ def to_csv(results: Sequence[SearchResult]) -> str:
     writer.writerow(COLUMNS)
     for result in results:
         for hit in result:
-            writer.writerow(_row(result.query, hit))
+            far = "" if result.metric is None else round(hit.distance(result.metric, distance), 6)
+            writer.writerow([*_row(result.query, hit), far])
     return buffer.getvalue()
 
 

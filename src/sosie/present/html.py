@@ -11,7 +11,7 @@ from sosie.present.page import Html, asset, badge, escape, page, picture, sectio
 from sosie.present.text import display_path, shorten, visible
 from sosie.present.thumbnails import small_jpeg
 from sosie.present.verdicts import VERDICTS, percent
-from sosie.types import Box, Hit, LabelValue, SearchResult
+from sosie.types import Box, Distance, Hit, LabelValue, SearchResult
 
 __all__ = ["contact_sheet"]
 
@@ -24,6 +24,7 @@ def contact_sheet(
     thumbnail: Callable[[str], bytes | None],
     title: str,
     notes: Mapping[str, str] | None = None,
+    distance: Distance | None = None,
 ) -> str:
     """Return one self-contained HTML page with all results.
 
@@ -31,7 +32,7 @@ def contact_sheet(
     ``notes`` stand at the top, such as the index and its recall.
     """
     shots = _Shots(thumbnail)
-    parts = [_answer(number, result, shots) for number, result in enumerate(results, 1)]
+    parts = [_answer(number, result, shots, distance) for number, result in enumerate(results, 1)]
     toc = [(f"q{number}", _name(result.query)) for number, result in enumerate(results, 1)]
     body = _notes(notes or {}) + "".join(parts) + _key(results)
     hits = sum(len(result) for result in results)
@@ -55,7 +56,7 @@ class _Shots:
         return self._kept[uri, side]
 
 
-def _answer(number: int, result: SearchResult, shots: _Shots) -> Html:
+def _answer(number: int, result: SearchResult, shots: _Shots, distance: Distance | None) -> Html:
     """One query on the left, its hits on the right."""
     name = _name(result.query)
     meta = f"{_count(len(result), 'hit', 'hits')} in {duration(result)}"
@@ -65,7 +66,7 @@ def _answer(number: int, result: SearchResult, shots: _Shots) -> Html:
         f"{picture(shots.get(result.query, _QUERY_SIDE), f'Query: {name}', boxes=_boxes(asked), outline=outline)}"
         f'<p class="meta">{escape(display_path(result.query))}<br>{escape(meta)}</p></div>'
     )
-    cards = "".join(f'<li class="card">{_card(hit, shots)}</li>\n' for hit in result)
+    cards = "".join(f'<li class="card">{_card(hit, shots, _far(hit, result, distance))}</li>\n' for hit in result)
     hits = f'<ol class="cards">{cards}</ol>' if cards else '<p class="none">Nothing in the library matches.</p>'
     return section(f"q{number}", name, f'<div class="answer">{query}\n{hits}</div>')
 
@@ -77,17 +78,26 @@ def _boxes(asked: Mapping[str, Any]) -> list[Box]:
     return [tuple(each["box"]) for each in asked.get("objects", ())]
 
 
-def _card(hit: Hit, shots: _Shots) -> str:
+def _far(hit: Hit, result: SearchResult, distance: Distance | None) -> str:
+    far = "" if distance is None else f"{hit.distance(result.metric, distance):.4f}"
+    return f'<span class="score" title="distance ({distance})">{far}</span>' if far else ""
+
+
+def _card(hit: Hit, shots: _Shots, far: str) -> str:
     wording = VERDICTS[hit.verdict]
     name = _name(hit.uri)
-    shot = picture(shots.get(hit.uri, 240), f"Hit {hit.rank}: {name}", boxes=[hit.region] if hit.region else ())
+    data = shots.get(hit.uri, 240)
+    shot = picture(data, f"Hit {hit.rank}: {name}", boxes=[hit.region] if hit.region else ())
+    if data is None and hit.uri.startswith(("http://", "https://")):
+        place = f'<a href="{escape(hit.uri)}" rel="noreferrer">{escape(display_path(hit.uri))}</a>'
+        shot = Html(f'{shot}<p class="away">{place}</p>')
     chance = ""
     if hit.probability is not None and hit.verdict.is_copy:
         chance = f'<span class="chance" title="probability">{percent(hit.probability)}</span>'
     facts = (
         f'<span class="rank">{hit.rank}</span>'
         f'<span title="{escape(wording.meaning)}">{badge(wording.name, wording.tone)}</span>'
-        f'{chance}<span class="score">{hit.score:.3f}</span>'
+        f'{chance}<span class="score">{hit.score:.3f}</span>{far}'
     )
     rest = _meter(hit.score, wording.tone) + _labels(hit.labels) + _place(hit.uri) + _evidence(hit)
     return f'{shot}<div class="facts">{facts}</div>{rest}'

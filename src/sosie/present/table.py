@@ -10,10 +10,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sosie.present.duration import duration
+from sosie.present.recall import recall_text
 from sosie.present.terminal import choose_protocol, strip
 from sosie.present.text import display_path, shorten, visible
 from sosie.present.verdicts import VERDICTS, percent
-from sosie.types import Hit, LabelValue, SearchResult, number_text
+from sosie.types import Distance, Hit, LabelValue, SearchResult, number_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +30,7 @@ def print_results(
     *,
     thumbnail: Callable[[Hit], bytes | None] | None = None,
     thumbnails: str = "auto",
+    distance: Distance | None = None,
     file: TextIO | None = None,
 ) -> None:
     """Print one table a query to ``file`` (standard output).
@@ -53,10 +55,10 @@ def print_results(
             console.print("  objects: " + ", ".join(_object(at, each) for at, each in enumerate(objects, 1)))
         if protocol and thumbnail is not None and result.hits:
             out.write(strip([thumbnail(hit) for hit in result], protocol, columns=min(console.width, 120)))
-        _print_hits(console, result)
+        _print_hits(console, result, distance)
 
 
-def _print_hits(console: Console, result: SearchResult) -> None:
+def _print_hits(console: Console, result: SearchResult, distance: Distance | None) -> None:
     """Print the hits, those apart that are no more alike than unrelated pictures are."""
     if not result.hits:
         console.print("  nothing matches")
@@ -64,17 +66,19 @@ def _print_hits(console: Console, result: SearchResult) -> None:
     for weak, hits in groupby(result.hits, key=lambda hit: hit.weak):
         if weak:
             console.print("  nothing like it; the nearest are:" if not result.has_answer else "  less alike than most:")
-        console.print(results_table(replace(result, hits=tuple(hits))))
+        console.print(results_table(replace(result, hits=tuple(hits)), distance=distance))
 
 
-def results_table(result: SearchResult) -> Table:
-    """Return the hits of one query as a rich table."""
+def results_table(result: SearchResult, *, distance: Distance | None = None) -> Table:
+    """Return the hits of one query as a rich table, with a column of distances where one is asked for."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("#", justify="right")
     table.add_column("score", justify="right")
+    if distance:
+        table.add_column(distance, justify="right")
     table.add_column("verdict", no_wrap=True)
     with_labels = any(hit.labels for hit in result)
     if with_labels:
@@ -82,7 +86,8 @@ def results_table(result: SearchResult) -> Table:
     table.add_column("picture", overflow="fold", ratio=3)
     for hit in result:
         verdict = Text(_verdict(hit), style=VERDICTS[hit.verdict].terminal)
-        cells = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), verdict]
+        far = [Text(f"{hit.distance(result.metric, distance):.4f}")] if distance else []
+        cells = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), *far, verdict]
         if with_labels:
             cells.append(Text(_labels(hit.labels)))
         table.add_row(*cells, Text(display_path(hit.uri) + ("  (gone)" if hit.gone else "")))
@@ -90,9 +95,8 @@ def results_table(result: SearchResult) -> Table:
 
 
 def _headline(result: SearchResult) -> str:
-    recall = result.index.get("recall")
     index = visible(str(result.index.get("kind", "exact")))
-    measured = f", recall {recall:.3f}" if isinstance(recall, float) else ""
+    measured = f", recall {recall_text(result.index)}" if isinstance(result.index.get("recall"), float) else ""
     facts = f"{len(result)} hits, {duration(result)}, {index}{measured}"
     return f"{display_path(result.query)}  ({facts}){_class(result)}"
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sosie.catalogue import Condition, Held, RegionRow, Store, View
+from sosie.errors import UsageError
+from sosie.indexes.params import read_params
 from sosie.indexes.tune import EXACT_UNTIL
 from sosie.query import rank
 from sosie.query.hits import make_hit, same_pictures
@@ -19,9 +21,18 @@ from sosie.regions.fusion import Matched, Weights, combine, match_regions
 from sosie.types import FloatMatrix, Hit, Ids, SearchResult
 from sosie.verify.blas import one_thread
 
-__all__ = ["KindView", "answer_by_regions"]
+__all__ = ["KindView", "answer_by_regions", "read_shares"]
 
 _DEPTH = 50  # candidates that each part of a query brings, at least
+
+
+def read_shares(text: str) -> dict[str, float]:
+    """Read how much whole pictures and parts count, as people write it: ``whole=0,mask=1``; raise UsageError."""
+    shares = read_params(text.split(","))
+    for name, value in shares.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"a share is a number, such as whole=0,mask=1, not {name}={value}")
+    return {name: float(value) for name, value in shares.items()}
 
 
 @dataclass(frozen=True, slots=True)

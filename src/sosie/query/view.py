@@ -56,11 +56,13 @@ class _Snapshot:
             "kind": about.kind if about else "exact",
             "metric": self.tail.metric,
             "recall": about.recall if about else 1.0,
+            **({"recall_interval": about.recall_interval} if about and about.recall_interval else {}),
             "generation": about.generation if about else None,
             "tail": len(self.tail),
         }
         if not self.search_params:
             return told
+        told.pop("recall_interval", None)
         return {**told, "recall": None, "params": dict(self.search_params)}  # nobody measured these
 
     def with_params(self, params: Mapping[str, Any]) -> _Snapshot:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from sosie.errors import NotFound, UntrustedModel
 from sosie.networks.formats import explain
+from sosie.networks.onnx_file import input_size
 from sosie.networks.runtime import digest_of
 from sosie.registry import nearest
 
@@ -86,8 +87,9 @@ def shipped() -> list[str]:
 def read_description(asked: str, *, task: Literal["detect", "segment"]) -> Description:
     """Read a description: the path of a JSON file, or ``NAME:FILE.onnx`` with the name of a shipped one.
 
-    A shipped description of a whole family pins no digest; then the file's own is taken, and whoever stores the
-    description holds later files to it. Raises NotFound, UntrustedModel.
+    Where the description does not say the size of the input, the file does. A shipped description of a whole family
+    pins no digest; then the file's own is taken, and whoever stores the description holds later files to it. Raises
+    NotFound, UntrustedModel.
     """
     if asked.endswith(".json"):
         path = Path(asked)
@@ -99,11 +101,31 @@ def read_description(asked: str, *, task: Literal["detect", "segment"]) -> Descr
         raw, folder, path = {"like": name, "file": str(Path(file).absolute())}, Path(), Path(file)
     try:
         found = replace(_description(_inherited(raw)), folder=folder)
+        if not {"width", "height"} & raw.get("input", {}).keys():
+            found = _sized(found)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UntrustedModel(f"{path} does not describe a network: {_reason(error)}") from error
     if found.task != task:
         raise UntrustedModel(f"{asked} describes a network that can {found.task}, not {task}")
     return found if found.sha256 else replace(found, sha256=digest_of(found.path))
+
+
+def _sized(described: Description) -> Description:
+    """Take the size of the input from the network, where that is fixed: files of one family have several."""
+    try:
+        size = input_size(described.path.read_bytes(), described.input.name)
+    except OSError:  # said where the network is opened
+        return described
+    if size is None:
+        return described
+    high, wide = size
+    _check_size(high, wide)
+    return replace(described, input=replace(described.input, height=high, width=wide))
+
+
+def _check_size(high: int, wide: int) -> None:
+    if not (8 <= wide <= 4096 and 8 <= high <= 4096):
+        raise ValueError("width and height of the input lie between 8 and 4096")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -146,8 +168,7 @@ def _description(raw: dict[str, Any]) -> Description:
         raise ValueError("it names no file" if found.classes else "it names no classes")
     if not (0 <= found.threshold <= 1 and (found.suppress is None or 0 < found.suppress <= 1)):
         raise ValueError("threshold and suppress lie between 0 and 1")
-    if not (8 <= found.input.width <= 4096 and 8 <= found.input.height <= 4096):
-        raise ValueError("width and height of the input lie between 8 and 4096")
+    _check_size(found.input.height, found.input.width)
     return found
 
 

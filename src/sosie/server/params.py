@@ -35,6 +35,8 @@ __all__ = [
     "Order",
     "PageSize",
     "PictureId",
+    "ShareField",
+    "ShareText",
     "Where",
     "WhereField",
     "parse_box",
@@ -86,6 +88,10 @@ Order = Annotated[
     Query(description="By when they were added, by when they were taken (EXIF), by file size, or by name."),
 ]
 Descending = Annotated[bool, Query(description="The last first: the newest, the largest.")]
+_ABOUT_SHARE = "How much whole pictures and parts count: whole=0,mask=1; what is not named, nothing."
+_SHARE: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-shares"}}
+ShareText = Annotated[str, Query(description=_ABOUT_SHARE, examples=["whole=0,mask=1"], **_SHARE)]
+ShareField = Annotated[str, Form(description=_ABOUT_SHARE, **_SHARE)]
 
 _NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d{1,3})?\s*", re.ASCII)
 _SLACK = 1e-6

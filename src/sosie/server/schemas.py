@@ -72,6 +72,7 @@ class HitOut(_Out):
     id: int
     uri: str
     score: float
+    distance: float | None = Field(description="by the index's metric; of cosines 1 - score; 0 for the same picture")
     verdict: Verdict
     probability: float | None
     labels: dict[str, LabelOut]
@@ -106,6 +107,7 @@ class SearchOut(_Out):
                         "id": 42,
                         "uri": "file:///photos/boat.jpg",
                         "score": 0.93,
+                        "distance": 0.07,
                         "verdict": "altered_copy",
                         "probability": 0.998,
                         "labels": {"label": "boat"},

@@ -10,6 +10,7 @@ from sosie.analysis.regions import Parts
 from sosie.indexes.params import read_params
 from sosie.query.class_first import ClassFirst
 from sosie.query.encode import Asked, with_words
+from sosie.query.regions import read_shares
 from sosie.server.cursors import decode_place, encode_cursor
 from sosie.server.lists import HitList
 from sosie.server.problems import Problem
@@ -42,6 +43,7 @@ class Question:
     min_class: float = 0.5
     min_likeness: float | None = None
     ids: tuple[int, ...] = ()  # several pictures of the library, whose vectors are added
+    share: str = ""  # part=number, with commas between
 
     @property
     def parts(self) -> Parts:
@@ -140,6 +142,7 @@ async def _search(state: State, question: Question, upload: bytes | None) -> tup
     decoding = None if upload is None else state.library.decode_ahead(upload, whole=whole)
     where = question.where if question.where and question.where.strip() else None
     index_params = read_params(question.index_params.split(",")) if question.index_params.strip() else None
+    shares = read_shares(question.share) if question.share.strip() else None
 
     def search(asked: Sequence[Asked]) -> list[tuple[SearchResult, int]]:
         with state.library.catalogue.steady():
@@ -151,6 +154,7 @@ async def _search(state: State, question: Question, upload: bytes | None) -> tup
                 parts=question.parts,
                 verify=question.verify,
                 index_params=index_params,
+                shares=shares,
                 class_first=ClassFirst(question.min_class) if question.class_first else False,
                 min_likeness=question.min_likeness,
             )

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 from sosie.catalogue import PictureRecord
 from sosie.catalogue.where import RECOGNISED, labels_needed, parse
+from sosie.library import Library
 from sosie.present.text import display_path, visible
 from sosie.present.verdicts import VERDICTS
 from sosie.server.state import State
@@ -20,6 +21,7 @@ __all__ = [
     "Facet",
     "cards_of_hits",
     "cards_of_records",
+    "counts_within",
     "facets",
     "label_texts",
     "name_of",
@@ -126,6 +128,27 @@ def facets(counts: Mapping[str, Mapping[str, int]], chosen: Sequence[str]) -> li
         rows.sort(key=lambda row: (not row[2], -row[1], row[0]))
         found.append(Facet(name, tuple(rows[:FACET_VALUES]), tuple(rows[FACET_VALUES:500])))
     return found
+
+
+def counts_within(library: Library, where: str | None, chosen: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return how many pictures each value of each label would be chosen for, under the filter.
+
+    Values of one label are alternatives: those of a label that was chosen from are counted under the rest of the
+    filter, so that each count is what choosing that value alone gives.
+    """
+
+    def counted(pairs: Sequence[str]) -> dict[str, dict[str, int]]:
+        catalogue, expression = library.catalogue, where_of(where, pairs)
+        condition = catalogue.condition(expression)
+        seen = {name: catalogue.fact_counts(name, condition) for name in sorted(RECOGNISED)}
+        return {**catalogue.label_counts(condition), **{name: values for name, values in seen.items() if values}}
+
+    counts = counted(chosen)
+    for name in dict.fromkeys(pair.partition(":")[0] for pair in chosen):
+        others = [pair for pair in chosen if pair.partition(":")[0] != name]
+        counts[name] = {pair.partition(":")[2]: 0 for pair in chosen if pair not in others}
+        counts[name] |= counted(others).get(name, {})
+    return counts
 
 
 def where_of(where: str | None, chosen: Sequence[str]) -> str | None:

@@ -4,7 +4,7 @@ table: modules              # the table with one row a picture
 place: src                  # its column with the URL, or with a path below ``base``
 base: pictures              # for paths: a folder, relative to the database; default: the database's own
 labels: [license, year]     # columns of the same table
-key: mid                    # needed for ``attributes`` alone
+key: mid                    # needed for ``attributes``, and a label of its own
 attributes:                 # tables with one column for each thing that may be on the picture
   - table: automatic_labels
     key: mid
@@ -45,6 +45,11 @@ class Dataset:
     base: str = ""
     labels: tuple[str, ...] = ()
     attributes: tuple[Attributes, ...] = field(default=())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table that become labels: the key, too, by which people find a picture again."""
+        return (*([self.key] if self.key and self.key not in (self.place, *self.labels) else ()), *self.labels)
 
 
 _BAM_GROUPS = ("content", "emotion", "media")

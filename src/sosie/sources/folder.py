@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,8 @@ class FolderSource:
     is counted in ``ignored``. Hidden names and Sosie libraries are left out. Symbolic links are followed,
     loops are not. ``include`` and ``exclude`` are ``names.Patterns``. ``label_from_folders`` gives each
     picture the label ``label``: the part of its name before ``__<hex digits>``, else the folder it lies in.
-    ``manifest`` is a table below the folder with a column ``path``; its other columns become labels.
+    ``manifest`` is a table with a column ``path`` (below the folder, or below the table's own); its other columns
+    become labels.
 
     ``problems`` lists (URI, reason) of what the last iteration could not look into. Nothing is known of what
     lies below such a URI, so nothing below it may be taken for deleted. At most one folder's names are held
@@ -63,7 +65,8 @@ class FolderSource:
         self._path = os.path.abspath(os.fsencode(path))
         self._patterns = Patterns(tuple(include), tuple(exclude))
         self._label_from_folders = label_from_folders
-        self._manifest = Manifest(Path(os.fsdecode(self._path)) / manifest) if manifest else None
+        self._manifest = Manifest(self._table(manifest)) if manifest else None
+        self._walked = self._labelled = 0
         self._max_bytes = max_bytes
         self.problems: list[tuple[str, str]] = []
         self.ignored = 0
@@ -87,6 +90,7 @@ class FolderSource:
     def __iter__(self) -> Iterator[ImageRef]:
         """Yield references; raise SourceUnreachable where the root is away, UsageError for a library."""
         self.problems, self.ignored = [], 0
+        self._walked = self._labelled = 0
         if self._manifest:
             self._manifest.load()
         try:
@@ -97,6 +101,8 @@ class FolderSource:
             yield self._ref(self._path, status)
         elif stat.S_ISDIR(status.st_mode):
             yield from self._walk(status)
+            if self._manifest and self._walked and not self._labelled:
+                warnings.warn(self._manifest.advice, stacklevel=2)
         else:
             raise UsageError(f"{os.fsdecode(self._path)} is neither a folder nor a regular file")
 
@@ -223,7 +229,17 @@ class FolderSource:
     def _labels(self, path: bytes) -> dict[str, LabelValue]:
         below = self._below(path)
         labels = folder_label(below) if self._label_from_folders else {}
-        return {**labels, **self._manifest.labels(below)} if self._manifest else labels
+        if self._manifest is None:
+            return labels
+        found = self._manifest.labels(path, below)
+        self._walked += 1
+        self._labelled += found is not None
+        return {**labels, **(found or {})}
+
+    def _table(self, name: str) -> Path:
+        """Return where a table of labels lies: below the folder, else where one would open it from here."""
+        below = Path(os.fsdecode(self._path)) / name
+        return Path(name) if not below.exists() and Path(name).exists() else below
 
     def _is_file(self) -> bool:
         return os.path.isfile(self._path)

@@ -16,7 +16,10 @@ __all__ = ["Manifest"]
 
 
 class Manifest:
-    """The labels of pictures by their path below the folder of the table; held in memory while a folder is walked."""
+    """The labels of pictures by their path, held in memory while a folder is walked.
+
+    A path of the table is one below the folder that is walked, one below the folder of the table, or a whole one.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -36,9 +39,20 @@ class Manifest:
             if path := row.get(place):
                 self._labels[_key(os.fsencode(str(path)))] = labels_of(row, kinds)
 
-    def labels(self, below: bytes) -> dict[str, LabelValue]:
-        """Return the labels of the picture at a path below the folder."""
-        return self._labels.get(_key(below), {})
+    def labels(self, path: bytes, below: bytes) -> dict[str, LabelValue] | None:
+        """Return the labels of the picture at ``path``, which is ``below`` the folder; None where no row names it."""
+        beside = os.path.relpath(path, os.fsencode(self._path.parent.absolute()))
+        found = (self._labels.get(_key(each)) for each in (below, beside, path))
+        return next((labels for labels in found if labels is not None), None)
+
+    @property
+    def advice(self) -> str:
+        """Say how rows are matched with pictures, with a row for an example."""
+        example = os.fsdecode(next(iter(self._labels), b""))
+        return (
+            f"no row of {self._path} names a picture that was added, so there are no labels from it: its paths "
+            f"({example!r}, …) are looked for below the folder that is added, and beside the table"
+        )
 
 
 def _key(path: bytes) -> bytes:

@@ -82,7 +82,7 @@ class SqliteDatasetSource(LinkSource):
     def _rows(self, reader: _Reader, before: tuple[int, int]) -> Iterator[ImageRef]:
         kinds: dict[str, Kind] | None = None
         for page, attributes in reader.pages():
-            names = self._dataset.labels
+            names = self._dataset.columns
             rows = [dict(zip(names, values, strict=True)) for _, _, *values in page]
             kinds = kinds if kinds is not None else guess_kinds(names, rows)
             for (place, key, *_), row in zip(page, rows, strict=True):
@@ -138,7 +138,7 @@ class _Reader:
     def pages(self) -> Iterator[tuple[list[_Row], dict[Any, dict[str, LabelValue]]]]:
         """Yield pages of (place, key, labels …) with the attributes by key."""
         dataset = self._dataset
-        names = [dataset.place, dataset.key or dataset.place, *dataset.labels]
+        names = [dataset.place, dataset.key or dataset.place, *dataset.columns]
         columns = ", ".join(map(_quoted, names))
         sql = f"SELECT rowid, {columns} FROM {_quoted(dataset.table)} WHERE rowid > ? ORDER BY rowid LIMIT ?"
         last: int = -(1 << 63)

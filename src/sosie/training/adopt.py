@@ -13,6 +13,7 @@ from sosie.embedders.onnx import read_description
 from sosie.evaluation.trial import try_model
 from sosie.library import Library
 from sosie.models.classifier import RECORD
+from sosie.training.layers import read_head
 from sosie.training.run import Report, train
 from sosie.training.settings import Settings
 from sosie.training.tuning import Tuned, tune_recipe
@@ -91,7 +92,7 @@ def _settings_of(drawn: Mapping[str, Any]) -> dict[str, Any]:
     chosen = dict(drawn)
     if "head" in chosen:
         text = str(chosen["head"])
-        chosen["head"] = () if text == "own" else tuple(int(size) for size in text.split(","))
+        chosen["head"] = () if text == "own" else read_head(text)
     return chosen
 
 

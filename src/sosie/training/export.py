@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from sosie import files
+from sosie.embedders.store import TRAINED_ON
 from sosie.errors import UntrustedModel
+from sosie.models.trained_on import TrainedOn
 from sosie.training.extractor import Exported
 from sosie.training.starts import Start
 from sosie.types import FloatMatrix
@@ -64,8 +66,18 @@ def _disagreement(exported: Exported, path: Path, pictures: FloatMatrix, names: 
     return max(float(np.abs(ours[name].numpy() - each).max()) for name, each in zip(asked, theirs, strict=True))
 
 
-def describe(path: Path, *, name: str, start: Start, dim: int, recipe: str, classes: Mapping[str, Any] | None) -> Path:
+def describe(
+    path: Path,
+    *,
+    name: str,
+    start: Start,
+    dim: int,
+    recipe: str,
+    classes: Mapping[str, Any] | None,
+    trained_on: TrainedOn,
+) -> Path:
     """Write the description that `sosie models add` reads, beside the network; return its path."""
+    trained_on.write(path.with_name(TRAINED_ON))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     description: dict[str, Any] = {
         "name": name,
@@ -77,6 +89,7 @@ def describe(path: Path, *, name: str, start: Start, dim: int, recipe: str, clas
         "input": "image",
         "heads": [{"name": "code" if recipe == "hash" else "semantic", "dim": dim, "output": "embedding"}],
         "featuremap": "featuremap",
+        "trained_on": TRAINED_ON,
         "preprocessing": {"side": start.side, "fit": "squash", "resample": "bicubic"},
         **({"classes": {"output": "classes", **classes}} if classes else {}),
     }

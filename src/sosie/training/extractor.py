@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sosie.training.heads import CodeHead, DenseHead, OwnHead
+from sosie.errors import UsageError
+from sosie.training.heads import CodeHead, DenseHead, OwnHead, added_convolutions
+from sosie.training.layers import Layer, dense_part
 from sosie.training.settings import Settings
 from sosie.training.starts import Start
 
@@ -49,18 +53,22 @@ class Extractor(nn.Module):
         """Train the head; the trunk's normalisation keeps its statistics."""
         super().train(mode)
         self.trunk.eval()
+        for block in self.trunk.own:
+            block.train(mode)
         return self
 
 
 def make_extractor(start: Start, settings: Settings) -> Extractor:
     """Join a start and the head that was asked for, with the right layers free to learn."""
     start.trunk.unfreeze(settings.unfreeze)
+    if any(str(layer).startswith("conv") for layer in settings.head):
+        _add_convolutions(start, settings.head)
     with torch.no_grad():
         width = start.trunk(torch.zeros(1, 3, start.side, start.side))[1].shape[1]
     head: OwnHead | DenseHead | CodeHead
     if settings.head or start.head is None:
         last = settings.bits if settings.recipe == "hash" else DIM
-        head = DenseHead(width, settings.head or (last,), dropout=settings.dropout)
+        head = DenseHead(width, dense_part(settings.head) or (last,), dropout=settings.dropout)
     elif settings.recipe == "hash":
         head = CodeHead(start.head, settings.bits)
         start.head.requires_grad_(settings.unfreeze > 0)
@@ -68,6 +76,15 @@ def make_extractor(start: Start, settings: Settings) -> Extractor:
         head = start.head
         head.dropout.p = settings.dropout
     return Extractor(start, head)
+
+
+def _add_convolutions(start: Start, layers: Sequence[Layer]) -> None:
+    """Put the convolutions of a head behind the backbone; they alone are pooled then."""
+    with torch.no_grad():
+        featuremap = start.trunk(torch.zeros(1, 3, start.side, start.side))[0]
+    if featuremap.ndim != 4:
+        raise UsageError(f"{start.name} gives tokens and no map: a head for it has no convolution")
+    start.trunk.append(added_convolutions(layers, featuremap.shape[1]))
 
 
 class Exported(nn.Module):

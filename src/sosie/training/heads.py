@@ -8,7 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["CodeHead", "DenseHead", "OwnHead"]
+from sosie.training.layers import CONVOLUTION, NORMALISED, Layer, convolution_part
+
+__all__ = ["CodeHead", "DenseHead", "OwnHead", "added_convolutions"]
+
+
+def added_convolutions(layers: Sequence[Layer], channels: int) -> list[nn.Module]:
+    """Return blocks over maps (n, channels, h, w), one for each convolution of a head."""
+    blocks: list[list[nn.Module]] = []
+    for layer in convolution_part(layers):
+        if found := CONVOLUTION.fullmatch(str(layer)):
+            blocks.append([nn.Conv2d(channels, int(found[1]), 3, padding=1)])
+            channels = int(found[1])
+        elif layer == NORMALISED:
+            blocks[-1].append(nn.BatchNorm2d(channels))
+        else:
+            blocks[-1].append(nn.Dropout2d(float(str(layer).removeprefix("dropout"))))
+    return [nn.Sequential(*parts, nn.GELU()) for parts in blocks]
 
 
 class OwnHead(nn.Module):
@@ -34,20 +50,20 @@ class OwnHead(nn.Module):
 
 
 class DenseHead(nn.Module):
-    """Dense layers of the ``sizes`` asked for over standardised features, the last being the embedding."""
+    """Dense layers over standardised features, the last being the embedding; ``bn`` normalises the one before it.
+
+    ``dropout`` is the share that is left out before each dense layer, where the head does not say its own.
+    """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, width: int, sizes: Sequence[int], *, dropout: float) -> None:
+    def __init__(self, width: int, sizes: Sequence[Layer], *, dropout: float) -> None:
         super().__init__()
-        self.dim = sizes[-1]
+        self.dim = int(sizes[-1])
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
-        layers: list[nn.Module] = []
-        for before, after in zip((width, *sizes[:-1]), sizes, strict=True):
-            layers += [nn.Dropout(dropout), nn.Linear(before, after), nn.GELU()]
-        self.layers = nn.Sequential(*layers[:-1])
+        self.layers = nn.Sequential(*_dense_layers(width, sizes, dropout))
 
     def standardise(self, features: Tensor) -> None:
         """Set mean and scale from features (n, width) of the training pictures."""
@@ -58,6 +74,22 @@ class DenseHead(nn.Module):
         """Return embeddings (n, dim) of features (n, width); not of unit length."""
         raw: Tensor = self.layers((features - self.mean) * self.scale)
         return raw
+
+
+def _dense_layers(width: int, sizes: Sequence[Layer], dropout: float) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    own = any(str(layer).startswith("dropout") for layer in sizes)
+    for layer, following in zip(sizes, (*sizes[1:], None), strict=True):
+        if isinstance(layer, int):
+            layers += [*([] if own else [nn.Dropout(dropout)]), nn.Linear(width, layer)]
+            width = layer
+        elif layer == NORMALISED:
+            layers.append(nn.BatchNorm1d(width))
+        else:
+            layers.append(nn.Dropout(float(layer.removeprefix("dropout"))))
+        if len(layers) > 1 and following not in (None, NORMALISED) and not str(layer).startswith("dropout"):
+            layers.append(nn.GELU())
+    return layers
 
 
 class CodeHead(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,7 +135,7 @@ def _begin(trainee: Trainee, store: Store, examples: Examples, training: Rows) -
     """Fit to the training pictures what needs no steps: scales of features, directions of classes, planes of codes."""
     some = training[:JUDGES]
     net, head = trainee.extractor, trainee.extractor.head
-    if isinstance(head, DenseHead):
+    if isinstance(head, DenseHead) and not net.trunk.own:  # what a convolution will give is not known yet
         with torch.no_grad():
             maps, pooled, _ = (each.to(trainee.device) for each in store.batch(some[:512]))
             still = net.still(maps) if net.trunk.cut == 0 else (maps.float(), pooled)
@@ -146,8 +146,10 @@ def _begin(trainee: Trainee, store: Store, examples: Examples, training: Rows) -
 
 
 def _optimiser(trainee: Trainee, settings: Settings) -> torch.optim.Optimizer:
-    head = [p for p in [*trainee.extractor.head.parameters(), *trainee.objective.parameters()] if p.requires_grad]
-    trunk = [p for p in trainee.extractor.trunk.parameters() if p.requires_grad]
+    own = [p for block in trainee.extractor.trunk.own for p in block.parameters()]
+    fresh = [*own, *trainee.extractor.head.parameters(), *trainee.objective.parameters()]
+    head, known = [p for p in fresh if p.requires_grad], {id(p) for p in own}
+    trunk = [p for p in trainee.extractor.trunk.parameters() if p.requires_grad and id(p) not in known]
     groups = [{"params": head, "share": 1.0}, {"params": trunk, "share": _BACKBONE}]
     groups = [group for group in groups if group["params"]]
     if settings.optimiser == "sgd":
@@ -155,8 +157,18 @@ def _optimiser(trainee: Trainee, settings: Settings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=settings.rate, weight_decay=settings.decay)
 
 
+# The share of the rate that is left when a share of the epochs is done.
+_SCHEDULES: Mapping[str, Callable[[float], float]] = {
+    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),  # Loshchilov and Hutter, 2017
+    "constant": lambda _done: 1.0,
+    "step": lambda done: 0.1 ** ((done >= 0.5) + (done >= 0.75)),  # He et al., 2016
+    "exponential": lambda done: 0.01**done,
+}
+
+
 def _set_rate(optimiser: torch.optim.Optimizer, settings: Settings, progress: float) -> None:
-    """Rise, then fall along half a cosine (Loshchilov and Hutter, 2017)."""
-    rate = settings.rate * min(1.0, (progress + 1e-3) / _WARM) * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+    """Rise, then go by the schedule; ``progress`` is the share of the epochs that are done."""
+    done = min(1.0, progress)
+    rate = settings.rate * min(1.0, (done + 1e-3) / _WARM) * _SCHEDULES[settings.schedule](done)
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sosie.embedders.onnx import OnnxEmbedder, read_description
+from sosie.errors import SosieError
 from sosie.evaluation.collection import Collection
 from sosie.evaluation.compare import compare_runs
 from sosie.evaluation.labels import predict_labels
@@ -44,14 +45,16 @@ class Gain:
         return {"what": self.what, "pictures": self.pictures, "rows": [dict(row) for row in self.rows]}
 
 
-def embed_with(library: Library, ids: Ids, description: Path) -> tuple[Rows, FloatMatrix]:
+def embed_with(
+    library: Library, ids: Ids, description: Path, *, read: Callable[[int], bytes] | None = None
+) -> tuple[Rows, FloatMatrix]:
     """Return which of some pictures could be read, and their vectors by the package, as `sosie add` would make them."""
     embedder = OnnxEmbedder(read_description(description))
     how = embedder.spec.preprocessing
     rows: list[int] = []
     parts: list[FloatMatrix] = []
     batch: list[Picture] = []
-    for row, found in inputs_of(library, ids, how):
+    for row, found in inputs_of(library, ids, how, read=read):
         if isinstance(found, str):
             continue
         rows.append(row)
@@ -72,6 +75,7 @@ def measure_gain(
     what: str,
     folder: Path,
     ways: Ways = as_they_are,
+    read: Callable[[int], bytes] | None = None,
     seed: int = 0,
 ) -> Gain:
     """Let held-out pictures find each other with the library's vectors and with the package's, and compare.
@@ -81,7 +85,7 @@ def measure_gain(
     """
     known, vectors = library.vectors()
     there = rows[np.isin(examples.ids[rows], known)]
-    readable, after = embed_with(library, examples.ids[there], description)
+    readable, after = embed_with(library, examples.ids[there], description, read=read)
     there = there[readable]
     before = vectors[np.searchsorted(known, examples.ids[there])]
     runs = {}
@@ -100,8 +104,15 @@ def _collection(library: Library, ids: Ids, vectors: FloatMatrix) -> Collection:
         uris=tuple(record.uris[0] for record in ordered),
         labels=tuple(dict(record.labels) for record in ordered),
         vectors=vectors,
-        picture=lambda row: library.thumbnail(ordered[row].id),
+        picture=lambda row: _thumbnail(library, ordered[row].id),
     )
+
+
+def _thumbnail(library: Library, content_id: int) -> bytes | None:
+    try:
+        return library.thumbnail(content_id)
+    except SosieError:  # of a picture of the web, say: reports show its place without it
+        return None
 
 
 def neighbour_accuracies(

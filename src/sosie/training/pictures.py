@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sosie.analysis.worker import analysis_params
 from sosie.decode import DecodePool
@@ -16,8 +16,14 @@ __all__ = ["inputs_of"]
 _IN_FLIGHT = 256
 
 
-def inputs_of(library: Library, ids: Ids, preprocessing: Preprocessing) -> Iterator[tuple[int, Pixels | str]]:
-    """Yield each picture's row and the pixels that the network takes, in order, or why it cannot be used."""
+def inputs_of(
+    library: Library, ids: Ids, preprocessing: Preprocessing, *, read: Callable[[int], bytes] | None = None
+) -> Iterator[tuple[int, Pixels | str]]:
+    """Yield each picture's row and the pixels that the network takes, in order, or why it cannot be used.
+
+    ``read`` gives a picture's bytes by its id; None reads them as the library does.
+    """
+    read = read or library.read
     with DecodePool(
         os.cpu_count() or 1,
         analyse="sosie.analysis.worker:analyse",
@@ -29,9 +35,11 @@ def inputs_of(library: Library, ids: Ids, preprocessing: Preprocessing) -> Itera
         def files() -> Iterator[tuple[int, bytes]]:
             for row, content_id in enumerate(ids.tolist()):
                 try:
-                    yield row, library.read(content_id)
-                except (NotFound, BadPicture):
+                    yield row, read(content_id)
+                except NotFound:
                     away[row] = "away"
+                except BadPicture as error:
+                    away[row] = error.reason
 
         yielded = -1
         for row, found in pool.map(files(), in_flight=_IN_FLIGHT):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sosie.errors import UsageError
+from sosie.training.layers import convolution_part, wrong_in_head
 
 __all__ = ["BITS", "Settings"]
 
@@ -18,8 +19,9 @@ class Settings:
     """One run. Equal settings on equal pictures give equal weights on one machine.
 
     ``start``: ``bundled`` or a timm name; ``weights``: a checkpoint of that network, ``none`` for random ones, None for
-    those that are published. ``labels``: what is learned, chosen from the library where empty. ``head``: the sizes of
-    dense layers, the last being the embedding; empty keeps the start's own. ``unfreeze``: how many of the last weighted
+    those that are published. ``labels``: what is learned, chosen from the library where empty. ``head``: layers
+    (`sosie.training.heads`), the last being dense and the embedding; empty keeps the start's own. ``schedule``: how the
+    rate falls. ``unfreeze``: how many of the last weighted
     layers of the backbone learn. ``views``: how many augmented views of a picture there are. ``keep``: the
     share of the start's weights in the result, where the start's own head is kept.
     """
@@ -29,7 +31,7 @@ class Settings:
     weights: str | None = None
     labels: tuple[str, ...] = ()
     where: str | None = None
-    head: tuple[int, ...] = ()
+    head: tuple[int | str, ...] = ()
     pooling: Literal["mean", "gem", "max"] = "mean"
     dropout: float = 0.2
     unfreeze: int = 10
@@ -38,6 +40,7 @@ class Settings:
     rate: float = 5e-3
     decay: float = 0.05
     optimiser: Literal["adamw", "sgd"] = "adamw"
+    schedule: Literal["cosine", "constant", "step", "exponential"] = "cosine"
     patience: int = 8
     validation: float = 0.2
     unseen: int = 0
@@ -67,9 +70,7 @@ class Settings:
                 *others, last = get_args(kind)
                 chosen = getattr(self, name)
                 yield chosen not in (*others, last), f"{name} is {', '.join(others)} or {last}, not {chosen!r}"
-        head = ",".join(map(str, self.head))
-        yield any(size < 1 for size in self.head), f"a head is sizes of dense layers such as 1024,512,256, not {head}"
-        yield max(self.head, default=1) > 16_384, f"a dense layer has at most 16,384 units, not {head}"
+        yield (wrong := wrong_in_head(self.head)) is not None, str(wrong)
         yield not 0 <= self.dropout < 1, f"dropout is a share from 0 to below 1, not {self.dropout}"
         yield not 0 < self.validation < 1, f"validation is a share between 0 and 1, not {self.validation}"
         yield not 0 < self.rate <= 10, f"a rate is above 0 and at most 10, not {self.rate}"
@@ -93,4 +94,5 @@ class Settings:
     def views_key(self) -> Mapping[str, Any]:
         """Return what the stored views depend on: runs that share it share them."""
         names = ("start", "weights", "pooling", "unfreeze", "views", "seed")
-        return {name: getattr(self, name) for name in names}
+        maps = {"maps": True} if convolution_part(self.head) else {}  # then maps are kept, and others are pooled
+        return {name: getattr(self, name) for name in names} | maps

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import numpy as np
 import torch
@@ -22,6 +28,7 @@ from sosie.types import FloatMatrix
 
 __all__ = ["Start", "bundled_start", "open_start"]
 
+_PATIENCE = 3.0  # seconds
 _TRIED = 96  # side of the noise that tells whether blocks in a row are the network
 
 
@@ -105,7 +112,8 @@ def _timm_start(name: str, weights: str | None, pooling: str) -> Start:
     if not timm.is_model(name):
         raise UnknownName(f"no network of timm is called {name!r}; {nearest(name, ['bundled', *timm.list_models()])}")
     try:
-        net: Any = timm.create_model(name, pretrained=weights is None, num_classes=0, global_pool="")
+        with _offline_at_once(wanted=weights is None):
+            net: Any = timm.create_model(name, pretrained=weights is None, num_classes=0, global_pool="")
     except Exception as error:  # whatever the hub raises
         if weights is not None:
             raise
@@ -125,6 +133,43 @@ def _timm_start(name: str, weights: str | None, pooling: str) -> Start:
         licence=str(data.get("license") or "see timm"),
         origin=f"{name} of timm {timm.__version__}, weights: {weights or 'published'}",
     )
+
+
+@contextmanager
+def _offline_at_once(*, wanted: bool) -> Iterator[None]:
+    """Keep the hub's client from trying for a minute where nothing answers: what was fetched before is taken then."""
+    if not wanted or _reachable():
+        yield
+        return
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _reachable() -> bool:
+    """Tell whether the hub, or the proxy on the way to it, takes a connection within three seconds."""
+    hub = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
+    proxy = getproxies().get(hub.scheme)
+    way = hub if proxy is None or proxy_bypass(hub.hostname or "") else urlsplit(proxy)
+    answered: list[bool] = []
+
+    def knock() -> None:
+        try:
+            port = way.port or (443 if way.scheme == "https" else 80)
+            socket.create_connection((way.hostname or "", port), timeout=_PATIENCE).close()
+            answered.append(True)
+        except (OSError, ValueError):
+            return
+
+    thread = threading.Thread(target=knock, daemon=True)  # finding a name's address has no time limit of its own
+    thread.start()
+    thread.join(_PATIENCE)
+    return bool(answered)
 
 
 def _load_checkpoint(net: nn.Module, path: Path, name: str) -> None:

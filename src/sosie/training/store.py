@@ -83,6 +83,7 @@ def make_store(
     folder: Path,
     key: Mapping[str, Any],
     seed: int,
+    read: Callable[[int], bytes] | None = None,
     progress: Report = lambda _done, _all: None,
 ) -> Store:
     """Decode pictures as ingest does and store ``views[i]`` views of the i-th; what is stored already is used again.
@@ -106,7 +107,7 @@ def make_store(
         writer.write([(int(first[row]), int(count[row]), pixels) for row, pixels in chunk], chance)
         chunk.clear()
 
-    for row, found in inputs_of(library, ids, preprocessing):
+    for row, found in inputs_of(library, ids, preprocessing, read=read):
         done += 1
         if isinstance(found, str):
             refused[found] = refused.get(found, 0) + 1
@@ -119,7 +120,7 @@ def make_store(
     if chunk:
         flush()
     if not count.any():
-        raise NotFound(f"none of the {len(ids)} pictures can be read ({_counted(refused)}): add their folders again")
+        raise NotFound(f"none of the {len(ids)} pictures can be read ({_counted(refused)}): {_advice(refused)}")
     return writer.close(first[:-1], count, refused, wanted)
 
 
@@ -203,6 +204,14 @@ def _open(folder: Path, key: Mapping[str, Any]) -> Store | None:
     big = {n: load_array(folder / f"{n}.npy", mapped=True) for n in ("maps", "pooled", "seen")}
     small = {n: load_array(folder / f"{n}.npy") for n in ("first", "count")}
     return Store(**big, **small, refused=known["refused"])
+
+
+def _advice(refused: Mapping[str, int]) -> str:
+    if "private_address" in refused:
+        return "addresses of your own network are reached with --allow-private"
+    if refused.keys() <= {"away"}:
+        return "add their folders again"
+    return "bring their servers or folders back; `sosie add --keep-originals` keeps what is downloaded"
 
 
 def _counted(refused: Mapping[str, int]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sosie.models.trained_on import TrainedOn
 from sosie.training.examples import Examples
 from sosie.training.loop import History
 from sosie.training.measure import Gain
@@ -23,6 +25,8 @@ class Prepared:
     start: Start
     store: Store
     folder: Path
+    trained_on: TrainedOn
+    read: Callable[[int], bytes]  # a picture by its id
 
 
 @dataclass(frozen=True)

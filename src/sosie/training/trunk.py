@@ -23,6 +23,7 @@ class Trunk(nn.Module):
         self.taps = taps or (len(blocks) - 1,)
         self.pooling = pooling
         self.cut = len(blocks)  # the first block that learns
+        self._added = 0
         for parameter in self.parameters():
             parameter.requires_grad_(False)
 
@@ -36,6 +37,17 @@ class Trunk(nn.Module):
                 parameter.requires_grad_(True)
         learning = [any(p.requires_grad for p in block.parameters()) for block in self.blocks]
         self.cut = learning.index(True) if any(learning) else len(self.blocks)
+
+    def append(self, blocks: Sequence[nn.Module]) -> None:
+        """Put blocks of one's own behind the others; they learn, and only the last of them is pooled, by its mean."""
+        self.cut = min(self.cut, len(self.blocks))
+        self.blocks.extend(blocks)
+        self.taps, self.pooling, self._added = (len(self.blocks) - 1,), "mean", len(blocks)
+
+    @property
+    def own(self) -> list[nn.Module]:
+        """The blocks that were put behind those of the backbone."""
+        return list(self.blocks)[len(self.blocks) - self._added :]
 
     def still(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Run the blocks that do not learn; return their map and what was pooled on the way (n, width so far)."""

@@ -114,6 +114,8 @@ def _literal(text: str) -> str:
 def _built_in(name: str, op: str, values: Sequence[str | float]) -> Query:
     if name in ("width", "height", "bytes"):
         return _either([_number(name, op, float(value)) for value in values])
+    if name == "label_count":
+        raise FilterError("--where: label_count is of libraries in a folder: a cluster counts no values of a document")
     texts = [str(value) for value in values]
     if name == "added":
         return _either([_date(op, text) for text in texts])

@@ -24,6 +24,7 @@ from sosie.server.views import (
     box_text,
     cards_of_hits,
     cards_of_records,
+    counts_within,
     facets,
     unknown_labels,
     where_of,
@@ -99,7 +100,9 @@ async def home(
     shared: dict[str, Any] = {
         "where": asked.where,
         "chosen": asked.chosen,
-        "facets": facets(labels, asked.chosen),
+        "facets": facets(
+            await state.light.run(lambda: counts_within(state.library, asked.where, asked.chosen)), asked.chosen
+        ),
         "labels": labels,
         "words": await state.light.run(lambda: "text" in state.library.embedder.spec.tasks),
         "text": question.words,
@@ -219,7 +222,8 @@ def _picks(state: State, where: str | None, seed: int) -> list[PictureRecord]:
 
 
 def _total(state: State, question: Question) -> int:
-    """Return among how many pictures a question is asked."""
+    """Return among how many pictures a question is asked; the query itself is not among them."""
     catalogue, where = state.library.catalogue, question.where
-    found = len(catalogue.live_ids(catalogue.condition(where))) if where else state.counts()["pictures"]
-    return found - (question.id is not None)
+    condition = catalogue.condition(where)
+    found = len(catalogue.live_ids(condition)) if where else state.counts()["pictures"]
+    return found - (0 if question.id is None else len(catalogue.meeting([question.id], condition)))

@@ -30,6 +30,8 @@ from sosie.server.params import (
     ObjectsField,
     ObjectsFlag,
     PageSize,
+    ShareField,
+    ShareText,
     Where,
     WhereField,
     parse_box,
@@ -66,6 +68,7 @@ async def search(
     class_first: ClassFirstFlag = False,
     min_class: MinClass = 0.5,
     min_likeness: MinLikeness = None,
+    share: ShareText = "",
     cursor: Cursor = "",
 ) -> Response:
     """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
@@ -84,6 +87,7 @@ async def search(
         class_first=class_first,
         min_class=min_class,
         min_likeness=min_likeness,
+        share=share,
     )
     return _page(await answer(state, question, cursor))
 
@@ -104,6 +108,7 @@ class SearchForm(BaseModel):
     class_first: ClassFirstField = False
     min_class: MinClassField = 0.5
     min_likeness: MinLikenessField = None
+    share: ShareField = ""
     cursor: CursorField = ""
 
     @property
@@ -122,6 +127,7 @@ class SearchForm(BaseModel):
             class_first=self.class_first,
             min_class=self.min_class,
             min_likeness=self.min_likeness,
+            share=self.share,
         )
 
 
