@@ -27,7 +27,7 @@ from sosie.evaluation.runs import Run
 from sosie.ingest import Progress
 from sosie.library import Library
 from sosie.models.trained_on import TrainedOn
-from sosie.models.trial import ALL, OUTSIDE, UNSEEN, Figure, Part, Trial, write_trial
+from sosie.models.trial import ALL, OUTSIDE, UNSEEN, Figure, Trial, TrialPart, write_trial
 from sosie.types import Picture
 
 __all__ = ["compare_spaces", "ms_a_picture", "try_model"]
@@ -67,7 +67,9 @@ def try_model(
     return trial
 
 
-def _trial(parts: Sequence[Part], now: Library, other: Library, *, measure: str, by: Sequence[str], away: int) -> Trial:
+def _trial(
+    parts: Sequence[TrialPart], now: Library, other: Library, *, measure: str, by: Sequence[str], away: int
+) -> Trial:
     """Judge by the pictures that neither model was trained on, where one was."""
     judge = next((part for part in parts if part.name == OUTSIDE), parts[0])
     fair = judge.queries >= _FEWEST
@@ -126,7 +128,7 @@ def _common(libraries: Sequence[Library]) -> list[Collection]:
 
 def _measure(
     libraries: Sequence[Library], run: Path | None, *, keys: Sequence[str], seed: int, note: Callable[[str], None]
-) -> tuple[list[Part], str, Sequence[str]]:
+) -> tuple[list[TrialPart], str, Sequence[str]]:
     """Return the comparison by each part, the measure, and the labels that it is by (none: altered copies)."""
     references = from_library(libraries[0])
     by = tuple(keys) or choose_keys(references.labels)
@@ -150,14 +152,14 @@ def _measure(
 
 def _part(
     name: str, runs: Mapping[str, Run], set_ups: Sequence[str], measure: str, *, only: frozenset[str], seed: int
-) -> Part:
+) -> TrialPart:
     compared = compare_runs(runs, only=only, seed=seed)
     rows = {row["set-up"]: row for row in compared.rows if row["measure"] == measure}
     in_use, candidate = (rows[set_up] for set_up in set_ups)
     if not candidate["queries"]:
-        return Part(name, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return TrialPart(name, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
     interval = {key: candidate[key] for key in ("difference", "low", "high")}
-    return Part(name, candidate["queries"], candidate["value"], in_use["value"], **interval)
+    return TrialPart(name, candidate["queries"], candidate["value"], in_use["value"], **interval)
 
 
 def _outside_training(

@@ -14,8 +14,8 @@ __all__ = [
     "OUTSIDE",
     "UNSEEN",
     "Figure",
-    "Part",
     "Trial",
+    "TrialPart",
     "read_figure",
     "read_trial",
     "require_better",
@@ -47,7 +47,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TrialPart:
     """Both models by the queries of one part of the library: ``all``, or what training did not use."""
 
     name: str
@@ -75,7 +75,7 @@ class Trial:
     high: float
     away: int = 0
     judged_by: str = ALL
-    parts: Sequence[Part] = ()
+    parts: Sequence[TrialPart] = ()
     fair: bool = True
 
     @property
@@ -110,7 +110,7 @@ def read_trial(catalogue: Store, spec_hash: str) -> Trial | None:
         return None
     numbers = {name: raw[name] for name in ("difference", "low", "high", "away")}
     judged = {name: raw[name] for name in ("judged_by", "fair") if name in raw}  # trials of earlier versions have none
-    parts = tuple(Part(**part) for part in raw.get("parts", ()))
+    parts = tuple(TrialPart(**part) for part in raw.get("parts", ()))
     return Trial(Figure(**raw["candidate"]), Figure(**raw["in_use"]), **numbers, **judged, parts=parts)
 
 
