@@ -16,11 +16,11 @@ from sosie.sources.reading import read_each
 from sosie.sources.web.download import Download
 from sosie.sources.web.links import is_web
 
-__all__ = ["Fetched", "fetch_originals"]
+__all__ = ["FetchedOriginals", "fetch_originals"]
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedOriginals:
     """Reads pictures by id, those of the web from ``folder``; ``refused`` says why some are not there."""
 
     library: Library
@@ -45,13 +45,13 @@ def fetch_originals(
     *,
     download: Download,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Fetched:
+) -> FetchedOriginals:
     """Fetch what of some pictures only the web has; what ``folder`` holds from before is not fetched again.
 
     Bytes that are not those of the picture any more are refused as ``changed``.
     """
     records = [record for record in library.catalogue.pictures(ids) if _only_on_the_web(library, record)]
-    fetched = Fetched(library, folder, {record.id: record.sha256 for record in records})
+    fetched = FetchedOriginals(library, folder, {record.id: record.sha256 for record in records})
     lacking = {record.uris[0]: record.sha256 for record in records if not (folder / record.sha256).exists()}
     if lacking:
         files.make_folder(folder)
