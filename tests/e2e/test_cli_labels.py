@@ -76,7 +76,7 @@ def test_how_many_labels_a_picture_has_can_be_asked_for(library: Path, capsys: p
 def test_a_filter_by_a_label_that_no_picture_has_is_spoken_of(
     library: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["labels", "list", "-L", str(library), "--where", "color = 'red'"]) == 0
+    assert main(["labels", "list", "-L", str(library), "--where", "color = 'red'"]) == 2
     assert "no picture has a label 'color'; did you mean 'colour'" in capsys.readouterr().err
 
 
