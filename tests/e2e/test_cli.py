@@ -41,7 +41,7 @@ def test_search_answers_with_the_document_of_the_design(
     assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4]
     assert {"query", "hits", "took_ms", "took", "index", "answered"} <= set(found)
     assert set(found["hits"][0]) == {
-        "rank", "id", "uri", "score", "verdict", "probability", "labels", "region", "evidence",
+        "rank", "id", "uri", "score", "distance", "verdict", "probability", "labels", "region", "evidence",
     }  # fmt: skip
     assert found["hits"][0]["verdict"] == "identical"
     assert found["index"]["recall"] == 1.0
