@@ -70,6 +70,7 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
     page = await answer(state, Question(id=id, k=8))
     cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
     card = cards_of_records([record])[0]
+    known = (await state.light.run(lambda: state.library.catalogue.facts_of([id]))).get(id, {})
     return await render_page(
         request,
         "picture.html",
@@ -78,7 +79,7 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
         cards=cards,
         places=[display_path(uri) for uri in record.uris],
         labels=label_texts(record.labels),
-        facts=(await state.light.run(lambda: state.library.catalogue.facts_of([id]))).get(id, {}),
+        facts={name: values for name, values in known.items() if name != "tag"},  # tags stand by themselves
     )
 
 
