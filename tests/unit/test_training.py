@@ -529,8 +529,8 @@ def test_a_rate_that_breaks_the_loss_is_named(library: sosie.Library, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--head", "0"], "sizes of dense layers"),
-        (["--head", "1024,x"], "sizes of dense layers"),
+        (["--head", "0"], "a layer has 1 to 16,384 units"),
+        (["--head", "1024,x"], "a head is layers such as"),
         (["--dropout", "1.5"], "dropout is a share"),
         (["--validation", "0"], "validation is a share"),
         (["--rate", "-1"], "a rate is above 0"),
