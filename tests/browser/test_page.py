@@ -153,7 +153,7 @@ def test_a_filter_that_does_not_parse_is_explained(page: Page) -> None:
     expect(page.locator("main")).to_contain_text("The filter cannot be understood.")
     page.fill("#where", "nolabel = 'x'")
     page.click("text=Correct the filter")
-    expect(page.locator(".empty")).to_contain_text("No picture has the label “nolabel”. Labels here: label.")
+    expect(page.locator(".empty")).to_contain_text("No picture has the label “nolabel”. Labels here: label, tag.")
 
 
 def test_more_results_come_without_losing_the_first(page: Page, library: Library) -> None:

@@ -209,7 +209,7 @@ def test_a_picture_stored_otherwise_is_found_by_its_pixels(lib: Library, folder:
     lib.add(folder)
     assert lib.search(png_of(jpeg(2)), k=1)[0].verdict == "same_pixels"
     assert lib.search(jpeg(2), k=1)[0].verdict == "identical"
-    assert lib.search(jpeg(2, quality=40), k=1)[0].verdict == "similar"
+    assert lib.search(jpeg(2, quality=40), k=1)[0].verdict == "altered_copy"
 
 
 def test_what_comes_during_a_commit_makes_the_next_one(lib: Library, tmp_path: Path) -> None:
