@@ -15,6 +15,7 @@ import numpy as np
 from sosie.query.candidates import Candidate
 from sosie.types import Box, Verdict
 from sosie.verify.evidence import PairEvidence, variant_matrix
+from sosie.verify.geometry import clipped_box, map_points
 from sosie.verify.pixels import Grey, agreement
 
 __all__ = ["CERTAIN", "PROPOSED", "Decided", "Judged", "judge", "with_pixels"]
@@ -23,6 +24,7 @@ CERTAIN = 60.0  # log-odds of what needs no evidence
 PROPOSED = -1.0  # log-odds of stored features from which the pixels are asked
 _BELOW = 0.01  # of log-odds: surely under a cut-off
 _WHOLE = 0.5  # a copy that shows less of the reference, or is less of the query, is said to be contained
+_FRAME = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])  # of the query
 _MOST = 0.9999  # a probability that a finite calibration may state
 
 
@@ -109,8 +111,15 @@ def judge(
     verdict = _typed(evidence) if 1 / (1 + np.exp(-odds)) >= cut_off else Verdict.SIMILAR
     if verdict is Verdict.IS_PART_OF:
         facts["query_region"] = facts.get("matched_query")
-    region = evidence.matched_reference if verdict is Verdict.CONTAINS else None
+    region = _place(evidence) if verdict is Verdict.CONTAINS else None
     return Judged(candidate.id, verdict, odds, facts, region)
+
+
+def _place(evidence: PairEvidence) -> Box | None:
+    """Return where the whole query lies in the reference; the box around inliers is smaller than what is shown."""
+    if evidence.matrix is None:
+        return evidence.matched_reference
+    return clipped_box(map_points(np.array(evidence.matrix), _FRAME)) or evidence.matched_reference
 
 
 def _typed(evidence: PairEvidence) -> Verdict:
