@@ -37,6 +37,7 @@ __all__ = [
     "LibraryReadOnly",
     "MissingExtra",
     "NewerSchema",
+    "NoVector",
     "NotFound",
     "ServiceAway",
     "SettingsError",
@@ -72,6 +73,10 @@ class FilterError(UsageError):
 
 class UnknownName(UsageError, KeyError):
     """No embedder, index kind, source or space has that name."""
+
+
+class NoVector(UsageError):
+    """A picture of the library has no vector of the model in use yet."""
 
 
 class NotFound(SosieError, FileNotFoundError):

@@ -21,7 +21,7 @@ from sosie.analysis.worker import NO_EXTRAS, ONLY_WORKING
 from sosie.catalogue import Space, Store, View
 from sosie.contracts import Embedder, FeatureMaps, KnowsWords, TextTower, WarmsUp
 from sosie.embedders.onnx import unit
-from sosie.errors import BadPicture, NotFound, UnknownName, UsageError
+from sosie.errors import BadPicture, NotFound, NoVector, UnknownName, UsageError
 from sosie.networks.published import WITH_WORDS
 from sosie.present.text import visible
 from sosie.query.crop import Crops, crop
@@ -279,7 +279,10 @@ class QueryEncoder:
     def _stored_vector(self, content_id: int) -> FloatMatrix:
         vector = self._catalogue.vector(self._view.space, content_id)
         if vector is None:
-            raise UnknownName(f"the library has no picture {content_id}; `sosie labels` and a search show ids")
+            if not self._catalogue.pictures([content_id]):
+                raise UnknownName(f"the library has no picture {content_id}; `sosie labels` and a search show ids")
+            name = self._embedder.spec.name
+            raise NoVector(f"picture {content_id} has no vector of {name} yet: `sosie add` its folder again")
         return vector
 
 

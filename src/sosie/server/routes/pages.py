@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
 from sosie.catalogue import QuarantineRow
-from sosie.errors import SosieError
+from sosie.errors import NoVector, SosieError
 from sosie.present.text import display_path, visible
 from sosie.server.auth import COOKIE, scope_of
 from sosie.server.i18n import words
@@ -25,6 +25,7 @@ from sosie.server.searching import Question, answer
 from sosie.server.state import State, state_of
 from sosie.server.uploads import find_upload, look_at
 from sosie.server.views import (
+    Card,
     address,
     cards_of_hits,
     cards_of_records,
@@ -67,8 +68,7 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
     """Show one picture and what is known of it."""
     state = visit(request)
     record = await state.light.run(lambda: state.library.picture(id))
-    page = await answer(state, Question(id=id, k=8))
-    cards = await state.light.run(lambda: cards_of_hits(state, page.result.hits))
+    cards = await _neighbours(state, id)
     card = cards_of_records([record])[0]
     known = (await state.light.run(lambda: state.library.catalogue.facts_of([id]))).get(id, {})
     return await render_page(
@@ -81,6 +81,15 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
         labels=label_texts(record.labels),
         facts={name: values for name, values in known.items() if name != "tag"},  # tags stand by themselves
     )
+
+
+async def _neighbours(state: State, content_id: int) -> list[Card]:
+    """Return what looks like a picture; nothing for one that the model in use has not embedded."""
+    try:
+        page = await answer(state, Question(id=content_id, k=8))
+    except NoVector:
+        return []
+    return await state.light.run(lambda: cards_of_hits(state, page.result.hits))
 
 
 @router.get("/compare")
