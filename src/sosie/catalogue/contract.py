@@ -92,8 +92,13 @@ class View(Protocol):
         """Return this view, searched with other search parameters of its index; raise UsageError."""
         ...
 
-    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
-        """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
+    def search(
+        self, queries: FloatMatrix, k: int, allow: Ids | None = None, *, watched: bool = True
+    ) -> tuple[Ids, FloatMatrix]:
+        """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf.
+
+        Searches that nobody asked for are not ``watched``: they stay out of the recall in service.
+        """
         ...
 
     def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None, *, records: bool = True) -> Found:

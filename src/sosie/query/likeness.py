@@ -167,7 +167,7 @@ def measured(live: Ids, catalogue: Store, view: View) -> Background | None:
 
 def _nearest(ids: Ids, vectors: FloatMatrix, view: View) -> list[float]:
     """Return the cosine of each picture with its nearest neighbour that is no copy of it."""
-    found, cosines = view.search(vectors, _NEIGHBOURS + 1)
+    found, cosines = view.search(vectors, _NEIGHBOURS + 1, watched=False)
     others = [
         row[(near >= 0) & (near != own) & (row < _COPY)] for own, near, row in zip(ids, found, cosines, strict=True)
     ]

@@ -204,9 +204,15 @@ class SpaceView:
         if self._monitor is not None:
             self._monitor.forget()
 
-    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
-        """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
-        return self._search(self._asked(), queries, k, allow)
+    def search(
+        self, queries: FloatMatrix, k: int, allow: Ids | None = None, *, watched: bool = True
+    ) -> tuple[Ids, FloatMatrix]:
+        """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf.
+
+        Searches that nobody asked for are not ``watched``: they stay out of the recall in service.
+        """
+        now = self._asked()
+        return self._search(now, queries, k, allow) if watched else now.search(queries, k, allow)
 
     def find(self, queries: FloatMatrix, k: int, condition: Condition | None = None, *, records: bool = True) -> Found:
         """Return the k nearest live pictures that meet a condition, or the pictures of the k nearest regions.

@@ -135,7 +135,9 @@ class ClusterView:
         """Ask anew how the cluster answers."""
         self._about = self._unembedded = None
 
-    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+    def search(
+        self, queries: FloatMatrix, k: int, allow: Ids | None = None, *, watched: bool = True
+    ) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         query = LIVE if allow is None else {"bool": {"filter": [LIVE, {"terms": {"id": allow.tolist()}}]}}
         return self._of.nearest(self.space, queries, k, query, records=False, tuned=self.tuned)[:2]
