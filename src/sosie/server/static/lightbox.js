@@ -19,6 +19,7 @@ export async function enlarge(id, step, done = () => {}) {
     stage, facts);
 
   const show = async (picture) => {
+    if (dialog.dataset.id !== String(picture)) facts.replaceChildren(); // what is known of one never stands beside another
     dialog.dataset.id = picture;
     view.reset();
     image.src = `/api/v1/pictures/${picture}/preview`;
