@@ -41,7 +41,7 @@ def test_it_gives_a_semantic_and_a_copy_vector_of_unit_length(embedder: BundledE
 def test_searches_that_share_the_cores_get_the_same_vectors(tmp_path: Path) -> None:
     seen = [picture(seed) for seed in range(3)]
     with sosie.open(tmp_path / "all") as alone, sosie.open(tmp_path / "one", threads=1) as sharing:
-        assert np.abs(alone.embed(seen) - sharing.embed(seen)).max() < 1e-6
+        assert np.abs(alone.embedder.embed(seen) - sharing.embedder.embed(seen)).max() < 1e-6
         for library, cores in ((alone, 0), (sharing, 1)):  # 0 leaves it to the runtime
             assert isinstance(library.embedder, BundledEmbedder)
             assert library.embedder._loaded().get_session_options().intra_op_num_threads == cores
