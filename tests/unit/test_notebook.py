@@ -59,7 +59,7 @@ def test_neighbours_carry_ranks_distances_and_verdicts(library: sosie.Library) -
     figure = neighbours(library, result, columns=3)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[0].startswith("query")
-    assert titles[1:5] == [f"{hit.rank} · {distance(hit):.3f}\nsimilar" for hit in result]
+    assert titles[1:5] == [f"{hit.rank} · id {hit.id} · {distance(hit):.3f}\nsimilar" for hit in result]
     assert all(len(axes.images) == 1 for axes in figure.axes[:5])
     assert drawn(figure).std() > 10
 
