@@ -68,7 +68,7 @@ def test_an_answer_says_what_recall_its_filter_has(tmp_path: Path) -> None:
         assert {row["way"] for row in built.measured["filtered"]} == {"along", "across", "against"}
         library.catalogue.set_labels_of_each({i: {"half": "a" if i % 2 else "b"} for i in range(1, 1_201)})
         assert library.search(5, where="half = 'a'").index["recall_filtered"] == 1.0  # few: gone through exactly
-        main = library.view()._current().main  # type: ignore[attr-defined]
+        main = library.view()._current().main.index  # type: ignore[attr-defined]
         main.few = 10
         told = library.search(5, where="half = 'a'").index["recall_filtered"]
         assert told == min(row["recall"] for row in built.measured["filtered"] if row["share"] == 0.5)

@@ -12,7 +12,7 @@ from tests.pictures import folder_of
 
 
 def table(ids: list[int], owners: list[int]) -> Table:
-    return Table(np.array(ids), np.array(owners), np.ones(len(ids), np.float32))
+    return Table.of(np.array(ids), np.array(owners), np.ones(len(ids), np.float32))
 
 
 def test_rows_come_picture_by_picture_even_where_an_older_picture_got_its_regions_last() -> None:

@@ -69,6 +69,8 @@ def move_places(path: Path, old: str, new: str) -> int:
             " WHERE digest IS NOT NULL AND substr(uri, 1, length(?1)) = ?1",
             (new,),
         )
+        if schema.check_version(connection, str(path)) >= schema.COUNTED:
+            connection.execute("UPDATE totals SET value = NULL")  # no trigger sees a place that another one replaces
         return moved.rowcount
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from sosie import files
 from sosie.catalogue import schema
-from sosie.catalogue.changes import move_epoch
+from sosie.catalogue.epochs import move_epoch
 from sosie.catalogue.ids import Marker
 from sosie.errors import DamagedError, DiskFull, EmptyCatalogue, LibraryBusy, LibraryReadOnly, NotFound, SosieError
 
@@ -146,9 +146,11 @@ class Database:
             ) from error
 
     @contextlib.contextmanager
-    def transaction(self, what: str = "sosie", *, epoch: bool = True) -> Iterator[sqlite3.Connection]:
+    def transaction(
+        self, what: str = "sosie", *, epoch: bool = True, wait: float = 10.0
+    ) -> Iterator[sqlite3.Connection]:
         """Commit what the block does, or nothing of it; ``epoch`` False where no answer depends on it."""
-        with self._mutex, self.writing(what), self.translated():
+        with self._mutex, self.writing(what, wait=wait), self.translated():
             connection = self.connection()
             connection.execute("BEGIN IMMEDIATE")
             try:

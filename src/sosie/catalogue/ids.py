@@ -104,4 +104,4 @@ def _branch(connection: sqlite3.Connection) -> None:
     ((epoch,),) = connection.execute("SELECT CAST(value AS INTEGER) + 1 FROM meta WHERE key = 'epoch'").fetchall()
     branches = [*json.loads(epochs), [epoch, secrets.token_hex(8)]]
     connection.execute("UPDATE meta SET value = ? WHERE key = 'epochs'", (json.dumps(branches),))
-    connection.execute("UPDATE meta SET value = ? WHERE key = 'changes_from'", (epoch,))
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'changes_since'", (epoch,))

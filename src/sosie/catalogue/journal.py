@@ -1,4 +1,4 @@
-"""What the catalogue knows of itself: its changes, who did what, jobs, and the derived files that go with it."""
+"""What the catalogue knows of itself: who did what, jobs, and the derived files that go with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sosie.catalogue.database import Database
-from sosie.catalogue.records import ContentChange, Job, LogEntry, Vouched, fields_digest
+from sosie.catalogue.records import Job, LogEntry, Vouched, fields_digest
 from sosie.errors import DamagedError
 
 __all__ = ["Journal"]
@@ -18,15 +18,6 @@ _JOB = "id, kind, state, actor, params, progress, result, created_at, updated_at
 
 class Journal(Database):
     """Reads and writes it. None of it is part of an answer, so writing it leaves the epoch as it is."""
-
-    def changes(self, since: int) -> list[ContentChange] | None:
-        """Return what commits after the epoch ``since`` did to pictures, in order; None where that is not kept."""
-        kept_from = self.query("SELECT value FROM meta WHERE key = 'changes_from'")
-        now = self.counter("epoch")
-        if not kept_from or not int(kept_from[0][0]) <= since <= now:  # what is above was in another past
-            return None
-        rows = self.query("SELECT epoch, content_id, what FROM changes WHERE epoch > ? ORDER BY 1, 2, 3", (since,))
-        return [ContentChange(*row) for row in rows]
 
     # -------------------------------------------------------------------------------------------- the log
 

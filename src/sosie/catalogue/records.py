@@ -262,7 +262,7 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class ContentChange:
-    """What a commit did to a picture: added, removed, placed, embedded, labelled."""
+    """What a commit did to a picture: added, removed, placed, embedded, labelled, its facts, its features."""
 
     epoch: int
     content_id: int

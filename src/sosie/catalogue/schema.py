@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+from sosie.catalogue.counting import TOTALS, UNCOUNTED, counters
 from sosie.errors import NewerSchema
 
-__all__ = ["VERSION", "check_version", "migrate", "read_older"]
+__all__ = ["COUNTED", "VERSION", "check_version", "migrate", "read_older"]
 
 _Columns: TypeAlias = Mapping[str, tuple[tuple[str, str], ...]]  # of a table: names and declarations
 
@@ -180,7 +181,7 @@ CREATE TABLE log (
 CREATE TABLE changes (
     epoch      INTEGER NOT NULL,
     content_id INTEGER NOT NULL,
-    what       TEXT NOT NULL,     -- added, removed, placed, embedded, labelled; added stands for all of its own commit
+    what       TEXT NOT NULL,     -- added, removed, placed, embedded, labelled …; added stands for all of its commit
     PRIMARY KEY (epoch, content_id, what)
 ) WITHOUT ROWID;
 
@@ -245,6 +246,17 @@ def _triggers() -> str:
     return "".join(made)
 
 
+# From here on the changes name all that an answer may depend on; before, those of facts and features were not named.
+_ALL_CHANGES = """
+UPDATE meta SET key = 'changes_since', value = (SELECT value FROM meta WHERE key = 'epoch')
+    WHERE key = 'changes_from';
+""" + "".join(
+    _trigger(table, event, row, "content_id", table)
+    for table in ("facts", "features")
+    for event, row in (("INSERT", "NEW"), ("DELETE", "OLD"))
+)
+
+
 def _added(tables: _Columns) -> str:
     return "".join(
         f"ALTER TABLE {table} ADD COLUMN {name} {kind};\n"
@@ -259,8 +271,10 @@ _MIGRATIONS: tuple[tuple[str, str], ...] = (
     ("initial", _INITIAL),
     ("history, facts, pairs, jobs", _SECOND),
     ("digests of refusals, records and the log", _added(_MORE_DIGESTS)),
+    ("totals, all changes", TOTALS + UNCOUNTED + counters() + _ALL_CHANGES),
 )
 VERSION = len(_MIGRATIONS)
+COUNTED = 4  # the schema from which on there are totals
 
 
 def check_version(connection: sqlite3.Connection, path: str) -> int:
@@ -317,6 +331,7 @@ def read_older(connection: sqlite3.Connection, version: int) -> None:
             connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
     if version < 2:
         connection.execute("ALTER TABLE temp.log ADD COLUMN digest BLOB")
+    connection.execute(TOTALS.replace("CREATE TABLE", "CREATE TEMP TABLE"))
 
 
 def _default(kind: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sosie.arrays import usable
+from sosie.catalogue.changes import Changes
 from sosie.catalogue.database import Database
 from sosie.catalogue.decisions import Decisions
 from sosie.catalogue.deeds import insert_deed, removal
@@ -28,6 +29,7 @@ from sosie.catalogue.records import (
     AddLocation,
     AddQuarantine,
     Change,
+    ContentChange,
     ContentRow,
     KnownPlace,
     Located,
@@ -40,6 +42,7 @@ from sosie.catalogue.records import (
 )
 from sosie.catalogue.regions import Regions, count_rewrites, put_regions
 from sosie.catalogue.specs import read_spec, spec_hash
+from sosie.catalogue.totals import of_space, totals
 from sosie.errors import DamagedError, UnknownName
 from sosie.types import EXACT_PIXELS, EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Verdict
 
@@ -82,21 +85,19 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
 
     def __init__(self, path: Path, *, create: bool = True, read_only: bool = False) -> None:
         super().__init__(path, create=create, read_only=read_only)
+        self.commits = Changes(self)
 
     def epoch(self) -> int:
         """Return a number that grows with every commit."""
-        known: int | None = getattr(self._local, "epoch", None)
-        return self.counter("epoch") if known is None else known
+        return self.commits.moment().epoch
 
-    @contextmanager
-    def steady(self) -> Iterator[None]:
+    def steady(self) -> AbstractContextManager[None]:
         """Ask for the epoch once: within the block, this thread is told the same one again."""
-        local, before = self._local, getattr(self._local, "epoch", None)
-        local.epoch = self.epoch()
-        try:
-            yield
-        finally:
-            local.epoch = before
+        return self.commits.steady()
+
+    def changes(self, since: int) -> list[ContentChange] | None:
+        """Return what commits after the epoch ``since`` did to pictures, in order; None where that is not kept."""
+        return self.commits.listed(since)
 
     def rewrites(self, space: Space) -> int:
         """Return how often a picture that was there got a vector of a space later.
@@ -365,17 +366,42 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
 
         The ids are those of pictures, and of regions where the space is one of regions.
         """
-        column = "content_id" if space.regions == "whole" else "region_id"
+        column = _row_column(space)
         rows = self.query(
             f"SELECT {column}, vector, digest FROM vectors WHERE space_id = ? AND {column} > ? ORDER BY {column}",
             (space.id, after),
         )
+        return self._vectors(space, rows)
+
+    def _vectors(self, space: Space, rows: Sequence[tuple[Any, ...]]) -> tuple[Ids, FloatMatrix]:
+        """Return ids and vectors of rows (id, vector, digest); raise DamagedError."""
         what = "picture" if space.regions == "whole" else "region"
         for row_id, blob, digest in rows:
             self.check_vector(blob, digest, f"{what} {row_id}")
         ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
         flat = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
         return _usable(ids, flat.reshape(len(rows), space.dim).astype(np.float32))
+
+    def live_rows_of(self, space: Space, contents: Ids) -> Ids:
+        """Return the sorted ids of those of some pictures, or of their regions, that have a place and a vector."""
+        column = _row_column(space)
+        rows = self.query(
+            f"SELECT {column} FROM vectors WHERE space_id = ? AND content_id IN (SELECT value FROM json_each(?))"
+            " AND EXISTS (SELECT 1 FROM locations WHERE locations.content_id = vectors.content_id)",
+            (space.id, json.dumps(contents.tolist())),
+        )
+        return np.sort(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
+
+    def vectors_of_rows(self, space: Space, contents: Ids, rows: Ids) -> tuple[Ids, FloatMatrix]:
+        """Return ids (n,) and vectors (n, dim) of ``rows``, which are some of these pictures, or of their regions."""
+        column = _row_column(space)
+        found = self.query(
+            f"SELECT {column}, vector, digest FROM vectors WHERE space_id = ?"
+            f" AND content_id IN (SELECT value FROM json_each(?)) ORDER BY {column}",
+            (space.id, json.dumps(contents.tolist())),
+        )
+        wanted = np.isin(np.fromiter((row[0] for row in found), np.int64, len(found)), rows, assume_unique=True)
+        return self._vectors(space, [row for row, kept in zip(found, wanted.tolist(), strict=True) if kept])
 
     def vectors_of(self, space: Space, ids: Sequence[int]) -> tuple[Ids, FloatMatrix]:
         """Return ids (n,) and vectors (n, dim) of those of a few whole pictures that have one, in order of id."""
@@ -519,13 +545,18 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
 
     def counts(self) -> dict[str, int]:
         """Return how many pictures, locations and quarantined files there are, and the pictures' bytes."""
-        pictures, size = self.query(f"SELECT count(*), coalesce(sum(bytes), 0) FROM contents WHERE {_LIVE}")[0]
+        found = totals(self)
+        quarantined = self.query("SELECT count(*) FROM quarantine")[0][0]
         return {
-            "pictures": pictures,
-            "locations": self.query("SELECT count(*) FROM locations")[0][0],
-            "quarantined": self.query("SELECT count(*) FROM quarantine")[0][0],
-            "bytes": size,
+            "pictures": found["pictures"],
+            "locations": found["locations"],
+            "quarantined": quarantined,
+            "bytes": found["bytes"],
         }
+
+    def count_embedded(self, space: Space) -> int:
+        """Return how many pictures with a place have a vector in a space of whole pictures."""
+        return totals(self).get(of_space(space), 0)
 
     def record(self, key: str) -> Any:
         """Return a stored JSON document (a calibration, a benchmark …), or None."""
@@ -546,6 +577,11 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
 
 
 # ------------------------------------------------------------------------------------------------ rows
+
+
+def _row_column(space: Space) -> str:
+    """Return the column of the ids that a space's vectors have."""
+    return "content_id" if space.regions == "whole" else "region_id"
 
 
 def _usable(ids: Ids, vectors: FloatMatrix) -> tuple[Ids, FloatMatrix]:
@@ -569,7 +605,8 @@ def _put_content(connection: Any, change: AddContent) -> int:
     for space_id, vector in change.vectors.items():
         blob = np.asarray(vector, np.float16).tobytes()
         connection.execute(
-            "INSERT OR REPLACE INTO vectors (space_id, content_id, region_id, vector, digest) VALUES (?, ?, 0, ?, ?)",
+            "INSERT INTO vectors (space_id, content_id, region_id, vector, digest) VALUES (?, ?, 0, ?, ?)"
+            " ON CONFLICT DO UPDATE SET vector = excluded.vector, digest = excluded.digest",
             (space_id, content_id, blob, digest_of(blob)),
         )
     return content_id

@@ -1,4 +1,4 @@
-"""Which rows a filter leaves, in the forms that the kinds want, worked out once."""
+"""Which rows a filter leaves, in the forms that the kinds want, each worked out once."""
 
 from __future__ import annotations
 
@@ -15,22 +15,44 @@ __all__ = ["Allowed"]
 
 @dataclass(frozen=True)
 class Allowed:
-    """The ascending ``rows`` (m,) of ``n`` that may be returned."""
+    """The rows of ``n`` that may be returned."""
 
-    rows: Rows
     n: int
+    _rows: Rows | None = None
+    _mask: npt.NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of_rows(cls, rows: Rows, n: int) -> Allowed:
+        """Allow ``rows`` (m,), which ascend."""
+        return cls(n, rows)
+
+    @classmethod
+    def of_mask(cls, mask: npt.NDArray[np.bool_]) -> Allowed:
+        """Allow the rows whose truth value (n,) is set."""
+        return cls(len(mask), None, mask)
+
+    @cached_property
+    def _count(self) -> int:
+        return len(self._rows) if self._rows is not None else int(np.count_nonzero(self.mask))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._count
 
     @property
     def share(self) -> float:
         """The part of all rows that is allowed."""
-        return len(self.rows) / self.n
+        return len(self) / self.n
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The allowed rows (m,), ascending."""
+        return self._rows if self._rows is not None else np.flatnonzero(self.mask)
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
         """One truth value a row (n,)."""
+        if self._mask is not None:
+            return self._mask
         mask = np.zeros(self.n, bool)
         mask[self.rows] = True
         return mask

@@ -51,7 +51,7 @@ class RowIndex(ABC):
         self._params = dict(params)
         self._ids: Ids = np.empty(0, np.int64)
         self._vectors: Vectors = np.empty((0, 0), np.float32)
-        self._last_allow: tuple[Ids | None, Allowed] = (None, Allowed(self._ids, 0))
+        self._last_allow: tuple[Ids | None, Allowed] = (None, Allowed.of_rows(self._ids, 0))
         self._mapping: mmap.mmap | None = None  # of the vectors, after load
 
     @classmethod
@@ -111,15 +111,16 @@ class RowIndex(ABC):
         if not bool((ids[1:] > ids[:-1]).all()):
             order = np.argsort(ids)
             ids, vectors = ids[order], vectors[order]
-        self._ids, self._vectors, self._last_allow = ids, vectors, (None, Allowed(ids, 0))
+        self._ids, self._vectors, self._last_allow = ids, vectors, (None, Allowed.of_rows(ids, 0))
         if self._has_structure:
             self._build(vectors)
 
-    def search(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+    def search(self, queries: FloatMatrix, k: int, allow: Ids | Allowed | None = None) -> tuple[Ids, FloatMatrix]:
         """Return ids and scores, both (q, k), best first; -1 and -inf fill up what is not there.
 
-        ``allow`` holds the ids that may be returned; k come back whenever k match. An array that is marked read-only
-        (``allow.flags.writeable = False``) is worked out once for all searches in a row that pass it. Thread-safe.
+        ``allow`` holds the ids that may be returned, or says which rows; k come back whenever k match. An array that is
+        marked read-only (``allow.flags.writeable = False``) is worked out once for all searches in a row that pass it.
+        Thread-safe.
         """
         queries, k = check_queries(queries, self.dim), check_k(k)
         wanted = min(k, len(self))
@@ -133,7 +134,9 @@ class RowIndex(ABC):
             return self._answer(*top_k_of(self._vectors, queries, k, allowed.rows, self.metric), k)
         return self._answer(*self._search_among(queries, k, allowed), k)
 
-    def search_exactly(self, queries: FloatMatrix, k: int, allow: Ids | None = None) -> tuple[Ids, FloatMatrix]:
+    def search_exactly(
+        self, queries: FloatMatrix, k: int, allow: Ids | Allowed | None = None
+    ) -> tuple[Ids, FloatMatrix]:
         """Return what ``search`` would, had it looked at every vector: the truth that recall is measured against."""
         queries, k = check_queries(queries, self.dim), check_k(k)
         if len(self) == 0 or len(queries) == 0:
@@ -151,6 +154,14 @@ class RowIndex(ABC):
             return np.full(ids.shape, -np.inf, np.float32)
         rows = np.where(ids >= 0, np.searchsorted(self._ids, ids), -1)
         return score_rows(self._vectors, queries, rows, self.metric)
+
+    def _rows_of(self, ids: Ids) -> Rows:
+        """Return the rows of those of some ids, ascending, that this index holds."""
+        if not len(self):
+            return np.empty(0, np.int64)
+        at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        rows: Rows = at[self._ids[at] == ids]
+        return rows
 
     def save(self, folder: str) -> None:
         """Write ids.npy, vectors.npy and the kind's own files into an existing folder."""
@@ -242,13 +253,14 @@ class RowIndex(ABC):
             )
         return found, scores
 
-    def _allowed(self, allow: Ids) -> Allowed:
+    def _allowed(self, allow: Ids | Allowed) -> Allowed:
+        if isinstance(allow, Allowed):
+            return allow
         before, answer = self._last_allow
         if before is allow:
             return answer
         ids = check_allow(allow)
-        at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        answer = Allowed(at[self._ids[at] == ids], len(self._ids))
+        answer = Allowed.of_rows(self._rows_of(ids), len(self._ids))
         if isinstance(allow, np.ndarray) and not allow.flags.writeable:
             self._last_allow = (allow, answer)
         return answer

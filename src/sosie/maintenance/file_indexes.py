@@ -20,6 +20,7 @@ from sosie.indexes.manifest import Manifest
 from sosie.indexes.params import make_index
 from sosie.indexes.tune import EXACT_UNTIL, calibrate, choose
 from sosie.maintenance.indexes import Indexes, live_vectors, tuned_record
+from sosie.query.taking_over import note_of
 from sosie.query.words import segments_in
 
 __all__ = ["FileIndexes", "adopt", "drop_index", "index_stamp", "open_index", "open_trusted"]
@@ -55,8 +56,9 @@ class FileIndexes(Indexes):
                 "elasticsearch://host:9200/name`"
             )
         space = space or self._space
-        rewrites = self._files.rewrites(space)
-        ids, vectors = live_vectors(self._files, space)
+        with self._files.commits.at_one_moment() as moment:
+            note = note_of(moment, self._files.rewrites(space))
+            ids, vectors = live_vectors(self._files, space)
         given = dict(params or {})
         if kind == "auto":
             kind, params = self._best_kind(len(ids), params, space)
@@ -70,7 +72,7 @@ class FileIndexes(Indexes):
             measured = reached.to_json()
         covers = int(ids[-1]) if len(ids) else 0
         meta = {"spec_hash": space.spec_hash, "dim": space.dim, "count": len(ids), "covers": covers}
-        return self._write(space, index, meta, {"measured": measured, "note": {"rewrites": rewrites, "given": given}})
+        return self._write(space, index, meta, {"measured": measured, "note": {**note, "given": given}})
 
     def _write(self, space: Space, index: Index, meta: Mapping[str, Any], told: Mapping[str, Any]) -> Manifest:
         """Write a generation and make it the current one; ``meta`` is what the catalogue vouches for."""

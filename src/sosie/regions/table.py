@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,18 +18,22 @@ class Table:
     ids: Ids
     owners: Ids
     sure: FloatMatrix
-    _by_owner: Ids = field(init=False)
+    by_owner: Ids  # rows in the order of pictures; of one that was looked at again regions came later
 
-    def __post_init__(self) -> None:
-        # a picture that is looked at again gets new regions, so their order need not be that of pictures
-        object.__setattr__(self, "_by_owner", np.lexsort((self.ids, self.owners)))
+    @classmethod
+    def of(cls, ids: Ids, owners: Ids, sure: FloatMatrix) -> Table:
+        """Return the table of some regions (n,) in ascending order of id."""
+        return cls(ids, owners, sure, np.lexsort((ids, owners)))
 
     def grown(self, more: Table) -> Table:
         """Return a table with regions that came later."""
         if not len(more.ids):
             return self
         ids, owners = np.concatenate([self.ids, more.ids]), np.concatenate([self.owners, more.owners])
-        return Table(ids, owners, np.concatenate([self.sure, more.sure]))
+        sure = np.concatenate([self.sure, more.sure])
+        if len(self.ids) and more.owners.min() <= self.owners[self.by_owner[-1]]:
+            return Table.of(ids, owners, sure)
+        return Table(ids, owners, sure, np.concatenate([self.by_owner, len(self.ids) + more.by_owner]))
 
     def below(self, pictures: Ids) -> Ids:
         """Return the ids of all regions of ``pictures``, ascending."""
@@ -44,8 +48,8 @@ class Table:
 
     def rows_of(self, pictures: Ids) -> Ids:
         """Return the rows of the regions of ``pictures``, which ascend, picture by picture."""
-        starts, ends = (np.searchsorted(self.owners, pictures, side, self._by_owner) for side in ("left", "right"))
+        starts, ends = (np.searchsorted(self.owners, pictures, side, self.by_owner) for side in ("left", "right"))
         counts = ends - starts
         before = np.cumsum(counts) - counts  # rows of the pictures before each
-        rows: Ids = self._by_owner[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
+        rows: Ids = self.by_owner[np.arange(counts.sum()) + np.repeat(starts - before, counts)]
         return rows
