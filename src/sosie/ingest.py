@@ -38,6 +38,7 @@ from sosie.contracts import (
     TellsTags,
     offered,
 )
+from sosie.decode.metadata import USUAL
 from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.sources.files import file_is_gone
 from sosie.sources.uris import MEMBER, former_place
@@ -178,6 +179,7 @@ def ingest(
     forget_all: bool = False,
     labels: Mapping[str, Any] | None = None,
     again: bool = False,
+    metadata: str = USUAL,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> AddReport:
@@ -187,13 +189,24 @@ def ingest(
     whole pictures; a picture that lacks some is looked at again. ``sync`` forgets places below the source's root
     that are gone; where that is nearly all of many it raises UsageError unless ``forget_all`` is set, since an empty
     mount point looks the same. ``labels`` are given to every picture. ``again`` looks once more at what seems unchanged
-    or was refused. Setting ``stop`` ends the run cleanly after what is in flight.
+    or was refused. ``metadata`` says what of EXIF, XMP and IPTC is kept as facts (`sosie.decode.metadata`). Setting
+    ``stop`` ends the run cleanly after what is in flight.
     """
     part = offered(source, Partial)
     if sync and part is not None and part.partial:
         raise UsageError("a website is never seen whole, so nothing is known to be gone: leave out --sync")
     stop = stop or threading.Event()
-    run = _Run(source, catalogue, embedder, pool=pool, stages=stages, labels=dict(labels or {}), again=again, stop=stop)
+    run = _Run(
+        source,
+        catalogue,
+        embedder,
+        pool=pool,
+        stages=stages,
+        labels=dict(labels or {}),
+        again=again,
+        metadata=metadata,
+        stop=stop,
+    )
     run.seen = set() if sync else None
     started = time.monotonic()
     with catalogue.writing("sosie add"), ThreadPoolExecutor(1, "sosie-writer") as writer:
@@ -265,6 +278,7 @@ class _Run:
         stages: Sequence[Stage],
         labels: dict[str, Any],
         again: bool,
+        metadata: str,
         stop: threading.Event,
     ) -> None:
         self.source, self.catalogue, self.embedder, self.labels, self.stop = source, catalogue, embedder, labels, stop
@@ -284,7 +298,7 @@ class _Run:
         self._in_flight: set[bytes] = set()  # digests not yet committed; few, because the queue is short
         self._refused: dict[bytes, BadPicture] = {}  # those of them that did not decode
         self.seen: set[str] | None = None  # every place, for whoever asks what is gone: it grows with the collection
-        self._again = again
+        self._again, self._metadata = again, metadata
         self._gone: list[str] = []  # places that are not there any more
         self._were_gone: set[str] = set()  # places that were not there the last time, and may be back
         self.left: Counter[str] = Counter()  # how many pictures have left a place of each other source
@@ -518,7 +532,7 @@ class _Run:
     def _decoding(self, data: bytes, sha256: bytes) -> Decoding:
         if self._pool is None:
             self._pool = self._make_pool()
-        return Decoding(sha256, len(data), self._pool.submit(data))
+        return Decoding(sha256, len(data), self._pool.submit(data, {"metadata": self._metadata}))
 
     def _lacks_vectors(self, content_id: int) -> bool:
         return self._some_lack and not self.catalogue.has_vectors(content_id, self._wanted)
@@ -580,7 +594,8 @@ class _Run:
         self.report.completed += found.known
         embedded = made[sha256]
         assert isinstance(embedded, Embedded)  # or it would be among the refused
-        facts = {TAG: self._tags[sha256]} if sha256 in self._tags else {}  # in the place of what was told before
+        tags = {TAG: self._tags[sha256]} if sha256 in self._tags else {}  # in the place of what was told before
+        facts = {**embedded.facts, **tags}
         content = AddContent(embedded.row, found.ref, self._by_space(embedded.vector), embedded.regions, facts=facts)
         return [*displaced, content]
 

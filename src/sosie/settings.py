@@ -38,6 +38,7 @@ class SourceSection(_Section):
     url_column: str | None = Field(None, description="The column of a list that holds the URL or path.")
     label_columns: tuple[str, ...] = Field((), description="The columns of a list to keep as labels; none: all.")
     sync: bool = Field(False, description="Forget pictures of this source that are gone.")
+    gps: bool = Field(False, description="Keep where pictures were taken, too, as `sosie add --gps`.")
 
 
 class RegionsSection(_Section):

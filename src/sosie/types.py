@@ -14,6 +14,8 @@ from sosie.errors import UsageError
 
 __all__ = [
     "EXACT_PIXELS",
+    "METADATA",
+    "TAKEN",
     "Box",
     "Classification",
     "Distance",
@@ -51,6 +53,14 @@ def number_text(value: float) -> str:
 
 
 Box: TypeAlias = tuple[float, float, float, float]  # x, y, width, height, relative to the upright picture, 0..1
+
+TAKEN = "exif.date"
+METADATA: Mapping[str, type[str] | type[float]] = {
+    TAKEN: str,
+    **dict.fromkeys(("exif.camera", "exif.lens", "exif.title", "exif.keywords", "exif.creator", "exif.rights"), str),
+    **dict.fromkeys(("exif.orientation", "exif.latitude", "exif.longitude"), float),
+}
+"""Facts that a picture tells of itself (EXIF, XMP, IPTC): their names, and whether they are texts or numbers."""
 
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1  # of 64 signed bits
 
@@ -116,6 +126,7 @@ class Picture:
     exact: bytes | None = None
     frames: int = 1
     repaired: str | None = None  # what was wrong with a file that was decoded all the same
+    metadata: Mapping[str, list[str | float]] = field(default_factory=dict)  # by the names of METADATA, where asked for
 
 
 # ------------------------------------------------------------------------------------------------ regions
@@ -252,7 +263,7 @@ class Hit:
     evidence: Evidence = field(default_factory=dict)
     gone: bool = False  # its file was not there when it was last looked for
     weak: bool = False  # no more alike than pictures of this library that have nothing to do with each other
-    facts: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)  # what was recognised in it: `tag`
+    facts: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)  # what was read or recognised in it
 
     def distance(self, metric: str | None = "dot", kind: Distance | None = None) -> float:
         """Return how far the hit is from its query, 0 for the very same picture.

@@ -18,6 +18,11 @@ from tests.services.elastic import Cluster
 NAMES = ("label", "year", "tags", "a.b", "Grüße", "la")  # ``la`` begins ``label``
 TEXTS = ("cat", "Cat", "dog", "", "a*b?c\\d", "ÄÖ ü", "zebra\x01", "~", "猫", "100")
 OPS = ("=", "!=", "<", "<=", ">", ">=")
+FACTS: dict[str, tuple[str | float, ...]] = {
+    "exif.date": ("2019-07-21T10:00:00", "2019-07-21", "2019", "2019-08-01T00:00", "1999-12-31T23:59:59"),
+    "exif.camera": ("Make One", "make two"),
+    "exif.latitude": (-33.5, 0.0, 48.25),
+}
 NUMBERS = (0, -0.0, 1, -1.5, 1999, 2019.25, 1e300, -1e300, 5e-324, 31)
 
 
@@ -32,9 +37,12 @@ def pictures(rng: random.Random, count: int) -> list[AddContent]:
     made = []
     for n in range(count):
         labels = {name: value(rng) for name in NAMES if rng.random() < 0.6}
+        facts = {name: (rng.choice(of),) for name, of in FACTS.items() if rng.random() < 0.7}
         kind = rng.choice(("JPEG", "PNG", "WebP"))
         row = ContentRow(rng.randbytes(32), rng.choice((1999, 10, 10**12)), kind, n % 40, 20, bytes(16))
-        made.append(AddContent(row, ImageRef(f"file:///{rng.choice(('Ä', 'b', 'C'))}/{n}.jpg", labels), {}))
+        made.append(
+            AddContent(row, ImageRef(f"file:///{rng.choice(('Ä', 'b', 'C'))}/{n}.jpg", labels), {}, facts=facts)
+        )
     return made
 
 
@@ -51,6 +59,11 @@ def term(rng: random.Random) -> str:
             f"added {rng.choice(['=', '<', '<=', '>', '>=', '!='])} '{rng.choice(('2026', '2001-01', '2999-12-31'))}'"
         )
         return rng.choice((number, text, known, dates, "added ~ '-t'", "added ~ 'z'"))
+    if rng.random() < 0.2:
+        date = rng.choice(("2019", "2019-07", "2019-07-21", "2019-07-21T10:00", "2020"))
+        at = rng.choice((f"{rng.choice(OPS)} '{date}'", f"in ('{date}', '1999-12')", "~ '07'", "has '2019-08-01'"))
+        where = f"exif.latitude {rng.choice(OPS)} {rng.choice((-34, 0, 48.25))}"
+        return rng.choice((f"exif.date {at}", where, "exif.camera ~ 'MAKE'", "exif.camera", "exif.date"))
     name = quoted(rng.choice((*NAMES, "absent")))
     one = rng.choice((quoted(rng.choice(TEXTS)), str(rng.choice(NUMBERS))))
     other = rng.choice((quoted(rng.choice(TEXTS)), str(rng.choice(NUMBERS))))

@@ -14,8 +14,9 @@ import numpy as np
 
 from sosie.analysis.regions import Stage
 from sosie.arrays import usable
-from sosie.catalogue.records import AddRegions, ContentRow
+from sosie.catalogue.records import AddRegions, ContentRow, FactValues
 from sosie.contracts import Embedder, FeatureMaps
+from sosie.decode.metadata import check_metadata
 from sosie.errors import BadPicture
 from sosie.types import EmbedderSpec, FloatMatrix, Picture
 
@@ -27,7 +28,7 @@ _FAILED = "the model gives a vector of zeros or of what is no number"
 class Pool(Protocol):
     """What is needed of a decode pool."""
 
-    def submit(self, data: bytes) -> Future[Mapping[str, Any]]: ...
+    def submit(self, data: bytes, params: Mapping[str, Any] | None = None) -> Future[Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,15 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """All that the catalogue needs of a picture: its row, its vector (dim,) of all heads side by side, its regions."""
+    """All that the catalogue needs of a picture: its row, its vector (dim,) of all heads side by side, its regions.
+
+    ``facts`` are what the picture says of itself.
+    """
 
     row: ContentRow
     vector: FloatMatrix
     regions: Mapping[int, AddRegions] = field(default_factory=dict)  # by the id of their space
+    facts: Mapping[str, FactValues] = field(default_factory=dict)
 
     @property
     def sha256(self) -> bytes:
@@ -76,7 +81,7 @@ def embed(
     if decoded:
         vectors, regions = _vectors([analysed for _, analysed in decoded], embedder, stages)
         for (each, analysed), vector, parts in zip(decoded, vectors, regions, strict=True):
-            made = Embedded(_row(each, analysed), vector, parts)
+            made = Embedded(_row(each, analysed), vector, parts, check_metadata(analysed.get("metadata")))
             found[each.sha256] = made if _is_usable(made, embedder.spec) else BadPicture("embedding_failed", _FAILED)
     return found
 

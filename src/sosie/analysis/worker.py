@@ -48,6 +48,7 @@ def analyse(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
         "pixels_version": EXACT_PIXELS,
         "frames": picture.frames,
         "repaired": picture.repaired,
+        "metadata": picture.metadata,
         "input": prepare(picture, Preprocessing(**how)).pixels,
     }
     if "fingerprint" not in params.get("without", ()):

@@ -9,12 +9,11 @@ from urllib.parse import unquote
 import numpy as np
 
 from sosie.errors import UsageError
-from sosie.types import Ids
+from sosie.types import TAKEN, Ids
 
-__all__ = ["ORDERS", "TAKEN", "OrderKey", "arrange", "check_order", "name_key", "order_sql"]
+__all__ = ["ORDERS", "OrderKey", "arrange", "check_order", "name_key", "order_sql"]
 
 ORDERS = ("added", "taken", "size", "name")
-TAKEN = "exif.date"  # the fact that says when a picture was taken
 OrderKey: TypeAlias = str | float | None
 """What a picture is ordered by; None where nothing is known of it."""
 

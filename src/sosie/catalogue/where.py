@@ -13,7 +13,9 @@
 A bare field asks whether the picture has such a label. A label with several values meets a comparison where
 one of them does; ``!=`` and ``not in`` are the negations of ``=`` and ``in``, so they hold for a picture
 without that label. A number is compared with numbers only, a text with texts only. ``~`` looks for a part of
-a text, a to z in any case. ``tag`` without quotes is what was recognised in the picture, or a label of that name.
+a text, a to z in any case. ``tag`` without quotes is what was recognised in the picture, or a label of that name;
+``exif.date`` and the other names of `METADATA` are what it says of itself, or labels of those names. Of dates only as
+much is compared as is given: ``exif.date <= '2019-07'`` holds for all of that month.
 
 No text of the user ever reaches the SQL: names and values are parameters.
 """
@@ -29,10 +31,10 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn, TypeAlias
 
 from sosie.errors import FilterError
-from sosie.types import LabelValue
+from sosie.types import METADATA, TAKEN, LabelValue
 
 __all__ = [
-    "RECOGNISED",
+    "FACTS",
     "All",
     "Any_",
     "Compare",
@@ -40,6 +42,7 @@ __all__ = [
     "Field",
     "Not",
     "Present",
+    "compares_dates",
     "compile_sql",
     "labels_needed",
     "matches",
@@ -120,7 +123,7 @@ BUILT_IN: Mapping[str, str] = {
     "added": "text",
     "label_count": "number",
 }
-RECOGNISED = frozenset({"tag"})
+FACTS = frozenset({"tag", *METADATA})
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d(:\d\d(:\d\dZ?)?)?)?)?)?")
 
 
@@ -241,7 +244,7 @@ class _Parser:
         token = self._here
         if token.kind == "word":
             self._at += 1
-            return Field(token.value, built_in=token.value in BUILT_IN, fact=token.value in RECOGNISED)
+            return Field(token.value, built_in=token.value in BUILT_IN, fact=token.value in FACTS)
         if token.kind == "text":
             return Field(str(self._literal(token)))
         return self._expected("the name of a label")
@@ -264,6 +267,8 @@ class _Parser:
             self._expected(f"a {BUILT_IN[field.name]}, since {field.name} is one")
         if field.built_in and field.name == "added" and not _DATE.fullmatch(token.value[1:-1]):
             self._expected("a date such as '2026-11-21' (UTC)")
+        if compares_dates(field) and not (token.kind == "text" and _DATE.fullmatch(token.value[1:-1])):
+            self._expected("a date in quotes, such as '2019-07-21'")
         return self._literal(token)
 
     def _text(self, field: Field) -> str | float:
@@ -363,6 +368,9 @@ def _compare_sql(term: Compare) -> tuple[str, list[object]]:
         return (_LOCATION.format(condition=sql) if field.name == "uri" else sql), params
     texts = [value for value in term.values if isinstance(value, str)]
     numbers = [value for value in term.values if not isinstance(value, str)]
+    if compares_dates(field) and op != "~":
+        sql, params = _dated("text", op, texts)
+        return _of_tables(field, f"number IS NULL AND {sql}", params)
     parts: list[tuple[str, list[object]]] = []
     if texts:
         sql, params = _either("text", op, texts)
@@ -386,14 +394,23 @@ def _either(column: str, op: str, values: Sequence[str | float]) -> tuple[str, l
     if op == "~":
         return f"instr(lower({column}), ?) > 0", [_fold(str(values[0]))]
     if column == _COLUMNS["added"]:
-        # '2026-11' stands for the whole month: only as much of the date is compared as was given.
-        sql = " OR ".join(f"substr({column}, 1, ?) {'=' if op == 'in' else op} ?" for _ in values)
-        return f"({sql})", [part for value in values for part in (len(str(value)), value)]
+        return _dated(column, op, values)
     if column == _COLUMNS["format"]:
         column = f"lower({column})"
     if op == "in":
         return f"{column} IN ({', '.join('?' * len(values))})", list(values)
     return f"{column} {op} ?", list(values)
+
+
+def _dated(column: str, op: str, values: Sequence[str | float]) -> tuple[str, list[object]]:
+    """Compare only as much of a date as is given: '2026-11' stands for the whole month."""
+    sql = " OR ".join(f"substr({column}, 1, ?) {'=' if op == 'in' else op} ?" for _ in values)
+    return f"({sql})", [part for value in values for part in (len(str(value)), value)]
+
+
+def compares_dates(field: Field) -> bool:
+    """Tell whether a field is when a picture was taken, whose texts are compared as dates."""
+    return field.fact and field.name == TAKEN
 
 
 def _wanted(field: Field, value: str | float) -> str | float:
@@ -469,6 +486,8 @@ def _meets(field: Field, op: str, value: str | float, wanted: str | float) -> bo
         value = value if op == "~" else value[: len(str(wanted))]
     if isinstance(value, str) != isinstance(wanted, str):
         return False
+    if compares_dates(field) and op != "~":
+        value = str(value)[: len(str(wanted))]
     if field.built_in and field.name == "format":
         value, wanted = _fold(str(value)), _fold(str(wanted))
     return _OPERATORS["=" if op == "in" else op](value, wanted)

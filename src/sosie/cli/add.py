@@ -102,6 +102,9 @@ def add(
         list[str] | None,
         typer.Option("--regions", help="Embed parts, too, from now on: objects, pooled, mask:CLASS; repeatable."),
     ] = None,
+    gps: Annotated[
+        bool, typer.Option("--gps", help="Keep where pictures were taken, too (exif.latitude, exif.longitude).")
+    ] = False,
     detector: DetectorOption = None,
     segmenter: SegmenterOption = None,
     max_megapixels: MaxMegapixelsOption = None,
@@ -149,6 +152,7 @@ def add(
                     forget_all=forget_all,
                     again=again,
                     labels=labels,
+                    gps=gps,
                     fleet=fleet,
                     progress=bar,
                     stop=stop,
@@ -161,7 +165,7 @@ def add(
         total = lib.catalogue.counts()["pictures"]
         if watch and not stop.is_set():
             _tell(report, total)
-            follow(sources, opened, lib, labels=labels, stop=stop)
+            follow(sources, opened, lib, labels=labels, gps=gps, stop=stop)
             return 0
     if as_json:
         emit_json({**report.to_json(), "library": str(lib.path), "pictures": total})

@@ -7,12 +7,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import sosie
 from sosie.cli.output import note
 from sosie.contracts import Source
 from sosie.errors import SosieError, UsageError
+from sosie.models.adding import AddOptions
 
 __all__ = ["follow"]
 
@@ -26,6 +27,7 @@ def follow(
     lib: sosie.Library,
     *,
     labels: Mapping[str, Any],
+    gps: bool = False,
     stop: threading.Event,
 ) -> None:
     """Add what appears below ``folders``, forget what is deleted, and take changes over, until ``stop`` is set.
@@ -46,12 +48,12 @@ def follow(
         _wait_until_written([path for _, path in changed], stop)
         for source in sources:
             if not stop.is_set():
-                _bring_up_to_date(source, lib, labels, stop)
+                _bring_up_to_date(source, lib, stop, labels=labels, gps=gps)
 
 
-def _bring_up_to_date(source: Source, lib: sosie.Library, labels: Mapping[str, Any], stop: threading.Event) -> None:
+def _bring_up_to_date(source: Source, lib: sosie.Library, stop: threading.Event, **options: Unpack[AddOptions]) -> None:
     try:
-        report = lib.add(source, sync=True, labels=labels, stop=stop)
+        report = lib.add(source, sync=True, stop=stop, **options)
     except SosieError as error:  # an unplugged drive comes back
         note(f"{error}")
         return

@@ -112,7 +112,15 @@ def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: boo
             )
             source = open_source(_resolve(here, section.path), options)
             with progress_bar(f"adding {section.path}", quiet=quiet) as bar:
-                report = lib.add(source, sync=section.sync, labels=section.labels, fleet=fleet, progress=bar, stop=stop)
+                report = lib.add(
+                    source,
+                    sync=section.sync,
+                    labels=section.labels,
+                    gps=section.gps,
+                    fleet=fleet,
+                    progress=bar,
+                    stop=stop,
+                )
             if stop.is_set():
                 raise KeyboardInterrupt
             note(f"{section.path}: {report.new} new of {report.seen}, {report.quarantined.total()} refused")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +16,7 @@ from sosie.decode.colour import opaque, profile_digest, to_srgb, without_empty_a
 from sosie.decode.cost import check_canvas, check_cost, check_side
 from sosie.decode.identity import Effort, Exact, Identity, file_digest, is_whole
 from sosie.decode.limits import Limits
+from sosie.decode.metadata import Found, read_metadata
 from sosie.decode.repair import mend
 from sosie.errors import BadPicture
 from sosie.types import Picture
@@ -56,38 +57,57 @@ _KEEP_SIDES = frozenset(_UPRIGHT[orientation] for orientation in (2, 3, 4))
 _DEFAULT = Limits()
 
 
-def decode(data: bytes, *, side: int | None = None, limits: Limits = _DEFAULT, identify: str | None = None) -> Picture:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is wanted of a picture; `decode` says what each means."""
+
+    side: int | None
+    limits: Limits
+    effort: Effort | None
+    metadata: str | None
+
+
+def decode(
+    data: bytes,
+    *,
+    side: int | None = None,
+    limits: Limits = _DEFAULT,
+    identify: str | None = None,
+    metadata: str | None = None,
+) -> Picture:
     """Decode one picture: the first frame, upright, 8-bit sRGB over white (over black where it would be flat).
 
     ``side`` says how many pixels the caller needs along the *shorter* side: JPEGs are then decoded at the smallest
     of the scales 1, 1/2, 1/4, 1/8 that has them, other formats reduced to not less than twice as many. ``identify``
-    (an `Effort`) fills in the picture's exact digest and its number of frames. The
+    (an `Effort`) fills in the picture's exact digest and its number of frames, ``metadata`` what it says of itself
+    (`sosie.decode.metadata`: USUAL or GPS). The
     pixels are C-contiguous and read-only. Raise BadPicture, whose ``reason`` is a key of `REASONS`, and nothing else.
     """
     name = _admit(data, limits)
+    wanted = _Wanted(side, limits, Effort(identify) if identify else None, metadata)
     try:
-        return _decode(data, name, side, limits, Effort(identify) if identify else None)
+        return _decode(data, name, wanted)
     except BadPicture:
         raise
     except MemoryError as error:
         raise BadPicture("out_of_memory", "decoding ran out of memory") from error
     except Exception as error:
         # Damaged files make decoders raise nearly anything, IndexError and KeyError included.
-        if (mended := _decode_mended(data, name, side, limits, identify)) is not None:
+        if (mended := _decode_mended(data, name, wanted)) is not None:
             return mended
         raise _explain(error, data, name) from error
 
 
-def _decode_mended(data: bytes, name: str, side: int | None, limits: Limits, identify: str | None) -> Picture | None:
+def _decode_mended(data: bytes, name: str, wanted: _Wanted) -> Picture | None:
     """Decode what viewers show all the same; its digest is that of the file: nothing else equals it."""
     try:
         mended = mend(data, name)
         if mended is None:
             return None
-        picture = _decode(mended.data, name, side, limits, None)
+        picture = _decode(mended.data, name, replace(wanted, effort=None))
     except Exception:
         return None
-    return replace(picture, repaired=mended.note, exact=file_digest(data) if identify else None)
+    return replace(picture, repaired=mended.note, exact=file_digest(data) if wanted.effort else None)
 
 
 def _admit(data: bytes, limits: Limits) -> str:
@@ -110,14 +130,17 @@ def _admit(data: bytes, limits: Limits) -> str:
     return name
 
 
-def _decode(data: bytes, name: str, side: int | None, limits: Limits, effort: Effort | None) -> Picture:
+def _decode(data: bytes, name: str, wanted: _Wanted) -> Picture:
+    side, effort = wanted.side, wanted.effort
     with _open(data, name) as file:
         size = file.size
-        check_side(size, limits)
+        check_side(size, wanted.limits)
         if side and name == "JPEG":
             file.draft(None, (side, side))
-        check_cost(data, name, file, size=size, limits=limits)
+        check_cost(data, name, file, size=size, limits=wanted.limits)
+        early = _metadata(file, wanted) if name == "TIFF" else {}  # which loses its directories when it is loaded
         file.load()
+        metadata = early or _metadata(file, wanted)
         if name != "JPEG":
             size = file.size  # Pillow turns a TIFF as it loads it, and a HEIF may correct what its header says
         profile, upright = file.info.get("icc_profile"), _UPRIGHT.get(_orientation(file))
@@ -132,7 +155,11 @@ def _decode(data: bytes, name: str, side: int | None, limits: Limits, effort: Ef
             size = size if upright in _KEEP_SIDES else (size[1], size[0])
         pixels = np.asarray(image)  # a copy: the file may go on to its next frame
         identity = exact.finish(file, colour=colour) if exact else Identity(None, 1)
-        return Picture(pixels, size[0], size[1], name, identity.digest, identity.frames)
+        return Picture(pixels, *size, name, identity.digest, identity.frames, metadata=metadata)
+
+
+def _metadata(file: ImageFile, wanted: _Wanted) -> Found:
+    return read_metadata(file, wanted.metadata) if wanted.metadata else {}
 
 
 def _exact(

@@ -117,7 +117,8 @@ def _nothing() -> None:
 
 def _answer(data: bytes, analyse: Callable[..., Mapping[str, Any]], params: Mapping[str, Any], limits: Limits) -> Parts:
     try:
-        picture = decode(data, side=params.get("side"), limits=limits, identify=params.get("identify"))
+        wanted = {name: params.get(name) for name in ("side", "identify", "metadata")}
+        picture = decode(data, limits=limits, **wanted)
         return pack_answer(analyse(picture, params))
     except BadPicture as error:
         return pack_refusal("bad", error.reason, error.detail)

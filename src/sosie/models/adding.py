@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypedDict
 from sosie.catalogue import QuarantineRow, Store
 from sosie.contracts import Source
 from sosie.decode import DecodePool
+from sosie.decode.metadata import GPS, USUAL
 from sosie.errors import UsageError
 from sosie.ingest import AddReport, Progress, ingest
 from sosie.models.engine import Engine
@@ -34,7 +35,8 @@ class AddOptions(TypedDict, total=False):
     that is away looks the same. ``labels`` are set on every picture, ``label_from_folders`` takes its folder's name.
     ``again`` looks once more at files that seem unchanged or were refused, and asks servers whether theirs changed.
     ``regions`` (objects, pooled, mask:CLASS) are found and embedded, too, from now on, and in those pictures of the
-    source that lack them. So many ``workers`` decode (default: one a core); with a ``fleet`` (`sosie.ray.connect`) the
+    source that lack them. ``gps`` keeps where pictures were taken as facts, too, beside when, with what and by whom.
+    So many ``workers`` decode (default: one a core); with a ``fleet`` (`sosie.ray.connect`) the
     workers of a Ray cluster read, decode and embed. ``progress`` is called as files are done; once ``stop`` is set, the
     run ends with what is done.
     """
@@ -45,6 +47,7 @@ class AddOptions(TypedDict, total=False):
     labels: Mapping[str, LabelValue] | None
     again: bool
     regions: Sequence[str]
+    gps: bool
     workers: int | None
     fleet: Fleet | None
     progress: Callable[[Progress], None] | None
@@ -67,6 +70,7 @@ class Adder:
         labels: Mapping[str, LabelValue] | None = None,
         again: bool = False,
         regions: Sequence[str] = (),
+        gps: bool = False,
         workers: int | None = None,
         fleet: Fleet | None = None,
         progress: Callable[[Progress], None] | None = None,
@@ -78,7 +82,7 @@ class Adder:
         if regions:
             self._engine.extractor.keep(regions)
         if fleet is not None:
-            opened = self._dispatched(opened, fleet, stop)
+            opened = self._dispatched(opened, fleet, stop, metadata=GPS if gps else USUAL)
         with self._ingesting(workers) as run:
             return run(
                 opened,
@@ -86,6 +90,7 @@ class Adder:
                 forget_all=forget_all,
                 labels=labels,
                 again=again,
+                metadata=GPS if gps else USUAL,
                 progress=progress,
                 stop=stop,
             )
@@ -145,14 +150,22 @@ class Adder:
             for each in pools:
                 each.close()
 
-    def _dispatched(self, source: Source, fleet: Fleet, stop: threading.Event | None) -> Source:
+    def _dispatched(self, source: Source, fleet: Fleet, stop: threading.Event | None, *, metadata: str) -> Source:
         from sosie.ray import RaySource
 
         engine = self._engine
         if engine.extractor.stages():
             raise UsageError("this library keeps regions, and they are found on one machine: leave out --ray")
         known = self._catalogue.digests(engine.space_ids)
-        return RaySource(source, fleet, embedder=engine.embedder, known=known, stop=stop, limits=engine.limits)
+        return RaySource(
+            source,
+            fleet,
+            embedder=engine.embedder,
+            known=known,
+            stop=stop,
+            limits=engine.limits,
+            metadata=metadata,
+        )
 
 
 class Quarantine:

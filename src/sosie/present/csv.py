@@ -30,8 +30,33 @@ __all__ = [
     "to_csv",
 ]
 
-COLUMNS = ("query", "rank", "id", "score", "verdict", "probability", "uri", "labels", "region", "tags", "distance")
-PICTURE_COLUMNS = ("id", "uri", "width", "height", "bytes", "format", "added", "sha256", "labels", "other_places")
+COLUMNS = (
+    "query",
+    "rank",
+    "id",
+    "score",
+    "verdict",
+    "probability",
+    "uri",
+    "labels",
+    "region",
+    "tags",
+    "distance",
+    "facts",
+)
+PICTURE_COLUMNS = (
+    "id",
+    "uri",
+    "width",
+    "height",
+    "bytes",
+    "format",
+    "added",
+    "sha256",
+    "labels",
+    "other_places",
+    "facts",
+)
 MATCH_COLUMNS = ("name", "uri", "page", "id", "verdict", "probability")
 LOG_COLUMNS = ("id", "at", "actor", "deed", "what", "detail")
 # A spreadsheet takes a cell that begins so for a formula (OWASP, CSV injection).
@@ -43,7 +68,7 @@ def to_csv(results: Sequence[SearchResult], *, distance: Distance | None = None)
     """Return a header and one line a hit; text that looks like a formula gets a leading apostrophe.
 
     ``labels`` is a JSON object, ``region`` is x, y, width, height separated by spaces, ``tags`` are separated by
-    semicolons.
+    semicolons, ``facts`` are a JSON object of all others that were read from the picture.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
@@ -51,12 +76,12 @@ def to_csv(results: Sequence[SearchResult], *, distance: Distance | None = None)
     for result in results:
         for hit in result:
             far = "" if result.metric is None else round(hit.distance(result.metric, distance), 6)
-            writer.writerow([*_row(result.query, hit), far])
+            writer.writerow([*_row(result.query, hit), far, _facts(hit.facts)])
     return buffer.getvalue()
 
 
 def pictures_csv(records: Iterable[PictureRecord]) -> str:
-    """Return a header and one line a picture; labels are a JSON object, other places a JSON list."""
+    """Return a header and one line a picture; labels and facts are JSON objects, other places a JSON list."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(PICTURE_COLUMNS)
@@ -65,7 +90,8 @@ def pictures_csv(records: Iterable[PictureRecord]) -> str:
         added = datetime.fromtimestamp(one.added_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         texts = [json.dumps(each) if each else "" for each in (document["labels"], list(one.uris[1:]))]
         size = (one.width, one.height, one.bytes, one.format)
-        writer.writerow([one.id, plain_text(one.uris[0] if one.uris else ""), *size, added, one.sha256, *texts])
+        place = plain_text(one.uris[0] if one.uris else "")
+        writer.writerow([one.id, place, *size, added, one.sha256, *texts, _facts(one.facts)])
     return buffer.getvalue()
 
 
@@ -101,6 +127,11 @@ def _row(query: str, hit: Hit) -> list[object]:
     tags = "; ".join(map(str, hit.facts.get("tag", ())))
     shown = (document["score"], str(hit.verdict), probability, plain_text(hit.uri), labels, region, tags)
     return [plain_text(query), hit.rank, hit.id, *shown]
+
+
+def _facts(facts: Mapping[str, Sequence[str | float]]) -> str:
+    others = {name: list(values) for name, values in facts.items() if name != "tag"}
+    return json.dumps(others, ensure_ascii=True) if others else ""
 
 
 def plain_text(value: str) -> str:

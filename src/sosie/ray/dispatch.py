@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sosie.contracts import Embedder, RereadsUris, Source, offered
 from sosie.decode.limits import Limits
+from sosie.decode.metadata import USUAL
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.ray.connection import Fleet
@@ -57,6 +58,7 @@ class RaySource:
         known: npt.NDArray[np.uint64],
         stop: threading.Event | None = None,
         limits: Limits | None = None,
+        metadata: str = USUAL,
     ) -> None:
         rereads = offered(source, RereadsUris)
         if rereads is None:
@@ -65,7 +67,7 @@ class RaySource:
             )
         self.inner, self._rereads, self._fleet = source, rereads, fleet
         self._embedder, self._known, self._stop = embedder, known, stop or threading.Event()
-        self._limits = limits or Limits()
+        self._limits, self._metadata = limits or Limits(), metadata
 
     @property
     def root(self) -> str:
@@ -115,6 +117,7 @@ class RaySource:
             known=ray.put(self._known),
             download=replace(download, politeness=shared, validators=None),  # their file is on this machine
             limits=self._limits,
+            metadata=self._metadata,
         )
 
     def _work(self, segment: Sequence[ImageRef], plan: Plan) -> Iterator[tuple[ImageRef, Made]]:

@@ -7,6 +7,7 @@ from io import BufferedReader, BytesIO
 
 from sosie.analysis.embedding import Embedded, Recognised
 from sosie.catalogue.records import ContentRow
+from sosie.decode.metadata import check_metadata
 from sosie.decode.wire import pack_answer, pack_refusal, read_answer
 from sosie.errors import BadPicture
 
@@ -21,7 +22,8 @@ def pack(made: Made) -> bytes:
         return b"".join(pack_refusal("bad", made.reason, made.detail))
     if isinstance(made, Recognised):
         return b"".join(pack_answer({"sha256": made.sha256}))
-    return b"".join(pack_answer({**asdict(made.row), "vector": made.vector}))
+    facts = {name: list(values) for name, values in made.facts.items()}
+    return b"".join(pack_answer({**asdict(made.row), "vector": made.vector, "facts": facts}))
 
 
 def unpack(frame: bytes) -> Made:
@@ -30,5 +32,5 @@ def unpack(frame: bytes) -> Made:
     if "bad" in answer:
         return BadPicture(*answer["bad"])
     values = dict(answer["ok"])
-    vector = values.pop("vector", None)
-    return Recognised(values["sha256"]) if vector is None else Embedded(ContentRow(**values), vector)
+    vector, facts = values.pop("vector", None), check_metadata(values.pop("facts", None))
+    return Recognised(values["sha256"]) if vector is None else Embedded(ContentRow(**values), vector, facts=facts)

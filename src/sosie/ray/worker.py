@@ -22,6 +22,7 @@ from sosie.analysis.worker import analysis_params
 from sosie.contracts import Embedder
 from sosie.decode import DecodePool
 from sosie.decode.limits import Limits
+from sosie.decode.metadata import USUAL
 from sosie.embedders.onnx import Description, OnnxEmbedder
 from sosie.errors import BadPicture, UsageError
 from sosie.ray.frames import Made, pack
@@ -48,6 +49,7 @@ class Plan:
     known: Any
     download: Download
     limits: Limits = field(default_factory=Limits)
+    metadata: str = USUAL
     version: str = __version__
 
 
@@ -67,7 +69,7 @@ class Worker:
         self._pool = DecodePool(
             1,
             analyse="sosie.analysis.worker:analyse",
-            params=analysis_params(self._embedder.spec.preprocessing),
+            params={**analysis_params(self._embedder.spec.preprocessing), "metadata": plan.metadata},
             limits=plan.limits,
         )
 

@@ -80,7 +80,7 @@ class HitOut(_Out):
     evidence: dict[str, Any]
     gone: bool = Field(False, description="its file was not there when it was last looked for")
     weak: bool = Field(False, description="no more alike than unrelated pictures of this library are")
-    facts: dict[str, list[str | float]] = Field({}, description="what was recognised in it: `tag`")
+    facts: dict[str, list[str | float]] = Field({}, description="what was read or recognised in it: `exif.date`, `tag`")
 
 
 class SearchOut(_Out):
@@ -210,7 +210,7 @@ class PictureOut(_Out):
     uris: list[str]
     labels: dict[str, LabelOut]
     added_at: float
-    facts: dict[str, list[str | float]] = Field({}, description="what was recognised in it: `tag`")
+    facts: dict[str, list[str | float]] = Field({}, description="what was read or recognised in it: `exif.date`, `tag`")
     gone: bool = Field(False, description="its file was not there when it was last looked for")
 
 

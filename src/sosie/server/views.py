@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from sosie.catalogue import PictureRecord
-from sosie.catalogue.where import RECOGNISED, labels_needed, parse
+from sosie.catalogue.where import FACTS as KNOWN_FACTS
+from sosie.catalogue.where import labels_needed, parse
 from sosie.library import Library
 from sosie.present.text import display_path, visible
 from sosie.present.verdicts import VERDICTS
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 FACET_VALUES = 12
+FACETS = ("exif.camera", "exif.keywords", "exif.lens", "tag")  # facts that are filtered by, beside labels
 FACTS = {  # evidence that the page explains, with its unit; everything else is a raw value
     "decision": "text",
     "inliers": "count",
@@ -140,7 +142,7 @@ def counts_within(library: Library, where: str | None, chosen: Sequence[str]) ->
     def counted(pairs: Sequence[str]) -> dict[str, dict[str, int]]:
         catalogue, expression = library.catalogue, where_of(where, pairs)
         condition = catalogue.condition(expression)
-        seen = {name: catalogue.fact_counts(name, condition) for name in sorted(RECOGNISED)}
+        seen = {name: catalogue.fact_counts(name, condition) for name in FACETS}
         return {**catalogue.label_counts(condition), **{name: values for name, values in seen.items() if values}}
 
     counts = counted(chosen)
@@ -173,7 +175,7 @@ def unknown_labels(where: str | None, known: Collection[str]) -> tuple[str, ...]
 
 def _any_of(name: str, values: Sequence[str]) -> str:
     listed = ", ".join(part for value in values for part in _literals(value))
-    return f"{name if name in RECOGNISED else _quoted(name)} in ({listed})"
+    return f"{name if name in KNOWN_FACTS else _quoted(name)} in ({listed})"
 
 
 def _literals(value: str) -> list[str]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from sosie.catalogue.elastic.documents import NUL, fold, number_key, text_key
-from sosie.catalogue.where import All, Any_, Compare, Expression, Field, Not, Present
+from sosie.catalogue.records import LAST
+from sosie.catalogue.where import All, Any_, Compare, Expression, Field, Not, Present, compares_dates
 from sosie.errors import FilterError
 
 __all__ = ["LIVE", "Query", "compile_query", "live_and"]
@@ -55,6 +56,8 @@ def _compiled(expression: Expression) -> Query:
 
 
 def _compared(field: Field, op: str, values: Sequence[str | float]) -> Query:
+    if compares_dates(field) and op != "~":
+        return _either([_taken(f"{prefix}texts", field.name, op, str(at)) for prefix in ("", "fact_") for at in values])
     label, of_fact = (_label(field.name, op, values, prefix) for prefix in ("", "fact_"))
     return _both(label, of_fact, fact=field.fact)
 
@@ -96,6 +99,19 @@ def _keys(field: str, name: str, op: str, keys: Sequence[str]) -> Query:
         kept = {key: value for key, value in bounds.items() if key[0] != side[0]}
         return {"range": {field: {**kept, side: keys[0]}}}
     return {"terms": {field: list(keys)}}
+
+
+def _taken(field: str, name: str, op: str, given: str) -> Query:
+    """Compare only as much of a date as is given; what follows it sorts between it and it with ``LAST``."""
+    first, last = text_key(name, given), text_key(name, given) + LAST
+    begin, end = {"gte": f"{name}{NUL}"}, {"lt": f"{name}{_AFTER_NUL}"}
+    bounds = {
+        "<": {**begin, "lt": first},
+        "<=": {**begin, "lte": last},
+        ">": {"gt": last, **end},
+        ">=": {"gte": first, **end},
+    }
+    return {"range": {field: bounds.get(op, {"gte": first, "lte": last})}}
 
 
 def _part(field: str, before: str, part: str) -> Query:

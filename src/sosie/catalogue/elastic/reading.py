@@ -26,10 +26,10 @@ from sosie.catalogue.elastic.documents import (
 from sosie.catalogue.elastic.labels import most_first
 from sosie.catalogue.elastic.mapping import vector_field
 from sosie.catalogue.elastic.query import LIVE, Query, compile_query, live_and
-from sosie.catalogue.orders import TAKEN, OrderKey, arrange, check_order, name_key
+from sosie.catalogue.orders import OrderKey, arrange, check_order, name_key
 from sosie.catalogue.records import ContentRow, FactValues, KnownPlace, Located, PictureRecord, Place, Space, is_below
 from sosie.errors import UnknownName
-from sosie.types import EXACT_PIXELS, FloatMatrix, Ids, ImageRef, Verdict
+from sosie.types import EXACT_PIXELS, TAKEN, FloatMatrix, Ids, ImageRef, Verdict
 
 __all__ = ["Reading"]
 

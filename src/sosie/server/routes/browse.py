@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -13,6 +13,7 @@ from sosie.server.params import Descending, Order, PageSize
 from sosie.server.routes.pages import Chosen, Text, render_page, visit
 from sosie.server.schemas import MOST_SELECTED
 from sosie.server.views import address, cards_of_records, facets, unknown_labels, where_of
+from sosie.types import TAKEN
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,19 +30,20 @@ async def browse(
     descending: Descending = True,
     where: Text = None,
     f: Chosen = [],  # noqa: B006 - FastAPI copies it
+    dates: Literal["added", "taken"] = "added",
     since: Date = "",
     until: Date = "",
     page: Annotated[int, Query(ge=1, le=1 << 31)] = 1,
 ) -> Response:
     """Show all pictures that fit, newest first unless something else is asked."""
     state = visit(request)
-    narrowed = " and ".join(part for part in (where_of(where, f), *_dates(since, until)) if part)
+    narrowed = " and ".join(part for part in (where_of(where, f), *_dates(dates, since, until)) if part)
     _, ids = await state.light.run(lambda: state.ordered(order, narrowed, descending=descending))
     labels = await state.light.run(state.labels)
     pages = max(1, -(-len(ids) // PAGE))
     at = min(page, pages)
     records = await state.light.run(lambda: state.library.catalogue.pictures(ids[(at - 1) * PAGE : at * PAGE].tolist()))
-    params = {"order": order, "descending": str(descending).lower(), "since": since, "until": until}
+    params = {"order": order, "descending": str(descending).lower(), "dates": dates, "since": since, "until": until}
     scope = scope_of(request, state)
     return await render_page(
         request,
@@ -84,9 +86,10 @@ async def rows(
     return json_response([[card.id, card.name] for card in cards_of_records(records)])
 
 
-def _dates(since: str, until: str) -> list[str]:
-    """Return the terms of a filter for pictures that were added from one day to another, both included."""
-    return [f"added {sign} '{day}'" for sign, day in ((">=", since), ("<=", until)) if day]
+def _dates(by: str, since: str, until: str) -> list[str]:
+    """Return the terms of a filter for pictures that were added or taken from one day to another, both included."""
+    field = {"added": "added", "taken": TAKEN}[by]
+    return [f"{field} {sign} '{day}'" for sign, day in ((">=", since), ("<=", until)) if day]
 
 
 def _link(params: dict[str, Any], chosen: list[str], where: str | None) -> Any:
