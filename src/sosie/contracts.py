@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from sosie.errors import BadPicture
-from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef, Picture, Pixels, Region
+from sosie.types import EmbedderSpec, FloatMatrix, Ids, ImageRef, LeftOut, Picture, Pixels, Region
 
 __all__ = [
     "Detector",
@@ -23,6 +23,7 @@ __all__ = [
     "KeepsOriginals",
     "KnowsGone",
     "KnowsWords",
+    "LeavesOut",
     "Partial",
     "ReportsProblems",
     "RereadsUris",
@@ -94,6 +95,16 @@ class ReportsProblems(Protocol):
     @property
     def problems(self) -> Sequence[tuple[str, str]]:
         """The URI of each such place and the reason (`BadPicture.reason`), after an iteration."""
+        ...
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A source that says which files or rows it took for no pictures."""
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """What the last iteration left out."""
         ...
 
 

@@ -31,6 +31,7 @@ from sosie.contracts import (
     Embedder,
     KeepsOriginals,
     KnowsGone,
+    LeavesOut,
     Partial,
     ReportsProblems,
     Source,
@@ -41,16 +42,18 @@ from sosie.contracts import (
 from sosie.decode.metadata import USUAL
 from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.sources.files import file_is_gone
+from sosie.sources.left_out import Tally, merged
 from sosie.sources.uris import MEMBER, former_place
 from sosie.sources.web.links import is_web
-from sosie.types import FloatMatrix, ImageRef, LabelValue
+from sosie.types import FloatMatrix, ImageRef, LabelValue, LeftOut
 
-__all__ = ["AddReport", "Arrival", "Progress", "ingest"]
+__all__ = ["LEFT_OUT", "AddReport", "Arrival", "Progress", "ingest"]
 
 # What a source hands over of one file: its bytes, why there are none, None for one that is not wanted or not changed;
 # a source that has all the work done elsewhere gives what was made of it.
 Arrival: TypeAlias = bytes | Embedded | Recognised | BadPicture | None
 
+LEFT_OUT = "left_out"  # the record of what the last run over each root left out
 BATCH = 32  # pictures per call of the network
 LOOK_UP = 64  # files whose places are looked up at once
 COMMIT = 512  # changes per transaction where nothing has to be embedded
@@ -118,7 +121,8 @@ class AddReport:
     does not answer deletes nothing. ``dropped`` counts places that ``--sync`` forgot; they are not among ``seen``.
     ``replaced`` counts those of the other outcomes where another picture lies now than before; ``completed`` those of
     ``indexed`` that the library knew and that got vectors or regions which they had lacked; ``relabelled`` those of the
-    other outcomes that got labels which they had not had.
+    other outcomes that got labels which they had not had. ``left_out`` are files that were taken for no pictures, and
+    rows that named none or one that is missing; but for the latter they are not among ``seen``.
     """
 
     seen: int = 0
@@ -134,6 +138,7 @@ class AddReport:
     relabelled: int = 0
     left: dict[str, int] = field(default_factory=dict)  # pictures that have left a place of another root, by root
     dropped: int = 0
+    left_out: tuple[LeftOut, ...] = ()
     interrupted: bool = False
     seconds: float = 0.0
 
@@ -159,6 +164,7 @@ class AddReport:
         self.quarantined.update(other.quarantined)
         self.kept.update(other.kept)
         self.left = dict(Counter(self.left) + Counter(other.left))
+        self.left_out = merged(self.left_out, other.left_out)
         self.interrupted |= other.interrupted
         return self
 
@@ -230,14 +236,26 @@ def ingest(
         if not run.stop.is_set():
             run.mark_what_is_gone()
         run.report.left = dict(run.left)
+        run.report.left_out = run.left_out()
         if sync and not run.stop.is_set():
             run.report.dropped = run.drop_what_is_gone(forget_all=forget_all)
         if not run.stop.is_set() and run.report.seen:
             known = catalogue.record("sources") or {}
             catalogue.put_record("sources", {**known, source.root: time.time()})
+        if not run.stop.is_set() and offered(source, LeavesOut) is not None:
+            _remember_left_out(catalogue, source.root, run.report.left_out)
     run.report.interrupted = run.stop.is_set()
     run.report.seconds = time.monotonic() - started
     return run.report
+
+
+def _remember_left_out(catalogue: Store, root: str, left_out: Sequence[LeftOut]) -> None:
+    """Keep what the last whole run over a root left out, in the place of what the one before did."""
+    known = catalogue.record(LEFT_OUT) or {}
+    if left_out or root in known:
+        others = {name: entry for name, entry in known.items() if name != root}
+        entry = {"at": time.time(), "left_out": [each.to_json() for each in left_out]}
+        catalogue.put_record(LEFT_OUT, {**others, **({root: entry} if left_out else {})})
 
 
 # ------------------------------------------------------------------------------------------------ one run
@@ -306,6 +324,7 @@ class _Run:
         self._settled: dict[str, AddLocation | None] = {}  # what needs no reading, until the source hands it over
         self._failed: dict[str, BadPicture] = {}  # what could not even be looked up, until the source hands it over
         self._before: dict[str, bytes] = {}  # digests of what places held until now, while they are read
+        self._missing = Tally()
         self._unstored: list[Change] = []
         self.failure: BaseException | None = None  # what ended the source
 
@@ -313,6 +332,11 @@ class _Run:
     def _problems(self) -> Sequence[tuple[str, str]]:
         reporting = offered(self.source, ReportsProblems)
         return reporting.problems if reporting else ()
+
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """Return what the source took for no pictures, and what it named and does not have."""
+        source = offered(self.source, LeavesOut)
+        return merged(source.left_out if source else (), self._missing.result())
 
     def progress(self, seconds: float) -> Progress:
         report = self.report
@@ -488,6 +512,7 @@ class _Run:
             self._gone.append(ref.uri)
         if outcome.reason == "missing":
             self.report.missing += 1
+            self._missing.add("missing", lambda: ref.uri)
             return None
         if before is not None and _stays(ref, outcome):
             self.report.kept[outcome.reason] += 1

@@ -27,6 +27,7 @@ __all__ = [
     "Ids",
     "ImageRef",
     "LabelValue",
+    "LeftOut",
     "Picture",
     "Pixels",
     "Preprocessing",
@@ -93,6 +94,20 @@ class ImageRef:
     def stamp(self) -> tuple[int | None, int | None, int | None]:
         """Size, time of change and inode: a file whose stamp is as before is taken for unchanged."""
         return self.size, self.mtime_ns, self.inode
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Files or rows that a source left out for one reason: how many, and the addresses of the first of them."""
+
+    reason: str
+    ending: str  # of files; empty where they have none
+    count: int
+    some: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it with plain JSON types."""
+        return {"reason": self.reason, "ending": self.ending, "count": self.count, "some": list(self.some)}
 
 
 def _clamped(number: int) -> int:

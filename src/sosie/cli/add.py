@@ -29,6 +29,7 @@ from sosie.decode.limits import limits_of
 from sosie.elastic import read_url
 from sosie.errors import UsageError
 from sosie.library import AddReport, folder_of
+from sosie.present.left_out import left_out_text
 from sosie.present.recall import recall_text
 from sosie.present.text import display_path
 from sosie.sources import SourceOptions, open_source
@@ -241,6 +242,8 @@ def _tell(report: AddReport, total: int) -> None:
         print(f"refused: {reasons} (see `sosie quarantine`)")
         if hints := [hint for reason, hint in _HINTS.items() if report.quarantined[reason]]:
             print("\n".join(hints))
+    if report.left_out:
+        print(f"left out: {left_out_text(report.left_out)} (see `sosie quarantine list --left-out`)")
     if report.kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.kept.most_common())
         print(f"kept: {report.kept.total()} pictures of the library could not be read this time ({reasons})")

@@ -18,6 +18,9 @@ from sosie.catalogue.opening import in_folder
 from sosie.cli.options import JsonOption, LibraryOption
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.present.csv import guarded
+from sosie.present.left_out import left_out_text
+from sosie.present.text import display_path
+from sosie.types import LeftOut
 
 __all__ = ["app"]
 
@@ -28,8 +31,17 @@ _SHOWN = 20
 
 
 @app.command("list")
-def list_(library: LibraryOption = None, reason: ReasonOption = None, as_json: JsonOption = False) -> int:
-    """Count the refused by reason and show some of them."""
+def list_(
+    library: LibraryOption = None,
+    reason: ReasonOption = None,
+    left_out: Annotated[
+        bool, typer.Option("--left-out", help="Files taken for no pictures, and rows that name none, by source.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """Count the refused by reason and show some of them, or what was left out without a look."""
+    if left_out:
+        return _list_left_out(library, reason, as_json=as_json)
     with sosie.open(library, create=False, read_only=True) as lib:
         rows = lib.quarantine(reason=reason)
     counts = Counter(row.reason for row in rows)
@@ -44,6 +56,27 @@ def list_(library: LibraryOption = None, reason: ReasonOption = None, as_json: J
         note(f"… and {len(rows) - _SHOWN} more: `sosie quarantine export FILE` has all")
     if not rows:
         print("nothing was refused")
+    return 0
+
+
+def _list_left_out(library: Path | None, reason: str | None, *, as_json: bool) -> int:
+    with sosie.open(library, create=False, read_only=True) as lib:
+        roots = lib.sources.left_out()
+    for entry in roots.values():
+        entry["left_out"] = [each for each in entry["left_out"] if reason in (None, each["reason"])]
+    kept = {root: entry for root, entry in roots.items() if entry["left_out"]}
+    if as_json:
+        emit_json({"roots": [{"root": root, **entry} for root, entry in kept.items()]})
+        return 0
+    for root, entry in kept.items():
+        kinds = [LeftOut(**each) for each in entry["left_out"]]
+        print(f"{display_path(root)}: {left_out_text(kinds)}")
+        for each in kinds:
+            print("".join(f"  {display_path(uri)}\n" for uri in each.some[:_SHOWN]), end="")
+            if each.count > _SHOWN:
+                note(f"  … and {each.count - _SHOWN} more")
+    if not kept:
+        print("nothing was left out")
     return 0
 
 

@@ -69,7 +69,14 @@ class Sources:
         self._known(root)
         found = [uri for uri, at in self._located(root) if at.root == root]
         self._catalogue.drop_locations(found)
+        left_out = self.left_out()
+        if left_out.pop(root, None) is not None:
+            self._catalogue.put_record("left_out", left_out)
         return len(found)
+
+    def left_out(self) -> dict[str, dict[str, Any]]:
+        """Return what the last run over each root left out: ``at`` in seconds since 1970, ``left_out`` by kind."""
+        return dict(self._catalogue.record("left_out") or {})
 
     def move(self, old: str, new: str, *, check_all: bool = False) -> Moved:
         """Re-point all places below ``old`` to ``new``, reading but a sample, or all, to compare their digests.

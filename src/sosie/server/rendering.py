@@ -36,6 +36,7 @@ _SCRIPT_WORDS = (
     "add.state.",
     "add.done",
     "jobs.",
+    "left_out",
     "results.shared",
     "results.of",
     "browse.most",

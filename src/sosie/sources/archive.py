@@ -23,11 +23,12 @@ from urllib.parse import quote, unquote
 
 from sosie.errors import BadPicture, DamagedError, SourceUnreachable, UsageError
 from sosie.sources.files import MAX_FILE_BYTES
+from sosie.sources.left_out import Tally
 from sosie.sources.names import Patterns, folder_label, has_picture_suffix, is_system_name
 from sosie.sources.options import SourceOptions
 from sosie.sources.stamps import nanoseconds
 from sosie.sources.uris import MEMBER, uri_of_path
-from sosie.types import ImageRef
+from sosie.types import ImageRef, LeftOut
 
 __all__ = ["TarSource", "ZipSource", "open_archive"]
 
@@ -71,7 +72,12 @@ class _ArchiveSource(ABC):
         self._label_from_folders = label_from_folders
         self._max_bytes = max_bytes
         self.problems: list[tuple[str, str]] = []
-        self.ignored = 0
+        self._tally = Tally()
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What the last iteration took for no pictures, by ending, or did not want, by pattern."""
+        return self._tally.result()
 
     @property
     def root(self) -> str:
@@ -91,7 +97,7 @@ class _ArchiveSource(ABC):
     def _members(self, wanted: Callable[[ImageRef], bool]) -> Iterator[tuple[ImageRef, _Outcome | None]]: ...
 
     def _guarded(self, wanted: Callable[[ImageRef], bool]) -> Iterator[tuple[ImageRef, _Outcome | None]]:
-        self.problems, self.ignored = [], 0
+        self.problems, self._tally = [], Tally()
         some = False
         try:
             for found in self._members(wanted):
@@ -106,15 +112,22 @@ class _ArchiveSource(ABC):
 
     def _is_candidate(self, name: str) -> bool:
         parts = name.split("/")
-        hidden = any(is_system_name(_bytes(part)) for part in parts if part not in (".", ".."))
-        wanted = not hidden and has_picture_suffix(_bytes(name)) and self._patterns.wants(name)
-        self.ignored += not wanted
+        if any(is_system_name(_bytes(part)) for part in parts if part not in (".", "..")):
+            return False
+        if not has_picture_suffix(_bytes(name)):
+            self._tally.add_file(_bytes(name), lambda: self._uri(name))
+            return False
+        wanted = self._patterns.wants(name)
+        if not wanted:
+            self._tally.add("pattern", lambda: self._uri(name))
         return wanted
+
+    def _uri(self, name: str) -> str:
+        return self.root + quote(name, safe="/", errors="surrogateescape")
 
     def _ref(self, name: str, *, size: int, mtime_ns: int | None, check: int | None, shown: str = "") -> ImageRef:
         labels = folder_label(_bytes(shown or name).removeprefix(b"./")) if self._label_from_folders else {}
-        uri = self.root + quote(name, safe="/", errors="surrogateescape")
-        return ImageRef(uri, labels, size, mtime_ns, check)
+        return ImageRef(self._uri(name), labels, size, mtime_ns, check)
 
     def _name(self, ref: ImageRef) -> str:
         if not ref.uri.startswith(self.root):

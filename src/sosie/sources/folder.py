@@ -14,11 +14,12 @@ from pathlib import Path
 
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.sources.files import MAX_FILE_BYTES, read_regular_file, reason_of
+from sosie.sources.left_out import Tally
 from sosie.sources.manifest import Manifest
 from sosie.sources.names import Patterns, folder_label, has_picture_suffix, is_system_name
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import path_of_uri, uri_of_path
-from sosie.types import ImageRef, LabelValue
+from sosie.types import ImageRef, LabelValue, LeftOut
 
 __all__ = ["FolderSource"]
 
@@ -40,7 +41,7 @@ class FolderSource:
     """Iterates the pictures below ``path`` in the byte order of their names, folder by folder.
 
     What counts as a picture is told by its extension (``names.PICTURE_SUFFIXES``, any case); everything else
-    is counted in ``ignored``. Hidden names and Sosie libraries are left out. Symbolic links are followed,
+    is counted in ``left_out``, but for hidden names and Sosie libraries. Symbolic links are followed,
     loops are not. ``include`` and ``exclude`` are ``names.Patterns``. ``label_from_folders`` gives each
     picture the label ``label``: the part of its name before ``__<hex digits>``, else the folder it lies in.
     ``manifest`` is a table with a column ``path`` (below the folder, or below the table's own); its other columns
@@ -69,7 +70,7 @@ class FolderSource:
         self._walked = self._labelled = 0
         self._max_bytes = max_bytes
         self.problems: list[tuple[str, str]] = []
-        self.ignored = 0
+        self._tally = Tally()
 
     @classmethod
     def from_options(cls, spec: str, options: SourceOptions) -> FolderSource:
@@ -83,13 +84,18 @@ class FolderSource:
         )
 
     @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What the last iteration took for no pictures, by ending, or did not want, by pattern."""
+        return self._tally.result()
+
+    @property
     def root(self) -> str:
         uri = uri_of_path(self._path)
         return uri if self._is_file() else uri.rstrip("/") + "/"
 
     def __iter__(self) -> Iterator[ImageRef]:
         """Yield references; raise SourceUnreachable where the root is away, UsageError for a library."""
-        self.problems, self.ignored = [], 0
+        self.problems, self._tally = [], Tally()
         self._walked = self._labelled = 0
         if self._manifest:
             self._manifest.load()
@@ -144,11 +150,12 @@ class FolderSource:
                 identity = (status.st_dev, status.st_ino)
                 if self._may_enter(path, identity, stack, linked) and (entered := self._open(path, identity)):
                     stack.append(entered)
-            elif self._is_candidate(path):
-                if stat.S_ISREG(status.st_mode):
-                    yield self._ref(path, status)
-                else:
-                    self.problems.append((uri_of_path(path), "not_a_file"))
+            elif not self._is_candidate(path):
+                self._leave_out(path)
+            elif stat.S_ISREG(status.st_mode):
+                yield self._ref(path, status)
+            else:
+                self.problems.append((uri_of_path(path), "not_a_file"))
 
     def _open_root(self, status: os.stat_result) -> _Open:
         try:
@@ -170,7 +177,7 @@ class FolderSource:
     def _list(self, path: bytes) -> list[bytes] | None:
         """Return the names worth a look, sorted, or None for a Sosie library."""
         names: list[bytes] = []
-        ignored = 0
+        others: list[bytes] = []
         with os.scandir(path) as entries:
             for entry in entries:
                 if entry.name == _LIBRARY_MARK:
@@ -180,8 +187,9 @@ class FolderSource:
                 if has_picture_suffix(entry.name) or entry.is_symlink() or entry.is_dir(follow_symlinks=False):
                     names.append(entry.name)
                 else:
-                    ignored += 1
-        self.ignored += ignored
+                    others.append(entry.name)
+        for name in sorted(others):
+            self._leave_out(os.path.join(path, name))
         names.sort()
         return names
 
@@ -212,6 +220,12 @@ class FolderSource:
 
     def _is_candidate(self, path: bytes) -> bool:
         return has_picture_suffix(path) and self._patterns.wants(os.fsdecode(self._below(path)))
+
+    def _leave_out(self, path: bytes) -> None:
+        if has_picture_suffix(path):
+            self._tally.add("pattern", lambda: uri_of_path(path))
+        else:
+            self._tally.add_file(path, lambda: uri_of_path(path))
 
     def _below(self, path: bytes) -> bytes:
         """Return the path below the root, with ``/``."""

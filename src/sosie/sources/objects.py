@@ -10,10 +10,11 @@ from urllib.parse import quote, unquote
 
 from sosie.errors import BadPicture, MissingExtra, SourceUnreachable
 from sosie.sources.files import MAX_FILE_BYTES
+from sosie.sources.left_out import Tally
 from sosie.sources.names import Patterns, folder_label, has_picture_suffix
 from sosie.sources.options import SourceOptions
 from sosie.sources.stamps import nanoseconds
-from sosie.types import ImageRef
+from sosie.types import ImageRef, LeftOut
 
 __all__ = ["ObjectStoreSource"]
 
@@ -42,7 +43,7 @@ class ObjectStoreSource:
         self._label_from_folders = label_from_folders
         self._max_bytes = max_bytes
         self._store: Any = None
-        self.ignored = 0
+        self._tally = Tally()
 
     @classmethod
     def from_options(cls, spec: str, options: SourceOptions) -> ObjectStoreSource:
@@ -55,12 +56,17 @@ class ObjectStoreSource:
         )
 
     @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What the last iteration took for no pictures, by ending, or did not want, by pattern."""
+        return self._tally.result()
+
+    @property
     def root(self) -> str:
         return f"{self._scheme}://{quote(self._path, safe='/')}/"
 
     def __iter__(self) -> Iterator[ImageRef]:
         """Yield references; raise SourceUnreachable, MissingExtra."""
-        self.ignored = 0
+        self._tally = Tally()
         store = self._open()
         try:
             # A directory listing that was kept would hide what is new.
@@ -98,12 +104,20 @@ class ObjectStoreSource:
             info = files[name]
             path = str(info["name"]).lstrip("/")
             below = path[len(self._path) :].lstrip("/")
-            if name.startswith(".") or not has_picture_suffix(name.encode()) or not self._patterns.wants(below):
-                self.ignored += 1
+            uri = f"{self._scheme}://{quote(path, safe='/')}"
+            if name.startswith(".") or not self._is_candidate(name, below, uri):
                 continue
             labels = folder_label(posixpath.normpath(below).encode()) if self._label_from_folders else {}
-            uri = f"{self._scheme}://{quote(path, safe='/')}"
             yield ImageRef(uri, labels, info.get("size"), _time_of(info), _tag_of(info))
+
+    def _is_candidate(self, name: str, below: str, uri: str) -> bool:
+        if not has_picture_suffix(name.encode()):
+            self._tally.add_file(name.encode(), lambda: uri)
+            return False
+        wanted = self._patterns.wants(below)
+        if not wanted:
+            self._tally.add("pattern", lambda: uri)
+        return wanted
 
     def _open(self) -> Any:
         if self._store is None:

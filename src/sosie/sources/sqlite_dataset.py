@@ -14,12 +14,14 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from sosie.errors import DamagedError, SourceUnreachable, UsageError
 from sosie.sources.columns import Kind, guess_kinds, labels_of
 from sosie.sources.dataset import Attributes, Dataset, load_dataset
+from sosie.sources.left_out import Tally, row_uri
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import uri_of_path
 from sosie.sources.web.download import Download
@@ -67,7 +69,7 @@ class SqliteDatasetSource(LinkSource):
 
     def __iter__(self) -> Iterator[ImageRef]:
         """Yield references; raise SourceUnreachable, DamagedError, or UsageError where a table or column is not."""
-        self.skipped = 0
+        self._tally = Tally()
         before = self._stamp()
         try:
             with closing(self._connect()) as connection:
@@ -81,19 +83,22 @@ class SqliteDatasetSource(LinkSource):
 
     def _rows(self, reader: _Reader, before: tuple[int, int]) -> Iterator[ImageRef]:
         kinds: dict[str, Kind] | None = None
+        number = 0
         for page, attributes in reader.pages():
             names = self._dataset.columns
             rows = [dict(zip(names, values, strict=True)) for _, _, *values in page]
             kinds = kinds if kinds is not None else guess_kinds(names, rows)
             for (place, key, *_), row in zip(page, rows, strict=True):
+                number += 1
                 uri = uri_of_link(place, self._base)
                 if uri is None:
-                    self.skipped += 1
+                    self._tally.add("no_place", partial(row_uri, self.root, number))
                     continue
                 yield ImageRef(uri, {**labels_of(row, kinds), **attributes.get(key, {})})
             if self._stamp() != before:
                 raise SourceUnreachable(f"{self._path} was written to while it was read; run the same again")
-        self.skipped += reader.unreadable
+        if reader.unreadable:
+            self._tally.add("bad_row", lambda: self.root, count=reader.unreadable)
 
     def _stamp(self) -> tuple[int, int]:
         try:

@@ -7,11 +7,13 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 from sosie.errors import DamagedError, MissingExtra, SourceUnreachable, UsageError
 from sosie.sources.columns import SAMPLE, Row, Table, guess_kinds, guess_place, labels_of, names_picture, place_in
+from sosie.sources.left_out import Tally, row_uri
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import uri_of_path
 from sosie.sources.web.download import Download
@@ -61,17 +63,17 @@ class UrlListSource(LinkSource):
 
     def __iter__(self) -> Iterator[ImageRef]:
         """Yield references; raise SourceUnreachable where the list is away, DamagedError where it cannot be read."""
-        self.skipped = 0
+        self._tally = Tally()
         rows = read_rows(self._path)
         sample = list(itertools.islice(rows, SAMPLE))
         if not sample:
             return
         table = self._table(sample)
-        for row in itertools.chain(sample, rows):
+        for at, row in enumerate(itertools.chain(sample, rows), 1):
             place = place_in(row, table.place)
             uri = uri_of_link(row.get(place), self._base)
             if uri is None:
-                self.skipped += 1
+                self._tally.add("no_place" if row else "bad_row", partial(row_uri, self.root, at))
             else:
                 labels = row if place == table.place else {name: row[name] for name in row if name != place}
                 yield ImageRef(uri, labels_of(labels, table.kinds))

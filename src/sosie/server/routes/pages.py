@@ -125,7 +125,11 @@ async def quarantine(request: Request, reason: Text = None) -> Response:
     for row in rows:
         reasons[row.reason] = reasons.get(row.reason, 0) + 1
     chosen = [_refused(row) for row in rows if reason in (None, row.reason)][:500]
-    return await render_page(request, "quarantine.html", rows=chosen, reasons=reasons, reason=reason)
+    left_out = [
+        (display_path(root), [_left_out(each) for each in entry["left_out"]])
+        for root, entry in (await state.light.run(state.library.sources.left_out)).items()
+    ]
+    return await render_page(request, "quarantine.html", rows=chosen, reasons=reasons, reason=reason, left_out=left_out)
 
 
 @router.get("/add")
@@ -207,6 +211,10 @@ async def render_page(request: Request, template: str, *, status: int = 200, **c
 
 def _refused(row: QuarantineRow) -> dict[str, Any]:
     return {**asdict(row), "path": display_path(row.uri), "detail": visible(row.detail)}
+
+
+def _left_out(kind: dict[str, Any]) -> dict[str, Any]:
+    return {**kind, "paths": [display_path(uri) for uri in kind["some"][:20]]}
 
 
 async def subject_of(state: State, question: Question) -> dict[str, Any]:

@@ -132,6 +132,10 @@ function show(node, job) {
       ...(running ? [el("button", { class: "button quiet small", type: "button", onclick: () => call(`/api/v1/jobs/${job.id}`, { method: "DELETE" }).catch((error) => say(error.message)) }, t("jobs.stop"))] : []))));
   if (running && progress.total) node.append(el("p", { class: "muted" }, t("jobs.steps", { ...progress, stage: t(`jobs.stage.${progress.stage}`) })));
   if (progress.seen != null) node.append(el("p", { class: "muted" }, t("jobs.counts", { seen: progress.seen, indexed: progress.indexed, quarantined: refused ?? 0 })));
+  if (progress.left_out?.length) {
+    const what = progress.left_out.slice(0, 12).map((each) => t(`left_out.${each.reason}`, { n: each.count, ending: each.ending })).join(", ");
+    node.append(el("p", { class: "muted" }, t("left_out", { what })));
+  }
   if (running && job.state === "running") node.append(el("progress", { "aria-label": t("jobs.running"), ...(progress.total ? { max: progress.total, value: progress.done } : {}) }));
   if (job.error) {
     const line = el("p", { class: "bad" }, job.error.detail);

@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 from sosie.errors import BadPicture
 from sosie.sources.files import read_regular_file
+from sosie.sources.left_out import Tally
 from sosie.sources.uris import path_of_uri, uri_of_path
-from sosie.types import ImageRef
+from sosie.types import ImageRef, LeftOut
 
 if TYPE_CHECKING:
     from sosie.sources.web.download import Download, Outcome
@@ -28,8 +29,7 @@ _URL_CHARACTERS = "%/:?#[]@!$&'()*+,;=~"
 class LinkSource(ABC):
     """Iterates references that a table or a page names; reads them from the web or from below one folder.
 
-    ``stream`` downloads many at a time and gives them out of order; ``read`` gets one. ``skipped`` counts
-    rows of the last iteration that named no picture.
+    ``stream`` downloads many at a time and gives them out of order; ``read`` gets one.
     """
 
     def __init__(self, *, base: bytes | None, download: Download | None = None) -> None:
@@ -37,7 +37,12 @@ class LinkSource(ABC):
 
         self._base = base
         self._download = download or Download()
-        self.skipped = 0
+        self._tally = Tally()
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The rows of the last iteration that named no picture, by reason."""
+        return self._tally.result()
 
     @property
     def download(self) -> Download:
