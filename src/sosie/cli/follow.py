@@ -48,12 +48,12 @@ def follow(
         _wait_until_written([path for _, path in changed], stop)
         for source in sources:
             if not stop.is_set():
-                _bring_up_to_date(source, lib, stop, labels=labels, gps=gps)
+                _bring_up_to_date(source, lib, sync=True, labels=labels, gps=gps, stop=stop)
 
 
-def _bring_up_to_date(source: Source, lib: sosie.Library, stop: threading.Event, **options: Unpack[AddOptions]) -> None:
+def _bring_up_to_date(source: Source, lib: sosie.Library, **options: Unpack[AddOptions]) -> None:
     try:
-        report = lib.add(source, sync=True, stop=stop, **options)
+        report = lib.add(source, **options)
     except SosieError as error:  # an unplugged drive comes back
         note(f"{error}")
         return

@@ -200,9 +200,9 @@ def _date(text: str) -> str:
     parts = [part for part in match.groups() if part] if match else []
     if not parts:
         return ""
+    marks = ("", "-", "-", "T", ":", ":")
+    text = "".join(mark + part for mark, part in zip(marks, parts, strict=False))
     with suppress(ValueError):
-        year, month, day, *time = [*map(int, parts), 1, 1][: max(3, len(parts))]
-        datetime(year, month, day, *time)
-        marks = ("", "-", "-", "T", ":", ":")
-        return "".join(mark + part for mark, part in zip(marks, parts, strict=False))
+        datetime.fromisoformat(text + "2000-01-01"[len(text) :])
+        return text
     return ""
