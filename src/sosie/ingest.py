@@ -22,10 +22,10 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
-from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed
+from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed, told_of
 from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
-from sosie.catalogue.records import FactValues
+from sosie.catalogue.records import FactValues, LocalFeatures
 from sosie.catalogue.tags import TAG, tags_are_told
 from sosie.contracts import (
     Embedder,
@@ -39,13 +39,13 @@ from sosie.contracts import (
     TellsTags,
     offered,
 )
-from sosie.decode.metadata import USUAL
 from sosie.errors import BadPicture, SosieError, UsageError
 from sosie.sources.files import file_is_gone
 from sosie.sources.left_out import Tally, merged
 from sosie.sources.uris import MEMBER, former_place
 from sosie.sources.web.links import is_web
 from sosie.types import FloatMatrix, ImageRef, LabelValue, LeftOut
+from sosie.verify.features import RootSift
 
 __all__ = ["LEFT_OUT", "AddReport", "Arrival", "Progress", "ingest"]
 
@@ -89,6 +89,7 @@ _SUMMED = (
     "replaced",
     "completed",
     "relabelled",
+    "with_features",
     "dropped",
     "seconds",
 )
@@ -105,6 +106,7 @@ class Progress:
     indexed: int
     quarantined: int
     seconds: float
+    with_features: int = 0
 
     @property
     def rate(self) -> float:
@@ -121,7 +123,8 @@ class AddReport:
     does not answer deletes nothing. ``dropped`` counts places that ``--sync`` forgot; they are not among ``seen``.
     ``replaced`` counts those of the other outcomes where another picture lies now than before; ``completed`` those of
     ``indexed`` that the library knew and that got vectors or regions which they had lacked; ``relabelled`` those of the
-    other outcomes that got labels which they had not had. ``left_out`` are files that were taken for no pictures, and
+    other outcomes that got labels which they had not had, ``with_features`` those of ``indexed`` whose local features
+    were computed along with them. ``left_out`` are files that were taken for no pictures, and
     rows that named none or one that is missing; but for the latter they are not among ``seen``.
     """
 
@@ -136,6 +139,7 @@ class AddReport:
     replaced: int = 0
     completed: int = 0
     relabelled: int = 0
+    with_features: int = 0
     left: dict[str, int] = field(default_factory=dict)  # pictures that have left a place of another root, by root
     dropped: int = 0
     left_out: tuple[LeftOut, ...] = ()
@@ -185,18 +189,17 @@ def ingest(
     forget_all: bool = False,
     labels: Mapping[str, Any] | None = None,
     again: bool = False,
-    metadata: str = USUAL,
     progress: Callable[[Progress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> AddReport:
     """Bring the catalogue up to date with a source and report what became of each of its files.
 
-    ``pool`` is called when the first picture has to be decoded. ``stages`` find regions, which are embedded beside the
+    ``pool`` is called when the first picture has to be decoded; its workers know what is wanted of pictures. ``stages``
+    find regions, which are embedded beside the
     whole pictures; a picture that lacks some is looked at again. ``sync`` forgets places below the source's root
     that are gone; where that is nearly all of many it raises UsageError unless ``forget_all`` is set, since an empty
     mount point looks the same. ``labels`` are given to every picture. ``again`` looks once more at what seems unchanged
-    or was refused. ``metadata`` says what of EXIF, XMP and IPTC is kept as facts (`sosie.decode.metadata`). Setting
-    ``stop`` ends the run cleanly after what is in flight.
+    or was refused. Setting ``stop`` ends the run cleanly after what is in flight.
     """
     part = offered(source, Partial)
     if sync and part is not None and part.partial:
@@ -210,7 +213,6 @@ def ingest(
         stages=stages,
         labels=dict(labels or {}),
         again=again,
-        metadata=metadata,
         stop=stop,
     )
     run.seen = set() if sync else None
@@ -296,7 +298,6 @@ class _Run:
         stages: Sequence[Stage],
         labels: dict[str, Any],
         again: bool,
-        metadata: str,
         stop: threading.Event,
     ) -> None:
         self.source, self.catalogue, self.embedder, self.labels, self.stop = source, catalogue, embedder, labels, stop
@@ -316,7 +317,7 @@ class _Run:
         self._in_flight: set[bytes] = set()  # digests not yet committed; few, because the queue is short
         self._refused: dict[bytes, BadPicture] = {}  # those of them that did not decode
         self.seen: set[str] | None = None  # every place, for whoever asks what is gone: it grows with the collection
-        self._again, self._metadata = again, metadata
+        self._again = again
         self._gone: list[str] = []  # places that are not there any more
         self._were_gone: set[str] = set()  # places that were not there the last time, and may be back
         self.left: Counter[str] = Counter()  # how many pictures have left a place of each other source
@@ -340,7 +341,7 @@ class _Run:
 
     def progress(self, seconds: float) -> Progress:
         report = self.report
-        return Progress(report.settled, report.indexed, report.quarantined.total(), seconds)
+        return Progress(report.settled, report.indexed, report.quarantined.total(), seconds, report.with_features)
 
     def batches(self) -> Iterator[list[Change]]:
         """Yield changes to commit, in the order of the source, as the network gets through them."""
@@ -548,16 +549,16 @@ class _Run:
                 self._before[ref.uri] = before
             return self._judge(ref, read)
         self._in_flight.add(sha256)
-        picture = self._decoding(arrived, sha256) if isinstance(arrived, bytes) else arrived
+        picture = self._decoding(ref, arrived, sha256) if isinstance(arrived, bytes) else arrived
         return _New(labelled, picture, before, known=content_id is not None)
 
     def _labels_of(self, content_id: int, ref: ImageRef) -> Mapping[str, LabelValue]:
         return self.catalogue.labels_of(content_id) if ref.labels else {}
 
-    def _decoding(self, data: bytes, sha256: bytes) -> Decoding:
+    def _decoding(self, ref: ImageRef, data: bytes, sha256: bytes) -> Decoding:
         if self._pool is None:
             self._pool = self._make_pool()
-        return Decoding(sha256, len(data), self._pool.submit(data, {"metadata": self._metadata}))
+        return Decoding(sha256, len(data), self._pool.submit(data, told_of(ref.uri)))
 
     def _lacks_vectors(self, content_id: int) -> bool:
         return self._some_lack and not self.catalogue.has_vectors(content_id, self._wanted)
@@ -621,7 +622,16 @@ class _Run:
         assert isinstance(embedded, Embedded)  # or it would be among the refused
         tags = {TAG: self._tags[sha256]} if sha256 in self._tags else {}  # in the place of what was told before
         facts = {**embedded.facts, **tags}
-        content = AddContent(embedded.row, found.ref, self._by_space(embedded.vector), embedded.regions, facts=facts)
+        made_features = None if embedded.features is None else LocalFeatures(RootSift.version, embedded.features)
+        self.report.with_features += made_features is not None
+        content = AddContent(
+            embedded.row,
+            found.ref,
+            self._by_space(embedded.vector),
+            embedded.regions,
+            facts=facts,
+            features=made_features,
+        )
         return [*displaced, content]
 
     def _displaced(self, ref: ImageRef, before: bytes | None, now: bytes) -> list[AddLocation]:

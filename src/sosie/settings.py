@@ -39,6 +39,9 @@ class SourceSection(_Section):
     label_columns: tuple[str, ...] = Field((), description="The columns of a list to keep as labels; none: all.")
     sync: bool = Field(False, description="Forget pictures of this source that are gone.")
     gps: bool = Field(False, description="Keep where pictures were taken, too, as `sosie add --gps`.")
+    features: Literal["now", "later", "never"] = Field(
+        "later", description="When local features are computed, as `sosie add --features`."
+    )
 
 
 class RegionsSection(_Section):

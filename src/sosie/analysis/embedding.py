@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -18,9 +18,17 @@ from sosie.catalogue.records import AddRegions, ContentRow, FactValues
 from sosie.contracts import Embedder, FeatureMaps
 from sosie.decode.metadata import check_metadata
 from sosie.errors import BadPicture
+from sosie.sources.uris import MEMBER
 from sosie.types import EmbedderSpec, FloatMatrix, Picture
 
-__all__ = ["Decoding", "Embedded", "Pool", "Recognised", "embed"]
+__all__ = ["Decoding", "Embedded", "Features", "Pool", "Recognised", "embed", "told_of"]
+
+Features: TypeAlias = Literal["now", "later", "never"]
+"""When local features are computed: along with decoding; when copies are asked for; not by adding.
+
+Later is now for what may not be there to be read again: all but files of this machine. Never leaves them to whoever
+asks for copies.
+"""
 
 _FAILED = "the model gives a vector of zeros or of what is no number"
 
@@ -44,13 +52,14 @@ class Decoding:
 class Embedded:
     """All that the catalogue needs of a picture: its row, its vector (dim,) of all heads side by side, its regions.
 
-    ``facts`` are what the picture says of itself.
+    ``facts`` are what the picture says of itself, ``features`` its packed local features, where they were wanted.
     """
 
     row: ContentRow
     vector: FloatMatrix
     regions: Mapping[int, AddRegions] = field(default_factory=dict)  # by the id of their space
     facts: Mapping[str, FactValues] = field(default_factory=dict)
+    features: bytes | None = None
 
     @property
     def sha256(self) -> bytes:
@@ -81,9 +90,15 @@ def embed(
     if decoded:
         vectors, regions = _vectors([analysed for _, analysed in decoded], embedder, stages)
         for (each, analysed), vector, parts in zip(decoded, vectors, regions, strict=True):
-            made = Embedded(_row(each, analysed), vector, parts, check_metadata(analysed.get("metadata")))
+            facts, features = check_metadata(analysed.get("metadata")), analysed.get("features")
+            made = Embedded(_row(each, analysed), vector, parts, facts, features)
             found[each.sha256] = made if _is_usable(made, embedder.spec) else BadPicture("embedding_failed", _FAILED)
     return found
+
+
+def told_of(uri: str) -> dict[str, Any]:
+    """Return what a decode worker is told of a new picture: whether it can be read again, as a file of this machine."""
+    return {"rereadable": uri.startswith("file:///") and MEMBER not in uri}
 
 
 def _is_usable(made: Embedded, spec: EmbedderSpec) -> bool:

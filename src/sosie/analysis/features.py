@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from sosie.analysis import worker
 from sosie.analysis.fingerprints import variants
 from sosie.analysis.worker import analyse, reduced
 from sosie.types import Picture
@@ -13,7 +14,7 @@ from sosie.verify.features import RootSift, to_bytes, working
 from sosie.verify.opencv import opencv
 from sosie.verify.pixels import luminance
 
-__all__ = ["analyse_query", "analyse_reference", "coarse_extractor", "extractor", "warm_up"]
+__all__ = ["analyse_new", "analyse_query", "analyse_reference", "coarse_extractor", "extractor", "warm_up"]
 
 
 def warm_up() -> None:
@@ -36,6 +37,16 @@ def coarse_extractor() -> RootSift:
 def analyse_reference(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the packed local features of a picture of the library."""
     return {"features": to_bytes(extractor().extract(picture))}
+
+
+def analyse_new(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what ingest needs of a new picture, with packed local features where they are wanted now.
+
+    ``params["features"]`` is a `sosie.analysis.embedding.Features`, ``rereadable`` whether they could be made later.
+    """
+    found, features = worker.analyse_query(picture, params), params.get("features")
+    wanted = features == "now" or (features == "later" and not params.get("rereadable"))
+    return {**found, **analyse_reference(picture, params)} if wanted else found
 
 
 def analyse_query(picture: Picture, params: Mapping[str, Any]) -> dict[str, Any]:

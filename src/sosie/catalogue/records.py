@@ -23,6 +23,7 @@ __all__ = [
     "Held",
     "Job",
     "KnownPlace",
+    "LocalFeatures",
     "Located",
     "LogEntry",
     "PairVerdict",
@@ -89,6 +90,14 @@ class AddRegions:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalFeatures:
+    """The packed local features of a picture, and the version of what computed them."""
+
+    version: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class AddContent:
     """Write a picture, or the vectors that a known one lacks: its row, where it was found, vectors by space id."""
 
@@ -98,6 +107,7 @@ class AddContent:
     regions: Mapping[int, AddRegions] = field(default_factory=dict)  # space id → what takes the place of those there
     added_at: float | None = None  # seconds since 1970; None: now. A known picture keeps its own.
     facts: Mapping[str, FactValues] = field(default_factory=dict)  # in the place of those of the same names
+    features: LocalFeatures | None = None
 
 
 @dataclass(frozen=True, slots=True)

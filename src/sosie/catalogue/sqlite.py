@@ -301,6 +301,8 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
                         _put_location(connection, content_id, change.ref, root)
                         self.put_labels(connection, content_id, change.ref.labels)
                         self.replace_facts(connection, content_id, change.facts)
+                        if (made := change.features) is not None:
+                            _put_features(connection, [(content_id, made.data)], version=made.version)
                     case AddLocation():
                         content_id = _content_id(connection, change.sha256)
                         _put_location(connection, content_id, change.ref, root)
@@ -517,10 +519,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def put_features(self, rows: Sequence[tuple[int, bytes]], *, version: str) -> None:
         """Store local features, in one transaction."""
         with self.transaction("storing local features") as connection:
-            connection.executemany(
-                "INSERT OR REPLACE INTO features (content_id, version, data, digest) VALUES (?, ?, ?, ?)",
-                [(content_id, version, data, digest_of(data)) for content_id, data in rows],
-            )
+            _put_features(connection, rows, version=version)
 
     # -------------------------------------------------------------------------------------------- the rest
 
@@ -620,6 +619,13 @@ def _label_row(listed: Sequence[Any]) -> tuple[Any, ...]:
 
 def _content_id(connection: Any, sha256: bytes) -> int:
     return int(connection.execute("SELECT id FROM contents WHERE sha256 = ?", (sha256,)).fetchone()[0])
+
+
+def _put_features(connection: Any, rows: Sequence[tuple[int, bytes]], *, version: str) -> None:
+    connection.executemany(
+        "INSERT OR REPLACE INTO features (content_id, version, data, digest) VALUES (?, ?, ?, ?)",
+        [(content_id, version, data, digest_of(data)) for content_id, data in rows],
+    )
 
 
 def _put_location(connection: Any, content_id: int, ref: ImageRef, root: str) -> None:

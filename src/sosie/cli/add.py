@@ -15,6 +15,7 @@ import sosie
 from sosie.cli.follow import follow
 from sosie.cli.options import (
     DetectorOption,
+    FeaturesOption,
     JsonOption,
     LibraryOption,
     MaxMegapixelsOption,
@@ -106,6 +107,7 @@ def add(
     gps: Annotated[
         bool, typer.Option("--gps", help="Keep where pictures were taken, too (exif.latitude, exif.longitude).")
     ] = False,
+    features: FeaturesOption = "later",
     detector: DetectorOption = None,
     segmenter: SegmenterOption = None,
     max_megapixels: MaxMegapixelsOption = None,
@@ -154,6 +156,7 @@ def add(
                     again=again,
                     labels=labels,
                     gps=gps,
+                    features=features,
                     fleet=fleet,
                     progress=bar,
                     stop=stop,
@@ -166,7 +169,7 @@ def add(
         total = lib.catalogue.counts()["pictures"]
         if watch and not stop.is_set():
             _tell(report, total)
-            follow(sources, opened, lib, labels=labels, gps=gps, stop=stop)
+            follow(sources, opened, lib, labels=labels, gps=gps, features=features, stop=stop)
             return 0
     if as_json:
         emit_json({**report.to_json(), "library": str(lib.path), "pictures": total})
@@ -237,6 +240,20 @@ def _tell(report: AddReport, total: int) -> None:
     if report.relabelled:
         parts.append(f"{report.relabelled} of them got labels")
     print(f"{', '.join(parts)} in {report.seconds:.1f} s; the library holds {total} pictures")
+    _tell_what_is_not_in(report)
+    for root, count in report.left.items():
+        print(f"{count} of these pictures have left {display_path(root)}: renamed? `sosie sources forget` retires it")
+    if report.replaced:
+        print(f"{report.replaced} places hold another picture than before")
+    if lacking := report.new - report.with_features:
+        print(f"{lacking} have no local features yet: the first `sosie copies` computes them, or `--features now` does")
+    if report.seen == 0:
+        print("no pictures were found there: is it the right folder?")
+    if report.interrupted:
+        print("interrupted: run the same command to go on")
+
+
+def _tell_what_is_not_in(report: AddReport) -> None:
     if report.quarantined:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.quarantined.most_common())
         print(f"refused: {reasons} (see `sosie quarantine`)")
@@ -247,11 +264,3 @@ def _tell(report: AddReport, total: int) -> None:
     if report.kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.kept.most_common())
         print(f"kept: {report.kept.total()} pictures of the library could not be read this time ({reasons})")
-    for root, count in report.left.items():
-        print(f"{count} of these pictures have left {display_path(root)}: renamed? `sosie sources forget` retires it")
-    if report.replaced:
-        print(f"{report.replaced} places hold another picture than before")
-    if report.seen == 0:
-        print("no pictures were found there: is it the right folder?")
-    if report.interrupted:
-        print("interrupted: run the same command to go on")

@@ -9,7 +9,7 @@ import typer
 
 import sosie
 from sosie.cli.add import _stop_on_interrupt
-from sosie.cli.options import JsonOption, LibraryOption, ModelOption, open_to_add
+from sosie.cli.options import FeaturesOption, JsonOption, LibraryOption, ModelOption, open_to_add
 from sosie.cli.output import emit_json, note, progress_bar
 from sosie.contracts import Source
 from sosie.sources.keeping import KeepingOriginals
@@ -36,6 +36,7 @@ def crawl(
     keep_originals: Annotated[
         bool, typer.Option("--keep-originals", help="Keep what is downloaded in the library's folder.")
     ] = False,
+    features: FeaturesOption = "later",
     as_json: JsonOption = False,
 ) -> int:
     """Add the pictures of a website, politely.
@@ -58,7 +59,7 @@ def crawl(
         )
         wanted: Source = KeepingOriginals(source, lib.path / "originals") if keep_originals else source
         with progress_bar(f"crawling {url}", quiet=as_json) as bar:
-            report = lib.add(wanted, progress=bar, stop=stop)
+            report = lib.add(wanted, features=features, progress=bar, stop=stop)
         found = {**report.to_json(), "pages": source.pages, "refused_pages": dict(source.refused)}
         found["watch"] = _watched(lib)
     if as_json:
@@ -80,6 +81,8 @@ def _tell(found: dict[str, Any]) -> None:
         note("pages left out: " + ", ".join(f"{n} {why}" for why, n in sorted(found["refused_pages"].items())))
     if found["quarantined"]:
         note("pictures refused: " + ", ".join(f"{n} {why}" for why, n in found["quarantined"].items()))
+    if lacking := found["new"] - found["with_features"]:
+        note(f"{lacking} new pictures have no local features: copies of them are found by fingerprint and vector only")
     for hit in found["watch"]:
         print(f"watched {hit['name']}: {hit['verdict']} at {hit['uri']}")
     if found["interrupted"]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import sosie
+from sosie.analysis.embedding import Features
 from sosie.cli.output import note
 from sosie.contracts import Source
 from sosie.errors import SosieError, UsageError
@@ -28,6 +29,7 @@ def follow(
     *,
     labels: Mapping[str, Any],
     gps: bool = False,
+    features: Features = "later",
     stop: threading.Event,
 ) -> None:
     """Add what appears below ``folders``, forget what is deleted, and take changes over, until ``stop`` is set.
@@ -48,7 +50,7 @@ def follow(
         _wait_until_written([path for _, path in changed], stop)
         for source in sources:
             if not stop.is_set():
-                _bring_up_to_date(source, lib, sync=True, labels=labels, gps=gps, stop=stop)
+                _bring_up_to_date(source, lib, sync=True, labels=labels, gps=gps, features=features, stop=stop)
 
 
 def _bring_up_to_date(source: Source, lib: sosie.Library, **options: Unpack[AddOptions]) -> None:

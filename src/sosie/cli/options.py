@@ -9,6 +9,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 import sosie
+from sosie.analysis.embedding import Features
 from sosie.catalogue.database import set_aside
 from sosie.cli.output import note
 from sosie.decode.limits import Limits
@@ -19,6 +20,7 @@ from sosie.library import folder_of
 __all__ = [
     "ClassifierOption",
     "DetectorOption",
+    "FeaturesOption",
     "JsonOption",
     "KOption",
     "LibraryOption",
@@ -61,6 +63,14 @@ SeenOption: TypeAlias = Annotated[
 ]
 
 
+FeaturesOption: TypeAlias = Annotated[
+    Features,
+    typer.Option(
+        "--features",
+        help="Compute local features, which prove copies: now, later (when copies are first asked for; of addresses and"
+        " archives now), never.",
+    ),
+]
 MaxMegapixelsOption: TypeAlias = Annotated[
     float | None,
     typer.Option(

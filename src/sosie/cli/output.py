@@ -52,6 +52,7 @@ class _Bar:
             self._task,
             completed=progress.seen,
             rate=f"{progress.rate:.0f}/s",
+            features=f"features {progress.with_features}" if progress.with_features else "",
             bad=f"{progress.quarantined} refused" if progress.quarantined else "",
         )
 
@@ -69,9 +70,10 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[_Bar]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[features]}"),
         TextColumn("[red]{task.fields[bad]}"),
         console=console,
         disable=quiet or not console.is_terminal,
         transient=True,
     ) as bar:
-        yield _Bar(bar, bar.add_task(title, total=None, rate="", bad=""))
+        yield _Bar(bar, bar.add_task(title, total=None, rate="", features="", bad=""))

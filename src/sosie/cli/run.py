@@ -117,6 +117,7 @@ def _add(application: Application, lib: sosie.Library, here: Path, *, quiet: boo
                     sync=section.sync,
                     labels=section.labels,
                     gps=section.gps,
+                    features=section.features,
                     fleet=fleet,
                     progress=bar,
                     stop=stop,

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from sosie.analysis.embedding import Features, told_of
 from sosie.catalogue import QuarantineRow, Store
-from sosie.contracts import Source
+from sosie.contracts import Source, Streams, offered
 from sosie.decode import DecodePool
 from sosie.decode.metadata import GPS, USUAL
 from sosie.errors import UsageError
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["AddOptions", "Adder", "Quarantine"]
 
 
+_PLAIN: Mapping[str, str] = {"metadata": USUAL, "features": "never"}  # of pictures that are known, or were refused
+
+
 class AddOptions(TypedDict, total=False):
     """How a source is added. Every key may be left out.
 
@@ -36,6 +40,8 @@ class AddOptions(TypedDict, total=False):
     ``again`` looks once more at files that seem unchanged or were refused, and asks servers whether theirs changed.
     ``regions`` (objects, pooled, mask:CLASS) are found and embedded, too, from now on, and in those pictures of the
     source that lack them. ``gps`` keeps where pictures were taken as facts, too, beside when, with what and by whom.
+    ``features`` says when local features, which prove copies, are computed: ``later`` (when copies are first asked for)
+    is ``now`` for addresses and archives, which may not be there by then.
     So many ``workers`` decode (default: one a core); with a ``fleet`` (`sosie.ray.connect`) the
     workers of a Ray cluster read, decode and embed. ``progress`` is called as files are done; once ``stop`` is set, the
     run ends with what is done.
@@ -48,6 +54,7 @@ class AddOptions(TypedDict, total=False):
     again: bool
     regions: Sequence[str]
     gps: bool
+    features: Features
     workers: int | None
     fleet: Fleet | None
     progress: Callable[[Progress], None] | None
@@ -60,39 +67,26 @@ class Adder:
     def __init__(self, catalogue: Store, engine: Engine, *, read: Callable[[int], bytes]) -> None:
         self._catalogue, self._engine, self._read = catalogue, engine, read
 
-    def add(
-        self,
-        source: str | os.PathLike[str] | Source,
-        *,
-        sync: bool = False,
-        forget_all: bool = False,
-        label_from_folders: bool = False,
-        labels: Mapping[str, LabelValue] | None = None,
-        again: bool = False,
-        regions: Sequence[str] = (),
-        gps: bool = False,
-        workers: int | None = None,
-        fleet: Fleet | None = None,
-        progress: Callable[[Progress], None] | None = None,
-        stop: threading.Event | None = None,
-    ) -> AddReport:
+    def add(self, source: str | os.PathLike[str] | Source, **options: Unpack[AddOptions]) -> AddReport:
         """Add the pictures of a source, as `AddOptions` say."""
-        options = SourceOptions(label_from_folders=label_from_folders)
-        opened = source if isinstance(source, Source) else open_source(os.fspath(source), options)
-        if regions:
+        read = SourceOptions(label_from_folders=options.get("label_from_folders", False))
+        opened = source if isinstance(source, Source) else open_source(os.fspath(source), read)
+        if regions := options.get("regions"):
             self._engine.extractor.keep(regions)
-        if fleet is not None:
-            opened = self._dispatched(opened, fleet, stop, metadata=GPS if gps else USUAL)
-        with self._ingesting(workers) as run:
+        wanted = {"metadata": GPS if options.get("gps") else USUAL, "features": options.get("features", "later")}
+        if fleet := options.get("fleet"):
+            opened = self._dispatched(opened, fleet, options.get("stop"), wanted=wanted)
+        elif not _may_want_features(opened, wanted["features"]):
+            wanted["features"] = "never"
+        with self._ingesting(options.get("workers"), wanted) as run:
             return run(
                 opened,
-                sync=sync,
-                forget_all=forget_all,
-                labels=labels,
-                again=again,
-                metadata=GPS if gps else USUAL,
-                progress=progress,
-                stop=stop,
+                sync=options.get("sync", False),
+                forget_all=options.get("forget_all", False),
+                labels=options.get("labels"),
+                again=options.get("again", False),
+                progress=options.get("progress"),
+                stop=options.get("stop"),
             )
 
     def lacking(self) -> int:
@@ -126,22 +120,31 @@ class Adder:
         for root, ref in self._catalogue.quarantined_refs(reason=reason):
             by_root[root].append(ref.uri)
         report = AddReport()
-        with self._ingesting(None) as run:
+        again = all(told_of(uri)["rereadable"] for uris in by_root.values() for uri in uris)
+        with self._ingesting(None, _PLAIN if again else {**_PLAIN, "features": "later"}) as run:
             for root, uris in sorted(by_root.items()):
                 report += run(KnownPlaces(root, uris), again=True, progress=progress)
         return report
 
     @contextmanager
-    def _ingesting(self, workers: int | None) -> Iterator[Callable[..., AddReport]]:
-        """Yield `ingest` into the library; its runs share decode workers, which start when they are first needed."""
+    def _ingesting(self, workers: int | None, wanted: Mapping[str, str] = _PLAIN) -> Iterator[Callable[..., AddReport]]:
+        """Yield `ingest` into the library; its runs share decode workers, which start when they are first needed.
+
+        ``wanted`` says what metadata and features of pictures are; workers that compute features take longer to start.
+        """
         engine, pools = self._engine, list[DecodePool]()
         stages = engine.extractor.stages()
 
         def pool() -> DecodePool:
             if not pools:
                 # regions are cut from more pixels than the network's input has
-                analyse = "analyse_query" if any(stage.wants_pixels for stage in stages) else "analyse"
-                pools.append(engine.start_pool(f"sosie.analysis.worker:{analyse}", workers or os.cpu_count() or 1))
+                without = [] if any(stage.wants_pixels for stage in stages) else ["working"]
+                analyse = "worker:analyse_query" if wanted["features"] == "never" else "features:analyse_new"
+                pools.append(
+                    engine.start_pool(
+                        f"sosie.analysis.{analyse}", workers or os.cpu_count() or 1, {**wanted, "without": without}
+                    )
+                )
             return pools[0]
 
         try:
@@ -150,7 +153,9 @@ class Adder:
             for each in pools:
                 each.close()
 
-    def _dispatched(self, source: Source, fleet: Fleet, stop: threading.Event | None, *, metadata: str) -> Source:
+    def _dispatched(
+        self, source: Source, fleet: Fleet, stop: threading.Event | None, *, wanted: Mapping[str, str]
+    ) -> Source:
         from sosie.ray import RaySource
 
         engine = self._engine
@@ -158,13 +163,7 @@ class Adder:
             raise UsageError("this library keeps regions, and they are found on one machine: leave out --ray")
         known = self._catalogue.digests(engine.space_ids)
         return RaySource(
-            source,
-            fleet,
-            embedder=engine.embedder,
-            known=known,
-            stop=stop,
-            limits=engine.limits,
-            metadata=metadata,
+            source, fleet, embedder=engine.embedder, known=known, stop=stop, limits=engine.limits, wanted=wanted
         )
 
 
@@ -181,6 +180,12 @@ class Quarantine:
     def retry(self, reason: str | None = None, *, progress: Callable[[Progress], None] | None = None) -> AddReport:
         """Try refused files again, all or those of one reason; those that still fail stay where they are."""
         return self._adder().retry(reason, progress=progress)
+
+
+def _may_want_features(source: Source, features: str) -> bool:
+    """Tell whether local features of any picture of a source may be computed now; a stream may name any place."""
+    again = told_of(source.root)["rereadable"] and offered(source, Streams) is None
+    return features == "now" or (features == "later" and not again)
 
 
 def _after(seen: int, show: Callable[[Progress], None] | None) -> Callable[[Progress], None] | None:

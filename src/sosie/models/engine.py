@@ -111,9 +111,9 @@ class Engine:
         _ = self.queries
         self.embedder.embed([Picture(np.full((8, 8, 3), 128, np.uint8), 8, 8)])
 
-    def start_pool(self, analyse: str, workers: int) -> DecodePool:
-        """Start workers that see pictures as this model does; the caller closes them."""
-        return DecodePool(workers, analyse=analyse, params=self.params, limits=self.limits)
+    def start_pool(self, analyse: str, workers: int, wanted: Mapping[str, Any] | None = None) -> DecodePool:
+        """Start workers that see pictures as this model does, and are told what else is ``wanted``; close them."""
+        return DecodePool(workers, analyse=analyse, params={**self.params, **(wanted or {})}, limits=self.limits)
 
     @cached_property
     def extractor(self) -> RegionExtractor:

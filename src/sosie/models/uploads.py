@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sosie import files
 from sosie.analysis.worker import NO_EXTRAS
 from sosie.catalogue import PictureRecord, Store
+from sosie.decode import DecodePool
+from sosie.decode.metadata import USUAL
 from sosie.errors import BadPicture, LibraryReadOnly, NotFound, UnknownName, UsageError
 from sosie.ingest import ingest
 from sosie.models.engine import Engine
@@ -75,7 +80,7 @@ class Uploads:
                 open_source(str(path)),
                 catalogue=self._catalogue,
                 embedder=engine.embedder,
-                pool=lambda: engine.queries,
+                pool=lambda: _WithMetadata(engine.queries),
                 stages=engine.extractor.stages(),
                 labels=labels,
             )
@@ -100,6 +105,16 @@ class Uploads:
         """Keep threads and other processes from adding and removing the same upload at once."""
         with self._locks[int(sha256[:2], 16) % len(self._locks)], self._catalogue.writing("keeping an upload"):
             yield
+
+
+@dataclass(frozen=True, slots=True)
+class _WithMetadata:
+    """The workers that serve queries, told to read what a picture says of itself, too."""
+
+    inner: DecodePool
+
+    def submit(self, data: bytes, params: Mapping[str, Any] | None = None) -> Future[Mapping[str, Any]]:
+        return self.inner.submit(data, {**(params or {}), "metadata": USUAL})
 
 
 def _remove(paths: Sequence[Path]) -> None:

@@ -11,13 +11,12 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sosie.contracts import Embedder, RereadsUris, Source, offered
 from sosie.decode.limits import Limits
-from sosie.decode.metadata import USUAL
 from sosie.embedders.onnx import OnnxEmbedder
 from sosie.errors import BadPicture, SourceUnreachable, UsageError
 from sosie.ray.connection import Fleet
@@ -58,7 +57,7 @@ class RaySource:
         known: npt.NDArray[np.uint64],
         stop: threading.Event | None = None,
         limits: Limits | None = None,
-        metadata: str = USUAL,
+        wanted: Mapping[str, str] | None = None,
     ) -> None:
         rereads = offered(source, RereadsUris)
         if rereads is None:
@@ -67,7 +66,7 @@ class RaySource:
             )
         self.inner, self._rereads, self._fleet = source, rereads, fleet
         self._embedder, self._known, self._stop = embedder, known, stop or threading.Event()
-        self._limits, self._metadata = limits or Limits(), metadata
+        self._limits, self._wanted = limits or Limits(), dict(wanted or {})
 
     @property
     def root(self) -> str:
@@ -117,7 +116,7 @@ class RaySource:
             known=ray.put(self._known),
             download=replace(download, politeness=shared, validators=None),  # their file is on this machine
             limits=self._limits,
-            metadata=self._metadata,
+            wanted=self._wanted,
         )
 
     def _work(self, segment: Sequence[ImageRef], plan: Plan) -> Iterator[tuple[ImageRef, Made]]:

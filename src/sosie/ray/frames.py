@@ -23,7 +23,8 @@ def pack(made: Made) -> bytes:
     if isinstance(made, Recognised):
         return b"".join(pack_answer({"sha256": made.sha256}))
     facts = {name: list(values) for name, values in made.facts.items()}
-    return b"".join(pack_answer({**asdict(made.row), "vector": made.vector, "facts": facts}))
+    features = {} if made.features is None else {"features": made.features}
+    return b"".join(pack_answer({**asdict(made.row), "vector": made.vector, "facts": facts, **features}))
 
 
 def unpack(frame: bytes) -> Made:
@@ -33,4 +34,7 @@ def unpack(frame: bytes) -> Made:
         return BadPicture(*answer["bad"])
     values = dict(answer["ok"])
     vector, facts = values.pop("vector", None), check_metadata(values.pop("facts", None))
-    return Recognised(values["sha256"]) if vector is None else Embedded(ContentRow(**values), vector, facts=facts)
+    features = values.pop("features", None)
+    if vector is None:
+        return Recognised(values["sha256"])
+    return Embedded(ContentRow(**values), vector, facts=facts, features=features)

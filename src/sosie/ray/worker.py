@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sosie import __version__
-from sosie.analysis.embedding import Decoding, Recognised, embed
+from sosie.analysis.embedding import Decoding, Recognised, embed, told_of
 from sosie.analysis.worker import analysis_params
 from sosie.contracts import Embedder
 from sosie.decode import DecodePool
 from sosie.decode.limits import Limits
-from sosie.decode.metadata import USUAL
 from sosie.embedders.onnx import Description, OnnxEmbedder
 from sosie.errors import BadPicture, UsageError
 from sosie.ray.frames import Made, pack
@@ -40,7 +39,7 @@ class Plan:
 
     ``network`` and ``known`` lie in the cluster's object store, once a machine. ``network`` holds the bytes of the file
     that ``description`` describes, so that the workers need not see the library's folder; an embedder that runs no file
-    comes as it is. ``known`` are the sorted ``Catalogue.digests``.
+    comes as it is. ``known`` are the sorted ``Catalogue.digests``, ``wanted`` what metadata and features are wanted.
     """
 
     embedder: Embedder | None
@@ -49,7 +48,7 @@ class Plan:
     known: Any
     download: Download
     limits: Limits = field(default_factory=Limits)
-    metadata: str = USUAL
+    wanted: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
 
 
@@ -68,8 +67,12 @@ class Worker:
         self._embedder = plan.embedder or _unpacked(plan.description, ray.get(plan.network))
         self._pool = DecodePool(
             1,
-            analyse="sosie.analysis.worker:analyse",
-            params={**analysis_params(self._embedder.spec.preprocessing), "metadata": plan.metadata},
+            analyse="sosie.analysis.features:analyse_new",
+            params={
+                **analysis_params(self._embedder.spec.preprocessing),
+                **plan.wanted,
+                "without": ["working"],
+            },
             limits=plan.limits,
         )
 
@@ -92,7 +95,7 @@ class Worker:
             if self._is_known(sha256):
                 yield uri, Recognised(sha256)
                 continue
-            waiting.append((uri, Decoding(sha256, len(data), self._pool.submit(data))))
+            waiting.append((uri, Decoding(sha256, len(data), self._pool.submit(data, told_of(uri)))))
             if len(waiting) == 2 * BATCH:
                 yield from self._embed(waiting[:BATCH])
                 del waiting[:BATCH]

@@ -26,6 +26,7 @@ from sosie.catalogue import (
     Store,
     Vouched,
 )
+from sosie.catalogue.records import LocalFeatures
 from sosie.embedders.histogram import HistogramEmbedder
 from sosie.errors import FilterError, UnknownName, UsageError
 from sosie.types import EXACT_PIXELS, FloatMatrix, ImageRef, LabelValue, Region, Verdict
@@ -284,6 +285,14 @@ def check_fingerprints_and_features_come_back(store: Store) -> None:
     assert store.features(ids.tolist(), version="v1") == {int(ids[0]): b"\0features"}
     assert store.feature_ids(version="v1").tolist() == ids[:1].tolist()
     assert store.feature_ids(version="v2").tolist() == []
+
+
+def check_features_come_along_with_their_picture(store: Store) -> None:
+    features = LocalFeatures("v1", b"\0features")
+    store.apply([AddContent(row(1), ImageRef(f"{ROOT}1.jpg"), {}, features=features)], root=ROOT)
+    assert store.features([_id(store, 1)], version="v1") == {_id(store, 1): b"\0features"}
+    store.apply([AddContent(row(1), ImageRef(f"{ROOT}1.jpg"), {})], root=ROOT)
+    assert store.feature_ids(version="v1").tolist() == [_id(store, 1)]
 
 
 SEEN = (Region((0.1, 0.2, 0.3, 0.4), "cat", 0.75), Region((0.5, 0.5, 0.25, 0.5), None, 1.0))

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sosie.catalogue.elastic.base import Base, Hit
+from sosie.catalogue.elastic.base import Hit
 from sosie.catalogue.elastic.batch import Batch
 from sosie.catalogue.elastic.documents import ids_of
+from sosie.catalogue.elastic.features import Features
 from sosie.catalogue.elastic.refusals import Refusals
 from sosie.catalogue.records import AddContent, AddLocation, AddQuarantine, AddRegions, Change, FactValues, Space
 from sosie.errors import LibraryBusy
@@ -20,7 +21,7 @@ _TRIES = 20  # of a commit whose documents other writers change, too
 _BLOCK = 1_000  # digests and places of one question
 
 
-class Writing(Base):
+class Writing(Features):
     """Writes pictures, places and labels."""
 
     def apply(self, changes: Sequence[Change], *, root: str) -> None:
@@ -30,15 +31,19 @@ class Writing(Base):
         known = [change.sha256 for change in changes if isinstance(change, AddLocation)]
         uris = [change.ref.uri for change in changes]
         uris += [uri for change in changes if isinstance(change, AddLocation) for uri in change.gone]
+        features: dict[str, dict[int, bytes]] = {}  # by version
 
         def settle(batch: Batch, refusals: Refusals) -> None:
             for change in changes:
                 match change:
                     case AddContent():
-                        batch.put_place(batch.put_content(change, now=now), change.ref, root, now=now)
+                        draft = batch.put_content(change, now=now)
+                        batch.put_place(draft, change.ref, root, now=now)
+                        if (made := change.features) is not None:
+                            features.setdefault(made.version, {})[draft.source["id"]] = made.data
                     case AddLocation():
-                        if draft := batch.known(change.sha256):  # else another writer has removed it
-                            batch.put_place(draft, change.ref, root, now=now)
+                        if known_draft := batch.known(change.sha256):  # else another writer has removed it
+                            batch.put_place(known_draft, change.ref, root, now=now)
                         for uri in change.gone:
                             batch.drop_place(uri)
                     case AddQuarantine():
@@ -49,6 +54,8 @@ class Writing(Base):
 
         with self.commit("adding pictures", self.names.pictures, self.names.quarantine):
             self._settle(settle, ids=_keys(known), new=new, uris=uris)
+        for version, rows in features.items():
+            self.put_features([*rows.items()], version=version)
 
     def drop_locations(self, uris: Sequence[str]) -> int:
         """Forget places. A picture without a place is not found any more, but costs no embedding when it is back."""
