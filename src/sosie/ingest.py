@@ -25,7 +25,7 @@ import numpy as np
 from sosie.analysis.embedding import Decoding, Embedded, Pool, Recognised, embed, told_of
 from sosie.analysis.regions import Stage
 from sosie.catalogue import AddContent, AddLocation, AddQuarantine, Change, KnownPlace, Located, Space, Store
-from sosie.catalogue.records import FactValues, LocalFeatures
+from sosie.catalogue.records import FactValues
 from sosie.catalogue.tags import TAG, tags_are_told
 from sosie.contracts import (
     Embedder,
@@ -45,7 +45,6 @@ from sosie.sources.left_out import Tally, merged
 from sosie.sources.uris import MEMBER, former_place
 from sosie.sources.web.links import is_web
 from sosie.types import FloatMatrix, ImageRef, LabelValue, LeftOut
-from sosie.verify.features import RootSift
 
 __all__ = ["LEFT_OUT", "AddReport", "Arrival", "Progress", "ingest"]
 
@@ -622,15 +621,14 @@ class _Run:
         assert isinstance(embedded, Embedded)  # or it would be among the refused
         tags = {TAG: self._tags[sha256]} if sha256 in self._tags else {}  # in the place of what was told before
         facts = {**embedded.facts, **tags}
-        made_features = None if embedded.features is None else LocalFeatures(RootSift.version, embedded.features)
-        self.report.with_features += made_features is not None
+        self.report.with_features += bool(embedded.features)
         content = AddContent(
             embedded.row,
             found.ref,
             self._by_space(embedded.vector),
             embedded.regions,
             facts=facts,
-            features=made_features,
+            features=embedded.features,
         )
         return [*displaced, content]
 

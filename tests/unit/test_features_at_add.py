@@ -13,7 +13,9 @@ from PIL import Image
 
 import sosie
 from sosie.analysis.embedding import Embedded, told_of
+from sosie.analysis.features import GREY
 from sosie.catalogue import ContentRow
+from sosie.catalogue.records import LocalFeatures
 from sosie.cli import main
 from sosie.ingest import Progress
 from sosie.library import Library
@@ -111,9 +113,10 @@ def test_a_file_of_this_machine_can_be_read_again(uri: str, *, again: bool) -> N
 
 
 def test_they_travel_in_frames() -> None:
+    made = (LocalFeatures(RootSift.version, b"\0packed"), LocalFeatures(GREY, b"\1packed"))
     row = ContentRow(bytes(32), 1, "JPEG", 2, 3, bytes(16), bytes(32))
-    back = unpack(pack(Embedded(row, np.zeros(4, np.float32), features=b"\0packed")))
-    assert isinstance(back, Embedded) and back.features == b"\0packed"
+    back = unpack(pack(Embedded(row, np.zeros(4, np.float32), features=made)))
+    assert isinstance(back, Embedded) and back.features == made
 
 
 def test_the_command_line_says_what_is_lacking_and_takes_the_option(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,9 +106,9 @@ def test_uploads_are_embedded_anew_by_one_set_of_workers(library: Library, monke
     started: list[str] = []
     start = Engine.start_pool
 
-    def counted(engine: Engine, analyse: str, workers: int) -> object:
+    def counted(engine: Engine, analyse: str, workers: int, wanted: Mapping[str, Any]) -> object:
         started.append(analyse)
-        return start(engine, analyse, workers)
+        return start(engine, analyse, workers, wanted)
 
     monkeypatch.setattr(Engine, "start_pool", counted)
     for content_id in (1, 2, 3):

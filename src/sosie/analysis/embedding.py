@@ -12,16 +12,28 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from sosie.analysis.features import GREY
 from sosie.analysis.regions import Stage
 from sosie.arrays import usable
-from sosie.catalogue.records import AddRegions, ContentRow, FactValues
+from sosie.catalogue.records import AddRegions, ContentRow, FactValues, LocalFeatures
 from sosie.contracts import Embedder, FeatureMaps
 from sosie.decode.metadata import check_metadata
 from sosie.errors import BadPicture
 from sosie.sources.uris import MEMBER
 from sosie.types import EmbedderSpec, FloatMatrix, Picture
+from sosie.verify.features import RootSift
 
-__all__ = ["Decoding", "Embedded", "Features", "Pool", "Recognised", "embed", "told_of"]
+__all__ = [
+    "Decoding",
+    "Embedded",
+    "Features",
+    "Pool",
+    "Recognised",
+    "embed",
+    "features_answer",
+    "packed_features",
+    "told_of",
+]
 
 Features: TypeAlias = Literal["now", "later", "never"]
 """When local features are computed: along with decoding; when copies are asked for; not by adding.
@@ -30,6 +42,7 @@ Later is now for what may not be there to be read again: all but files of this m
 asks for copies.
 """
 
+_VERSIONS: Mapping[str, str] = {"features": RootSift.version, "grey": GREY}  # by their name in a worker's answer
 _FAILED = "the model gives a vector of zeros or of what is no number"
 
 
@@ -52,14 +65,15 @@ class Decoding:
 class Embedded:
     """All that the catalogue needs of a picture: its row, its vector (dim,) of all heads side by side, its regions.
 
-    ``facts`` are what the picture says of itself, ``features`` its packed local features, where they were wanted.
+    ``facts`` are what the picture says of itself, ``features`` are what its copies are proved by, where
+    that was wanted.
     """
 
     row: ContentRow
     vector: FloatMatrix
     regions: Mapping[int, AddRegions] = field(default_factory=dict)  # by the id of their space
     facts: Mapping[str, FactValues] = field(default_factory=dict)
-    features: bytes | None = None
+    features: tuple[LocalFeatures, ...] = ()
 
     @property
     def sha256(self) -> bytes:
@@ -90,10 +104,21 @@ def embed(
     if decoded:
         vectors, regions = _vectors([analysed for _, analysed in decoded], embedder, stages)
         for (each, analysed), vector, parts in zip(decoded, vectors, regions, strict=True):
-            facts, features = check_metadata(analysed.get("metadata")), analysed.get("features")
+            facts, features = check_metadata(analysed.get("metadata")), packed_features(analysed)
             made = Embedded(_row(each, analysed), vector, parts, facts, features)
             found[each.sha256] = made if _is_usable(made, embedder.spec) else BadPicture("embedding_failed", _FAILED)
     return found
+
+
+def packed_features(answer: Mapping[str, Any]) -> tuple[LocalFeatures, ...]:
+    """Return what a worker made for proving copies."""
+    return tuple(LocalFeatures(_VERSIONS[name], answer[name]) for name in _VERSIONS if answer.get(name))
+
+
+def features_answer(features: Sequence[LocalFeatures]) -> dict[str, bytes]:
+    """Return such features as a worker names them."""
+    names = {version: name for name, version in _VERSIONS.items()}
+    return {names[each.version]: each.data for each in features}
 
 
 def told_of(uri: str) -> dict[str, Any]:

@@ -91,7 +91,7 @@ class AddRegions:
 
 @dataclass(frozen=True, slots=True)
 class LocalFeatures:
-    """The packed local features of a picture, and the version of what computed them."""
+    """What copies of a picture are proved by, packed: its local features, or itself very small, by a version."""
 
     version: str
     data: bytes
@@ -107,7 +107,7 @@ class AddContent:
     regions: Mapping[int, AddRegions] = field(default_factory=dict)  # space id → what takes the place of those there
     added_at: float | None = None  # seconds since 1970; None: now. A known picture keeps its own.
     facts: Mapping[str, FactValues] = field(default_factory=dict)  # in the place of those of the same names
-    features: LocalFeatures | None = None
+    features: Sequence[LocalFeatures] = ()
 
 
 @dataclass(frozen=True, slots=True)

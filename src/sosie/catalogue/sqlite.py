@@ -301,7 +301,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
                         _put_location(connection, content_id, change.ref, root)
                         self.put_labels(connection, content_id, change.ref.labels)
                         self.replace_facts(connection, content_id, change.facts)
-                        if (made := change.features) is not None:
+                        for made in change.features:
                             _put_features(connection, [(content_id, made.data)], version=made.version)
                     case AddLocation():
                         content_id = _content_id(connection, change.sha256)

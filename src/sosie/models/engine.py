@@ -157,7 +157,12 @@ class Engine:
         """Gives the luminance of pictures of the library, for the judge."""
         from sosie.query.pixels import LibraryPixels
 
-        return LibraryPixels(self._read, lambda: self.queries)
+        return LibraryPixels(self._read_here, lambda: self.queries, self._greys, elsewhere=self._read)
+
+    def _greys(self, ids: Sequence[int]) -> Mapping[int, bytes]:
+        from sosie.analysis.features import GREY
+
+        return self._catalogue.features(ids, version=GREY)
 
     @cached_property
     def judge(self) -> HitJudge:
@@ -172,7 +177,7 @@ class Engine:
             model=space.name,
             nearest=lambda queries, k: self._view(space).search(queries, k),
             vector=lambda content_id: self._catalogue.vector(space, content_id),
-            pixels=LibraryPixels(self._read_here, lambda: self.queries),
+            pixels=LibraryPixels(self._read_here, lambda: self.queries, self._greys),
         )
 
     @cached_property

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 
 from sosie.analysis.worker import ONLY_WORKING
@@ -26,11 +27,18 @@ class _Pool(Protocol):
 class LibraryPixels:
     """Gives the luminance (h, w) of pictures of a library. Thread-safe.
 
-    ``pool`` gives workers that run `analysis.worker.analyse_query`.
+    ``read`` gives the bytes of a picture, ``pool`` workers that run `analysis.worker.analyse_query`, ``kept`` the small
+    JPEGs of pictures that may not be there any more. What was neither read nor kept is asked of ``elsewhere``.
     """
 
-    def __init__(self, read: Callable[[int], bytes], pool: Callable[[], _Pool]) -> None:
-        self._read, self._pool = read, pool
+    def __init__(
+        self,
+        read: Callable[[int], bytes],
+        pool: Callable[[], _Pool],
+        kept: Callable[[Sequence[int]], Mapping[int, bytes]] = lambda _: {},
+        elsewhere: Callable[[int], bytes] | None = None,
+    ) -> None:
+        self._read, self._pool, self._kept, self._elsewhere = read, pool, kept, elsewhere
         self._known: OrderedDict[int, Grey] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -38,7 +46,7 @@ class LibraryPixels:
         """Return those that can be read and decoded, all decoded side by side."""
         with self._lock:
             found = {i: self._known[i] for i in ids if i in self._known}
-        coming = {i: self._submit(i) for i in ids if i not in found}
+        coming = self._begin([i for i in ids if i not in found])
         for content_id, future in coming.items():
             grey = _result(future)
             if grey is not None:
@@ -51,15 +59,26 @@ class LibraryPixels:
                 self._known.popitem(last=False)
         return found
 
-    def _submit(self, content_id: int) -> Future[Mapping[str, Any]] | None:
-        try:
-            return self._pool().submit(self._read(content_id), JUDGED)
-        except (BadPicture, NotFound):
-            return None
+    def _begin(self, ids: Sequence[int]) -> dict[int, Future[Mapping[str, Any]]]:
+        """Begin to decode pictures; in the place of those that are away, what was kept of them."""
+        coming = self._submitted(self._read, ids)
+        away = [i for i in ids if i not in coming]
+        kept = self._kept(away) if away else {}
+        coming |= {i: self._pool().submit(data, JUDGED) for i, data in kept.items()}
+        if self._elsewhere is not None:
+            coming |= self._submitted(self._elsewhere, [i for i in away if i not in kept])
+        return coming
+
+    def _submitted(self, read: Callable[[int], bytes], ids: Sequence[int]) -> dict[int, Future[Mapping[str, Any]]]:
+        coming = {}
+        for content_id in ids:
+            with suppress(BadPicture, NotFound):
+                coming[content_id] = self._pool().submit(read(content_id), JUDGED)
+        return coming
 
 
-def _result(future: Future[Mapping[str, Any]] | None) -> Grey | None:
+def _result(future: Future[Mapping[str, Any]]) -> Grey | None:
     try:
-        return None if future is None else luminance(future.result()["working"])
+        return luminance(future.result()["working"])
     except BadPicture:
         return None

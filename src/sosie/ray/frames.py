@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from io import BufferedReader, BytesIO
 
-from sosie.analysis.embedding import Embedded, Recognised
+from sosie.analysis.embedding import Embedded, Recognised, features_answer, packed_features
 from sosie.catalogue.records import ContentRow
 from sosie.decode.metadata import check_metadata
 from sosie.decode.wire import pack_answer, pack_refusal, read_answer
@@ -23,7 +23,7 @@ def pack(made: Made) -> bytes:
     if isinstance(made, Recognised):
         return b"".join(pack_answer({"sha256": made.sha256}))
     facts = {name: list(values) for name, values in made.facts.items()}
-    features = {} if made.features is None else {"features": made.features}
+    features = features_answer(made.features)
     return b"".join(pack_answer({**asdict(made.row), "vector": made.vector, "facts": facts, **features}))
 
 
@@ -34,7 +34,7 @@ def unpack(frame: bytes) -> Made:
         return BadPicture(*answer["bad"])
     values = dict(answer["ok"])
     vector, facts = values.pop("vector", None), check_metadata(values.pop("facts", None))
-    features = values.pop("features", None)
+    features = packed_features({name: values.pop(name, None) for name in ("features", "grey")})
     if vector is None:
         return Recognised(values["sha256"])
     return Embedded(ContentRow(**values), vector, facts=facts, features=features)

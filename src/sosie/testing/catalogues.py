@@ -288,9 +288,10 @@ def check_fingerprints_and_features_come_back(store: Store) -> None:
 
 
 def check_features_come_along_with_their_picture(store: Store) -> None:
-    features = LocalFeatures("v1", b"\0features")
+    features = [LocalFeatures("v1", b"\0features"), LocalFeatures("v2", b"\1features")]
     store.apply([AddContent(row(1), ImageRef(f"{ROOT}1.jpg"), {}, features=features)], root=ROOT)
     assert store.features([_id(store, 1)], version="v1") == {_id(store, 1): b"\0features"}
+    assert store.features([_id(store, 1)], version="v2") == {_id(store, 1): b"\1features"}
     store.apply([AddContent(row(1), ImageRef(f"{ROOT}1.jpg"), {})], root=ROOT)
     assert store.feature_ids(version="v1").tolist() == [_id(store, 1)]
 

@@ -39,7 +39,7 @@ class Writing(Features):
                     case AddContent():
                         draft = batch.put_content(change, now=now)
                         batch.put_place(draft, change.ref, root, now=now)
-                        if (made := change.features) is not None:
+                        for made in change.features:
                             features.setdefault(made.version, {})[draft.source["id"]] = made.data
                     case AddLocation():
                         if known_draft := batch.known(change.sha256):  # else another writer has removed it
