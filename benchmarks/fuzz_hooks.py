@@ -66,15 +66,15 @@ def is_labels(text: object) -> bool:
     return not isinstance(text, str) or isinstance(json.loads(text), dict)
 
 
-_FORM = "multipart/form-data"
+_FORM, _JSON = "multipart/form-data", "application/json"
 _BOOLEANS = {"true": True, "1": True, "on": True, "yes": True, "false": False, "0": False, "off": False, "no": False}
 
 
 @schemathesis.check
-def accepted_form_fits(
+def accepted_body_fits(
     ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
 ) -> None:
-    """Fail where the server accepts a form that breaks its schema as it is sent.
+    """Fail where the server accepts a form or JSON that breaks its schema as it is sent.
 
     Stands in for ``negative_data_rejection`` on forms (see fuzz_api.toml), which judges the generated value as soon as
     the form holds a file: an empty list there breaks the schema, but is no field at all once it is sent, and a number
@@ -86,11 +86,22 @@ def accepted_form_fits(
     forms = declared.get("requestBody", {}).get("content", {})
     if _FORM not in forms or case.method.lower() != method or not 200 <= response.status_code < 300:
         return
-    schema = document["components"]["schemas"][forms[_FORM]["schema"]["$ref"].rpartition("/")[2]]
+    kind = response.request.headers.get("Content-Type", "")
     body = response.request.body or b""
-    sent = fields(response.request.headers.get("Content-Type", ""), body if isinstance(body, bytes) else body.encode())
-    broken = breaks(schema, sent)
-    assert not broken, f"accepted although the form breaks its schema as sent: {broken}"
+    raw = body if isinstance(body, bytes) else body.encode()
+    if kind.startswith(_FORM):
+        broken = breaks(_named(document, forms[_FORM]), fields(kind, raw))
+    elif kind.startswith(_JSON):
+        whole = {**_named(document, forms[_JSON]), "components": document["components"]}
+        broken = "; ".join(error.message for error in Draft202012Validator(whole).iter_errors(json.loads(raw)))
+    else:
+        return  # any bytes are a picture or are not
+    assert not broken, f"accepted although the body breaks its schema as sent: {broken}"
+
+
+def _named(document: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema that an entry of a request's content refers to."""
+    return dict(document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]])
 
 
 def fields(content_type: str, body: bytes) -> dict[str, str | None]:

@@ -28,8 +28,22 @@ needs one: add `-H "Authorization: Bearer $KEY"`.
 A hit is what `sosie search --json` prints ([how to read it](../how-to/read-answers.md)). Answers come in pages: give
 `next_cursor` of one as `cursor`, and everything else unchanged, to get the next; null is the end.
 
-Whatever goes with an upload is a field of its form: `-F k=3`. A parameter or a field that an operation does not have is
-refused, never ignored.
+A picture is sent as a file of a form, as the body itself, or in JSON as `url`, `base64`, `id` or `query`:
+
+```sh
+curl -F picture=@photo.jpg -F k=3 http://localhost:6868/api/v1/search
+curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg 'http://localhost:6868/api/v1/search?k=3'
+curl -H 'Content-Type: application/json' -d '{"id": 17, "k": 3}' http://localhost:6868/api/v1/search
+```
+
+Options stand in the form, in the JSON or in the address. A parameter or a field that an operation does not have is
+refused, never ignored; so is one that is given twice.
+
+HEAD is answered wherever GET is, OPTIONS says what a path takes. Thumbnails, previews, originals and records
+of pictures have an `ETag`: with `If-None-Match` the answer is 304 where nothing has changed. Originals are given
+in parts (`Range: bytes=0-1023`, 206; beyond the end 416). JSON and CSV come in gzip to callers that accept it. A hit
+has `thumbnail_url`, `width` and `height`; `uri` is the place of its file for keys that may write, for others
+its name alone (`urn:sosie:file:boat.jpg`).
 
 An error is a problem document (RFC 9457) of the type `application/problem+json`: `code` is stable, `detail` says
 what to do next, `reason` says why a picture was refused, in the words of the quarantine.
@@ -45,8 +59,9 @@ what to do next, `reason` says why a picture was refused, in the words of the qu
 | 401 | `key_needed` |
 | 403 | `scope_too_small`, `foreign_origin`, `library_read_only`, `paths_forbidden`, `urls_forbidden` |
 | 404 | `not_found`, `unknown_name`, `query_forgotten`, `source_unreachable` |
+| 405, 415, 416 | `method_not_allowed`, `unsupported_media_type`, `range_not_satisfiable` |
 | 408, 413, 421, 429, 431 | `too_slow`, `body_too_large`, `foreign_host`, `too_many_requests`, `headers_too_large` |
-| 422 | `invalid_request`, `unknown_parameter`, `repeated_parameter`, `bad_picture`, `bad_labels` |
+| 422 | `invalid_request`, `unknown_parameter`, `repeated_parameter`, `bad_picture`, `bad_address`, `bad_labels` |
 | 503 | `busy`, `library_busy`, `library_damaged`, `closing`: `Retry-After` says when to try again |
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -174,7 +175,8 @@ def _result(found: Mapping[str, Any]) -> SearchResult:
 def _hit(found: Mapping[str, Any]) -> Hit:
     labels = {name: tuple(v) if isinstance(v, list) else v for name, v in found["labels"].items()}
     region = tuple(found["region"]) if found["region"] else None
-    given = {name: value for name, value in found.items() if name not in ("distance", "distances")}  # it is computed
+    known = {field.name for field in fields(Hit)}  # a newer server may say more
+    given = {name: value for name, value in found.items() if name in known}
     return Hit(**{**given, "verdict": Verdict(found["verdict"]), "labels": labels, "region": region})
 
 
@@ -184,7 +186,7 @@ def _error(answer: httpx.Response) -> SosieError:
         code, detail = str(problem["code"]), str(problem["detail"])
     except (ValueError, KeyError, TypeError):
         return ServiceAway(f"the server answered {answer.status_code} and not as Sosie does: check the address")
-    if code == "bad_picture":
+    if code in ("bad_picture", "bad_address"):
         refused = BadPicture(str(problem.get("reason", code)), detail)
         refused.args = (detail,)  # which begins with the name of the picture, and says the reason
         return refused

@@ -71,6 +71,7 @@ SOURCES: dict[str, Entry] = {
 }
 
 _TABLES = {"embedders": EMBEDDERS, "indexes": INDEXES, "sources": SOURCES}
+_ONE_OF = {"embedders": "embedder", "indexes": "kind of index", "sources": "kind of source"}
 
 
 def local_indexes() -> tuple[str, ...]:
@@ -88,7 +89,7 @@ def resolve(table: str, name: str) -> Any:
     if entry is None:
         if point := _entry_point(table, name):
             return point.load()
-        raise UnknownName(f"no {table.rstrip('s')} is called {name!r}; {nearest(name, known)}")
+        raise UnknownName(f"there is no {_ONE_OF[table]} {name!r}; {nearest(name, known)}")
     module, _, attribute = entry.target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)

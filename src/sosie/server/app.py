@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import sosie
-from sosie.server import problems
+from sosie.server import openapi, problems
 from sosie.server.auth import KeyFirst
+from sosie.server.bodies import FORM_LIMITS
+from sosie.server.compression import Compress
 from sosie.server.config import Guard, ServerSettings
 from sosie.server.guards import HostGuard, OriginGuard, PublicScheme, SecureHeaders
 from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
+from sosie.server.methods import HeadAsGet
 from sosie.server.observe import Observe
 from sosie.server.rendering import error_page
 from sosie.server.routes import (
@@ -48,8 +51,8 @@ __all__ = ["create_app"]
 _ABOUT = """Reverse image search on your own pictures.
 
 Every error is a problem document (RFC 9457) with a stable `code`. A parameter that is not known is
-refused. Pages follow each other by `cursor`: give `next_cursor` of one page, and otherwise the same parameters, to get
-the next.
+refused. HEAD is answered wherever GET is. Pages follow each other by `cursor`: give `next_cursor` of one page, and
+otherwise the same parameters, to get the next.
 """
 
 
@@ -81,7 +84,11 @@ def create_app(
         docs_url=None,  # its scripts come from another host
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
-        form_limits={"max_files": 1, "max_fields": 16, "max_part_size": 64 * 1024},
+        form_limits={
+            "max_files": FORM_LIMITS["max_files"],
+            "max_fields": FORM_LIMITS["max_fields"],
+            "max_part_size": FORM_LIMITS["max_part_size"],
+        },
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.sosie = state
@@ -93,7 +100,7 @@ def create_app(
     app.include_router(log.pages)
     pages.mount_static(app)
     _protect(app, state)
-    _describe(app)
+    openapi.install(app, url=settings.public_url)
     return app
 
 
@@ -102,6 +109,7 @@ def _protect(app: FastAPI, state: State) -> None:
     settings = state.settings
     guards = settings.guards
     deadline = Guard.DEADLINE in guards
+    app.add_middleware(Compress)
     app.add_middleware(NameCaller)
     app.add_middleware(KeyFirst, state=state)
     app.add_middleware(
@@ -126,6 +134,7 @@ def _protect(app: FastAPI, state: State) -> None:
     if settings.proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     app.add_middleware(Pieces)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(Observe, metrics=state.metrics)
 
 
@@ -135,38 +144,7 @@ def _share(app: FastAPI, settings: ServerSettings) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=list(settings.origins),
-        allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match", "Range"],
+        expose_headers=["ETag", "Content-Range", "Accept-Ranges", "Retry-After"],
     )
-
-
-def _describe(app: FastAPI) -> None:
-    """Put the problem document among the schemas, in place of FastAPI's own errors."""
-    make = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            document = make()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
-            schemas["Problem"] = problems.PROBLEM_SCHEMA
-            for unused in ("HTTPValidationError", "ValidationError"):
-                schemas.pop(unused, None)
-            for form in (schemas[name] for name in _forms(document)):
-                form["additionalProperties"] = False
-                for field in form["properties"].values():
-                    if "contentMediaType" in field:  # what makers of clients know a file by
-                        field["format"] = "binary"
-        return app.openapi_schema or {}
-
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _forms(document: dict[str, Any]) -> set[str]:
-    """Return the names of the schemas that forms have."""
-    operations = [operation for path in document["paths"].values() for operation in path.values()]
-    bodies = [operation.get("requestBody", {}).get("content", {}) for operation in operations]
-    return {
-        body["multipart/form-data"]["schema"]["$ref"].rpartition("/")[2]
-        for body in bodies
-        if "multipart/form-data" in body
-    }

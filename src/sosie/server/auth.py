@@ -21,6 +21,7 @@ from sosie.server.config import is_loopback
 from sosie.server.guards import host_of
 from sosie.server.keys import Scope
 from sosie.server.limits import Intake, has_body, refuse
+from sosie.server.places import HIDDEN
 from sosie.server.problems import Problem
 from sosie.server.state import State, state_of
 
@@ -56,6 +57,7 @@ def _scope_of(request: Request, state: State, token: str | None) -> Scope | None
     if key is None:
         return None
     ACTOR.set(f"key {key.name}")
+    HIDDEN.set(not key.scope.includes(Scope.WRITE))
     return key.scope
 
 

@@ -87,7 +87,7 @@ class PublicScheme:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and host_of(scope) == self._url.hostname:
-            scope = {**scope, "scheme": self._url.scheme}
+            scope["scheme"] = self._url.scheme  # in place: what stands outside reads the route from this scope
         await self._app(scope, receive, send)
 
 

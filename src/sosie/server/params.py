@@ -6,39 +6,30 @@ import math
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import Form, Path, Query
+from fastapi import Path, Query
 
 from sosie.server.problems import Problem
 from sosie.server.schemas import MAX_ID
 from sosie.types import Box
 
 __all__ = [
-    "BoxField",
     "BoxText",
-    "ClassFirstField",
     "ClassFirstFlag",
     "Cursor",
-    "CursorField",
     "Descending",
     "IndexParams",
-    "IndexParamsField",
-    "MaskField",
     "MaskText",
     "MinClass",
-    "MinClassField",
     "MinLikeness",
-    "MinLikenessField",
-    "ObjectField",
     "ObjectNumber",
-    "ObjectsField",
     "ObjectsFlag",
     "Order",
     "PageSize",
     "PictureId",
-    "ShareField",
     "ShareText",
+    "Verify",
     "Where",
-    "WhereField",
+    "Words",
     "parse_box",
 ]
 
@@ -53,35 +44,29 @@ _ABOUT_CURSOR = "`next_cursor` of the page before; the other parameters stay."
 _ABOUT_WHERE = "Only pictures whose labels fit."
 
 BoxText = Annotated[str, Query(description=_ABOUT_BOX, examples=["0.1,0.2,0.5,0.5"], **_BOX)]
-BoxField = Annotated[str, Form(description=_ABOUT_BOX, **_BOX)]
 Cursor = Annotated[str, Query(description=_ABOUT_CURSOR, **_CURSOR)]
-CursorField = Annotated[str, Form(description=_ABOUT_CURSOR, **_CURSOR)]
 Where = Annotated[str, Query(description=_ABOUT_WHERE, examples=["label = 'cat'"], **_WHERE)]
-WhereField = Annotated[str, Form(description=_ABOUT_WHERE, **_WHERE)]
+_ABOUT_TEXT = "Words to search with, added to the picture where there is one; sentences where the model knows them."
+_ABOUT_VERIFY = "Say which hits are copies and how surely, where local features are stored; false answers sooner."
+Words = Annotated[str, Query(max_length=2000, description=_ABOUT_TEXT)]
+Verify = Annotated[bool, Query(description=_ABOUT_VERIFY)]
 _ABOUT_OBJECTS = "Search by every object in the query; the server needs a detector."
 _ABOUT_OBJECT = "Search by one object of the query, by its number in `/objects`."
 _ABOUT_MASK = "Keep a class of the server's segmenter, such as `person`; `!person` drops it."
 ObjectsFlag = Annotated[bool, Query(description=_ABOUT_OBJECTS)]
-ObjectsField = Annotated[bool, Form(description=_ABOUT_OBJECTS)]
 ObjectNumber = Annotated[int | None, Query(ge=1, le=100, description=_ABOUT_OBJECT)]
-ObjectField = Annotated[int | None, Form(ge=1, le=100, description=_ABOUT_OBJECT)]
 MaskText = Annotated[str, Query(max_length=200, description=_ABOUT_MASK)]
-MaskField = Annotated[str, Form(max_length=200, description=_ABOUT_MASK)]
 
 _ABOUT_CLASS = "Search within the class that the library's classifier gives the query; `asked.class` says which."
 _ABOUT_MIN_CLASS = "Search all pictures where the class is less probable than this."
 ClassFirstFlag = Annotated[bool, Query(description=_ABOUT_CLASS)]
-ClassFirstField = Annotated[bool, Form(description=_ABOUT_CLASS)]
 _ABOUT_LIKENESS = "Leave out what is only alike, with a score below this; without it nothing is left out."
 MinLikeness = Annotated[float | None, Query(ge=-1, le=1, description=_ABOUT_LIKENESS)]
-MinLikenessField = Annotated[float | None, Form(ge=-1, le=1, description=_ABOUT_LIKENESS)]
 MinClass = Annotated[float, Query(ge=0, le=1, description=_ABOUT_MIN_CLASS)]
-MinClassField = Annotated[float, Form(ge=0, le=1, description=_ABOUT_MIN_CLASS)]
 
 _ABOUT_INDEX = "Search parameters of the index for this question alone, with commas between: ef=200."
 _INDEX: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-index-params"}}
 IndexParams = Annotated[str, Query(description=_ABOUT_INDEX, **_INDEX)]
-IndexParamsField = Annotated[str, Form(description=_ABOUT_INDEX, **_INDEX)]
 
 Order = Annotated[
     Literal["added", "taken", "size", "name"],
@@ -91,7 +76,6 @@ Descending = Annotated[bool, Query(description="The last first: the newest, the 
 _ABOUT_SHARE = "How much whole pictures and parts count: whole=0,mask=1; what is not named, nothing."
 _SHARE: dict[str, Any] = {"max_length": 200, "json_schema_extra": {"format": "sosie-shares"}}
 ShareText = Annotated[str, Query(description=_ABOUT_SHARE, examples=["whole=0,mask=1"], **_SHARE)]
-ShareField = Annotated[str, Form(description=_ABOUT_SHARE, **_SHARE)]
 
 _NUMBER = re.compile(r"\s*(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d{1,3})?\s*", re.ASCII)
 _SLACK = 1e-6

@@ -6,11 +6,13 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
+from difflib import get_close_matches
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.params import Form
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
@@ -18,9 +20,10 @@ from starlette.routing import compile_path
 from sosie import errors
 from sosie.present.text import visible
 
-__all__ = ["MEDIA_TYPE", "PROBLEM_SCHEMA", "Problem", "closing", "document", "install", "responses"]
+__all__ = ["MEDIA_TYPE", "PROBLEM_SCHEMA", "Problem", "closing", "document", "install", "responses", "text_content"]
 
 MEDIA_TYPE = "application/problem+json"
+_ROUTERS = "Not Found"  # what the router says of an address that it does not know
 _LOG = logging.getLogger("sosie.server")
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -111,18 +114,22 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": HTTPStatus(status).phrase, "content": content}
-        for status in sorted({400, 401, 403, 413, 421, 422, 429, 431, 503, *statuses})
+        for status in sorted({400, 401, 403, 405, 413, 421, 422, 429, 431, 503, *statuses})
     }
+
+
+def text_content(kind: str) -> dict[str, Any]:
+    """Return the OpenAPI entry of an answer that is a text."""
+    return {kind: {"schema": {"type": "string"}}}
 
 
 def install(app: FastAPI, *, page: Callable[[Request, Problem], Response]) -> None:
     """Answer every failure of ``app`` with a problem document, or with a ``page`` where a person reads it."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        problem = problem_of(error)
-        if problem.status_code == 405:
-            known = dict(problem.headers or {})
-            problem.headers = {**known, "Allow": _allowed(app, request, known.get("Allow", ""))}
+        problem = _explained(app, request, error)
+        if problem.status_code == 405 and request.method == "OPTIONS":
+            return Response(status_code=204, headers=problem.headers)
         for_people = "text/html" in request.headers.get("accept", "") or request.headers.get("x-fragment")
         if for_people and not request.url.path.startswith("/api/"):
             return page(request, problem)
@@ -133,13 +140,43 @@ def install(app: FastAPI, *, page: Callable[[Request, Problem], Response]) -> No
         app.add_exception_handler(kind, answer)
 
 
+def _explained(app: FastAPI, request: Request, error: Exception) -> Problem:
+    """Return the problem that an exception is, in words that only the request gives."""
+    problem = problem_of(error)
+    path = visible(request.url.path)
+    if problem.status_code == 405:
+        headers = dict(problem.headers or {})
+        allowed = _allowed(app, request, headers.get("Allow", ""))
+        detail = f"{request.method} is not allowed at {path}: it takes {allowed}"
+        return Problem(405, "method_not_allowed", detail, headers={**headers, "Allow": allowed})
+    if problem.status_code == 404 and problem.detail == _ROUTERS:
+        near = get_close_matches(path, app.openapi()["paths"], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "/api lists what there is"
+        return Problem(404, "not_found", f"there is nothing at {path}; {hint}")
+    if isinstance(error, RequestValidationError) and _is_no_json(request, error):
+        detail = "this takes JSON: send Content-Type: application/json"
+        return Problem(415, "unsupported_media_type", detail, headers={"Accept": "application/json"})
+    return problem
+
+
+def _is_no_json(request: Request, error: RequestValidationError) -> bool:
+    """Say whether a body was refused since it is of another type than JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    field = getattr(request.scope.get("route"), "body_field", None)
+    takes_json = field is not None and not isinstance(field.field_info, Form)
+    in_body = any(each["loc"][0] == "body" for each in error.errors())
+    sent = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    return takes_json and in_body and sent and kind != "application/json" and not kind.endswith("+json")
+
+
 def _allowed(app: FastAPI, request: Request, known: str) -> str:
     """Return every method of a path; the router knows those of the first route that fits only."""
     found = {method.strip() for method in known.split(",") if method.strip()}
     for template, methods in app.openapi()["paths"].items():
         if compile_path(template)[0].match(request.url.path):
             found |= {method.upper() for method in methods}
-    return ", ".join(sorted(found))
+    found = found or {"GET"}
+    return ", ".join(sorted(found | {"OPTIONS"} | ({"HEAD"} if "GET" in found else set())))
 
 
 def response_of(problem: Problem) -> Response:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sosie.copies.review import GroupFile, class_of, files_of
-from sosie.present.text import display_path
 from sosie.present.verdicts import VERDICTS
+from sosie.server.places import shown_path, shown_uri
 from sosie.server.views import name_of
 from sosie.sources.uris import path_of_uri
 from sosie.types import Verdict
@@ -45,9 +45,9 @@ def _file(file: GroupFile, best: Mapping[str, Any], decision: str | None) -> dic
     match = file.match
     return {
         "id": file.record.id,
-        "uri": file.place.uri,
+        "uri": shown_uri(file.place.uri),
         "name": name_of(file.place.uri),
-        "path": display_path(file.place.uri),
+        "path": shown_path(file.place.uri),
         "size": file.record.bytes,
         "width": file.record.width,
         "height": file.record.height,
@@ -60,7 +60,7 @@ def _file(file: GroupFile, best: Mapping[str, Any], decision: str | None) -> dic
 
 
 def _facts(file: GroupFile) -> dict[str, Any]:
-    folder = display_path(file.place.uri).rpartition("/")[0]
+    folder = shown_path(file.place.uri).rpartition("/")[0]
     record = file.record
     return {
         "size": f"{record.width} × {record.height}",

@@ -64,7 +64,6 @@ def make_server(app: FastAPI, settings: ServerSettings) -> Server:
         access_log=False,
         log_level="warning",
         server_header=False,
-        date_header=False,
         proxy_headers=False,
     )
     return Server(config, app.state.sosie.closing)

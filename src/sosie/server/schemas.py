@@ -22,6 +22,7 @@ __all__ = [
     "DuplicatesJob",
     "DuplicatesOut",
     "FolderJob",
+    "HealthOut",
     "HitOut",
     "IdsBody",
     "IdsOut",
@@ -30,8 +31,10 @@ __all__ = [
     "JobRequest",
     "JobsOut",
     "LabelsBody",
+    "LabelsIn",
     "LabelsOut",
     "LogOut",
+    "MapOut",
     "ObjectsOut",
     "PictureOut",
     "PicturesOut",
@@ -39,6 +42,7 @@ __all__ = [
     "PlanOut",
     "QuarantineOut",
     "QueryOut",
+    "ReadyOut",
     "RetryJob",
     "SearchOut",
     "TuneJob",
@@ -48,6 +52,7 @@ __all__ = [
 
 Label = Annotated[str, Field(max_length=1000)]
 LabelIn = Label | StrictFloat | list[Label] | None
+LabelsIn = Annotated[dict[Annotated[str, Field(min_length=1, max_length=100)], LabelIn], Field(max_length=100)]
 LabelOut = str | float | list[str]
 MOST_LINES = 20_000  # of a plan
 MAX_ID = (1 << 53) - 1  # what JSON numbers hold exactly
@@ -70,7 +75,7 @@ class HitOut(_Out):
 
     rank: int
     id: int
-    uri: str
+    uri: str = Field(description="where it is; for a key that may only read, a local file's name: urn:sosie:file:a.jpg")
     score: float
     distance: float | None = Field(description="by the index's metric; of cosines 1 - score; 0 for the same picture")
     verdict: Verdict
@@ -81,6 +86,9 @@ class HitOut(_Out):
     gone: bool = Field(False, description="its file was not there when it was last looked for")
     weak: bool = Field(False, description="no more alike than unrelated pictures of this library are")
     facts: dict[str, list[str | float]] = Field({}, description="what was read or recognised in it: `exif.date`, `tag`")
+    thumbnail_url: str = Field(description="relative to this server")
+    width: int | None = Field(description="of the picture, in pixels; null where it was removed meanwhile")
+    height: int | None
 
 
 class SearchOut(_Out):
@@ -111,8 +119,11 @@ class SearchOut(_Out):
                         "verdict": "altered_copy",
                         "probability": 0.998,
                         "labels": {"label": "boat"},
-                        "region": None,
+                        "region": [0.1, 0.2, 0.5, 0.5],
                         "evidence": {},
+                        "thumbnail_url": "/api/v1/pictures/42/thumbnail",
+                        "width": 1024,
+                        "height": 768,
                     }
                 ],
                 "answered": True,
@@ -177,6 +188,35 @@ class RecallOut(_Out):
     last_error: str
 
 
+class HealthOut(_Out):
+    """The process answers."""
+
+    status: Literal["up"]
+
+
+class ReadyOut(BaseModel):
+    """The library answers; one on a cluster says more of how it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    status: Literal["ready"]
+    pictures: int
+
+
+class MapOut(_Out):
+    """Pictures as points: columns of equal length."""
+
+    ids: list[int]
+    x: list[float] = Field(description="-1 to 1")
+    y: list[float] = Field(description="-1 to 1")
+    colours: list[int] = Field(description="positions in `values`, -1 for none")
+    values: list[str] = Field(description="of the label, most frequent first")
+    label: str | None
+    labels: list[str]
+    explained: float = Field(description="how much of the variance the two axes hold")
+    total: int = Field(description="pictures of the library; of many a sample is drawn")
+
+
 class InfoOut(_Out):
     """What the library holds and how it answers."""
 
@@ -232,7 +272,7 @@ class Added(_Out):
 class LabelsBody(_In):
     """Labels to set; null removes one."""
 
-    labels: Annotated[dict[Annotated[str, Field(min_length=1, max_length=100)], LabelIn], Field(max_length=100)]
+    labels: LabelsIn
 
     model_config = ConfigDict(
         extra="forbid", allow_inf_nan=False, json_schema_extra={"example": {"labels": {"label": "boat"}}}

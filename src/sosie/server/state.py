@@ -23,6 +23,7 @@ from sosie.server.problems import Problem
 from sosie.server.queries import KeptQueries
 from sosie.server.remote import Remote
 from sosie.server.sessions import Sessions
+from sosie.server.sizes import Sizes
 from sosie.server.streams import Streams
 from sosie.server.work import WorkQueue
 from sosie.types import Ids
@@ -62,6 +63,7 @@ class State:
     previews: Previews
     lists: KeptLists = field(default_factory=KeptLists)
     epochs: EpochCache = field(default_factory=EpochCache)
+    sizes: Sizes = field(default_factory=Sizes)
     metrics: Metrics = field(default_factory=Metrics)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, BinaryIO
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sosie.server.methods import is_head
 from sosie.server.problems import Problem
 
 __all__ = ["BoundedStream", "Pieces", "Streams", "file_pieces", "owner_of"]
@@ -60,6 +61,9 @@ class BoundedStream(StreamingResponse):
         self._streams, self._owner = streams, owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if is_head(scope):
+            await Response(headers=dict(self.headers))(scope, receive, send)
+            return
         self._streams.opened(self._owner)
         try:
             await super().__call__(scope, receive, send)
@@ -75,12 +79,15 @@ def owner_of(request: Request, cookie: str) -> str:
     return request.client.host if request.client else ""
 
 
-async def file_pieces(file: BinaryIO) -> AsyncIterator[bytes]:
-    """Yield an open file from its beginning and close it; raise OSError where it was written to meanwhile."""
+async def file_pieces(file: BinaryIO, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    """Yield an open file, or so many bytes of it, and close it; raise OSError where it was written to meanwhile."""
     loop = asyncio.get_running_loop()
     try:
         before = os.fstat(file.fileno())
-        while piece := await loop.run_in_executor(None, partial(file.read, PIECE)):
+        left = before.st_size - start if length is None else length
+        file.seek(start)
+        while piece := await loop.run_in_executor(None, partial(file.read, min(PIECE, left))):
+            left -= len(piece)
             yield piece
         after = os.fstat(file.fileno())
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):

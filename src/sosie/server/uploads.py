@@ -5,36 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fastapi import UploadFile
-
 from sosie.errors import BadPicture
 from sosie.present.text import shorten, visible
 from sosie.server.previews import Preview
+from sosie.server.problems import Problem
 from sosie.server.queries import KeptQuery
 from sosie.server.state import State
 
-__all__ = ["find_upload", "keep_upload", "look_at", "named_after", "upload_bytes"]
+__all__ = ["fetched", "find_upload", "keep_upload", "look_at", "named_after"]
 
 _QUICK = 1 << 20  # bytes that are digested within a millisecond
 _NAME = 120  # characters of a file name that an error repeats
 
 
-async def upload_bytes(upload: UploadFile) -> bytes:
-    """Return what was sent; raise BadPicture where that is nothing."""
-    data = await upload.read()
-    if not data:
-        with named_after(upload):
-            raise BadPicture("empty", "the upload has no bytes: choose another file")
-    return data
-
-
 @contextmanager
-def named_after(upload: UploadFile) -> Iterator[None]:
-    """Tell what is wrong with an upload by the name of its file, of which nothing but what can be shown is left."""
+def named_after(name: str) -> Iterator[None]:
+    """Tell what is wrong with a picture by the name of its file, of which nothing but what can be shown is left."""
     try:
         yield
     except BadPicture as error:
-        raise (error.named(shorten(visible(upload.filename), _NAME)) if upload.filename else error) from error
+        raise (error.named(shorten(visible(name), _NAME)) if name else error) from error
+
+
+async def fetched(state: State, url: str) -> bytes:
+    """Return the picture at a public address; raise Problem 403 where none is fetched, 422 where none is there."""
+    if not state.settings.urls:
+        raise Problem(403, "urls_forbidden", "this server fetches no addresses: send the picture itself")
+    try:
+        return await state.remote.fetch(url)
+    except BadPicture as error:  # which says nothing of any picture
+        raise Problem(422, "bad_address", str(error), reason=error.reason) from error
 
 
 async def keep_upload(state: State, data: bytes) -> KeptQuery:

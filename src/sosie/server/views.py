@@ -13,6 +13,7 @@ from sosie.catalogue.where import labels_needed, parse
 from sosie.library import Library
 from sosie.present.text import display_path, visible
 from sosie.present.verdicts import VERDICTS
+from sosie.server.places import shown_path
 from sosie.server.state import State
 from sosie.types import Box, Hit, LabelValue, number_text
 
@@ -99,7 +100,7 @@ def _card(record: PictureRecord, hit: Hit | None) -> Card:
     return Card(
         record.id,
         name_of(uri) or f"#{record.id}",
-        display_path(uri),
+        shown_path(uri),
         record.width,
         record.height,
         label_texts(record.labels),

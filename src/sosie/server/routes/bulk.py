@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -11,11 +12,12 @@ from sosie.present.csv import pictures_csv
 from sosie.server.answers import json_response
 from sosie.server.auth import Admin, Reader, Writer
 from sosie.server.params import Descending, Order, Where
-from sosie.server.problems import responses
+from sosie.server.places import shown_uri
+from sosie.server.problems import responses, text_content
 from sosie.server.schemas import MOST_SELECTED, BulkLabelsBody, BulkOut, IdsBody, IdsOut
 from sosie.server.state import State
 
-router = APIRouter(prefix="/api/v1", tags=["pictures"], responses=responses())
+router = APIRouter(prefix="/api/v1", tags=["pictures"], responses=responses(415))
 
 Start = Annotated[int, Query(ge=0, le=1 << 31, description="The position of the first.")]
 Many = Annotated[int, Query(ge=1, le=MOST_SELECTED, description="How many to give.")]
@@ -57,7 +59,7 @@ async def remove_many(state: Admin, body: IdsBody) -> BulkOut:
 @router.post(
     "/bulk/csv",
     response_class=Response,
-    responses={200: {"description": "A list.", "content": {"text/csv": {"schema": {"type": "string"}}}}},
+    responses={200: {"description": "A list.", "content": text_content("text/csv")}},
 )
 async def list_many(state: Reader, body: IdsBody) -> Response:
     """Give what is known of many pictures as CSV, safe to open in a spreadsheet."""
@@ -65,7 +67,7 @@ async def list_many(state: Reader, body: IdsBody) -> Response:
     def listed() -> str:
         records = state.library.catalogue.pictures(list(dict.fromkeys(body.ids)))
         write_down(state.library.catalogue, "export", {"pictures": len(records), "as": "csv"})
-        return pictures_csv(records)
+        return pictures_csv(replace(one, uris=tuple(map(shown_uri, one.uris))) for one in records)
 
     text = await state.work.run(listed)
     headers = {"Content-Disposition": 'attachment; filename="pictures.csv"'}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, Query, Response
 
 from sosie.server.answers import json_response
 from sosie.server.auth import Reader, Writer
+from sosie.server.bodies import Given, reading
+from sosie.server.forms import CopiesBody, CopiesFields
+from sosie.server.hit_views import with_views
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import (
     MAX_ID,
@@ -20,9 +23,9 @@ from sosie.server.schemas import (
     SearchOut,
 )
 from sosie.server.state import State
-from sosie.server.uploads import find_upload, keep_upload, named_after, upload_bytes
+from sosie.server.uploads import find_upload, keep_upload, named_after
 
-router = APIRouter(prefix="/api/v1", tags=["copies"], responses=responses(404))
+router = APIRouter(prefix="/api/v1", tags=["copies"], responses=responses(404, 415))
 
 IdQuery = Annotated[int | None, Query(ge=0, le=MAX_ID, description="A picture of the library.")]
 TokenQuery = Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="A kept query.")]
@@ -36,6 +39,14 @@ async def subject(state: State, id_: int | None, query: str | None) -> bytes | i
     return id_ if query is None and id_ is not None else (await find_upload(state, query or "")).data
 
 
+async def subject_of_body(state: State, given: Given[Any]) -> bytes | int:
+    """Return what a request brings to be asked about, and keep it where it is bytes; raise Problem."""
+    asked = given.subject
+    if isinstance(asked, bytes):
+        return (await keep_upload(state, asked)).data
+    return asked if isinstance(asked, int) else (await find_upload(state, asked)).data
+
+
 @router.get("/copies", response_model=SearchOut)
 async def copies(
     state: Reader,
@@ -47,18 +58,18 @@ async def copies(
     """Find the pictures that a picture was made from by editing, or that were made from it."""
     asked = await subject(state, id, query)
     found = await state.reading(asked).run(lambda: state.copies.find(asked, k=k))
-    return json_response({**found.to_json(), "next_cursor": None})
+    return json_response({**await with_views(state, found.to_json()), "next_cursor": None})
 
 
 @router.post("/copies", response_model=SearchOut)
-async def copies_of_upload(
-    state: Reader, picture: Annotated[UploadFile, File()], k: Annotated[int, Form(ge=1, le=50)] = 10
+async def copies_of_picture(
+    state: Reader, given: Annotated[Given[CopiesFields], Depends(reading(CopiesFields, CopiesBody))]
 ) -> Response:
-    """Find what an upload is a copy of."""
-    kept = await keep_upload(state, await upload_bytes(picture))
-    with named_after(picture):
-        found = await state.work.run(lambda: state.copies.find(kept.data, k=k))
-    return json_response({**found.to_json(), "next_cursor": None})
+    """Find what the picture that is sent along is a copy of."""
+    with named_after(given.name):
+        asked = await subject_of_body(state, given)
+        found = await state.reading(asked).run(lambda: state.copies.find(asked, k=given.options.k))
+    return json_response({**await with_views(state, found.to_json()), "next_cursor": None})
 
 
 @router.get("/compare", response_model=CompareOut)

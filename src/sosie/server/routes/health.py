@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from sosie.server.answers import json_response
 from sosie.server.auth import Reader
 from sosie.server.metrics import CONTENT_TYPE
-from sosie.server.problems import Problem, responses
-from sosie.server.schemas import InfoOut
+from sosie.server.problems import Problem, responses, text_content
+from sosie.server.schemas import HealthOut, InfoOut, ReadyOut
 from sosie.server.state import State, state_of
 from sosie.server.strict import only_known
 
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", response_class=Response, responses={200: {"content": {"application/json": {}}}})
+_OPEN: dict[str, Any] = {"security": []}  # needs no key
+
+
+@router.get("/healthz", response_model=HealthOut, openapi_extra=_OPEN)
 async def healthz() -> Response:
     """Say that the process is up."""
     return json_response({"status": "up"})
 
 
-@router.get("/readyz", response_class=Response, responses={200: {"content": {"application/json": {}}}, **responses()})
+@router.get("/readyz", response_model=ReadyOut, responses=responses(), openapi_extra=_OPEN)
 async def readyz(request: Request) -> Response:
     """Say that the library answers; one on a cluster says of what colour that is, too."""
     state = state_of(request)
@@ -53,7 +56,10 @@ async def info(state: Reader) -> InfoOut:
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"description": "Prometheus text.", "content": {"text/plain": {}}}, **responses()},
+    responses={
+        200: {"description": "Prometheus text.", "content": text_content("text/plain")},
+        **responses(),
+    },
 )
 async def metrics(state: Reader) -> Response:
     """Return counts and latencies for Prometheus."""

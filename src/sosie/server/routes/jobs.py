@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -13,11 +14,13 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter
 
-from sosie.errors import SosieError, UsageError
+from sosie.errors import SosieError, SourceUnreachable, UsageError
+from sosie.present.text import visible
 from sosie.server.auth import COOKIE, Admin, Reader
 from sosie.server.job import Job
 from sosie.server.jobs import Work
-from sosie.server.problems import Problem, responses
+from sosie.server.places import HIDDEN, without_places
+from sosie.server.problems import Problem, responses, text_content
 from sosie.server.schemas import (
     ApplyJob,
     BuildJob,
@@ -33,7 +36,7 @@ from sosie.server.schemas import (
 from sosie.server.state import State
 from sosie.server.streams import BoundedStream, owner_of
 
-router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(404))
+router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"], responses=responses(404, 415))
 
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", description="The job's id.")]
 _TICK = 0.15  # seconds between two looks at a job
@@ -67,7 +70,12 @@ async def stop(state: Admin, job_id: JobId) -> JobOut:
 @router.get(
     "/{job_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"description": "A `job` event at each change.", "content": {"text/event-stream": {}}}},
+    responses={
+        200: {
+            "description": "A `job` event at each change.",
+            "content": text_content("text/event-stream"),
+        }
+    },
 )
 async def events(request: Request, state: Reader, job_id: JobId) -> Response:
     """Follow a job: an event with the whole job at each change, until it is over."""
@@ -103,9 +111,17 @@ async def _events(state: State, job: Job) -> AsyncIterator[str]:
 def _start(state: State, body: JobRequest) -> Job:
     if isinstance(body, FolderJob) and not state.settings.paths:
         raise Problem(403, "paths_forbidden", "this server adds no folders by path: upload the pictures instead")
+    if isinstance(body, FolderJob):
+        _check_there(body.source)
     if isinstance(body, ApplyJob | UndoJob) and not state.settings.paths:
         raise Problem(403, "paths_forbidden", "this server touches no files: use `sosie duplicates apply` beside it")
     return state.jobs.start(body.kind, _title(body), _work(state, body), body.model_dump())
+
+
+def _check_there(source: str) -> None:
+    """Raise SourceUnreachable for a path that is not there: sooner said than by a job that fails."""
+    if "://" not in source and not os.path.exists(source):  # noqa: PTH110 - never raises, whatever the path is made of
+        raise SourceUnreachable(f"the server has nothing at {visible(source)}: check the path, as the server sees it")
 
 
 def take_up(state: State) -> None:
@@ -194,4 +210,12 @@ def _progress(job: Job) -> Callable[[Any], None]:
 
 
 def _out(job: Job) -> JobOut:
-    return JobOut(**job.to_json())
+    told = job.to_json()
+    if HIDDEN.get():
+        told = without_places({**told, "title": _name(told["title"])})
+    return JobOut(**told)
+
+
+def _name(title: str) -> str:
+    """Return the last part of a title that is a path of the server."""
+    return title.rstrip("/").rsplit("/", 1)[-1] if title.startswith("/") else title

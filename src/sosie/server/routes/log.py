@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
 from sosie.catalogue.deeds import DEEDS
 from sosie.catalogue.log import LogFilter, day, entries
+from sosie.catalogue.records import LogEntry
 from sosie.present.csv import log_csv
 from sosie.present.text import visible
 from sosie.server.answers import json_response
 from sosie.server.auth import Reader
 from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.params import Cursor, PageSize
+from sosie.server.places import HIDDEN, without_places
 from sosie.server.problems import Problem, responses
 from sosie.server.routes.pages import render_page, visit
 from sosie.server.schemas import LogOut
+from sosie.server.state import State
 from sosie.server.views import address
 
 router = APIRouter(prefix="/api/v1", tags=["log"], responses=responses())
@@ -62,7 +66,7 @@ async def log_page(
     """Show who did what."""
     state = visit(request)
     wanted = _filter(actor, deed, since, until)
-    found = await state.light.run(lambda: entries(state.library.catalogue, wanted, limit=PAGE + 1, before=before))
+    found = await state.light.run(lambda: _entries(state, wanted, limit=PAGE + 1, before=before))
     asked = {"actor": actor, "deed": deed, "since": since, "until": until}
     rows = [{"entry": one, "actor": visible(one.actor)} for one in found[:PAGE]]
     more = address("/log", **asked, before=found[PAGE - 1].id) if len(found) > PAGE else None
@@ -77,9 +81,15 @@ async def log_list(
     """Give the entries as a list that a spreadsheet opens."""
     state = visit(request)
     wanted = _filter(actor, deed, since, until)
-    text = await state.work.run(lambda: log_csv(entries(state.library.catalogue, wanted, limit=MOST_LINES)))
+    text = await state.work.run(lambda: log_csv(_entries(state, wanted, limit=MOST_LINES)))
     headers = {"Content-Disposition": 'attachment; filename="log.csv"', "Cache-Control": "no-store"}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _entries(state: State, wanted: LogFilter, *, limit: int, before: int | None = None) -> list[LogEntry]:
+    """Return entries of the log as the caller may see them."""
+    found = entries(state.library.catalogue, wanted, limit=limit, before=before)
+    return [replace(one, detail=without_places(one.detail)) for one in found] if HIDDEN.get() else found
 
 
 def _filter(actor: str, deed: str, since: str, until: str) -> LogFilter:

@@ -11,6 +11,7 @@ from sosie.server.answers import json_response
 from sosie.server.auth import Reader
 from sosie.server.problems import responses
 from sosie.server.projection import Points
+from sosie.server.schemas import MapOut
 from sosie.server.state import State
 from sosie.types import LabelValue
 
@@ -19,15 +20,12 @@ router = APIRouter(prefix="/api/v1", tags=["map"], responses=responses())
 MOST_VALUES = 40  # colours that a label may ask for; the rest is "other"
 
 
-@router.get("/map", responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}})
+@router.get("/map", response_model=MapOut)
 async def collection_map(
     state: Reader,
     label: Annotated[str | None, Query(max_length=100, description="Colour by this label.")] = None,
 ) -> Response:
-    """Return every picture as a point, alike ones near each other (two main axes of their vectors).
-
-    Columns of equal length: `ids`, `x` and `y` in -1 to 1, and `colours`, positions in `values` or -1 for none.
-    """
+    """Return every picture as a point, alike ones near each other (two main axes of their vectors)."""
     return json_response(await state.work.run(lambda: _document(state, label)))
 
 

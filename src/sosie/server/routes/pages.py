@@ -13,10 +13,11 @@ from fastapi.staticfiles import StaticFiles
 
 from sosie.catalogue import QuarantineRow
 from sosie.errors import NoVector, SosieError
-from sosie.present.text import display_path, visible
+from sosie.present.text import visible
 from sosie.server.auth import COOKIE, scope_of
 from sosie.server.i18n import words
 from sosie.server.params import PictureId
+from sosie.server.places import shown_path
 from sosie.server.problems import Problem
 from sosie.server.reference import operations
 from sosie.server.rendering import render
@@ -77,7 +78,7 @@ async def picture(request: Request, id: PictureId) -> Response:  # noqa: A002
         record=record,
         shown=card,
         cards=cards,
-        places=[display_path(uri) for uri in record.uris],
+        places=[shown_path(uri) for uri in record.uris],
         labels=label_texts(record.labels),
         facts={name: values for name, values in known.items() if name != "tag"},  # tags stand by themselves
     )
@@ -126,7 +127,7 @@ async def quarantine(request: Request, reason: Text = None) -> Response:
         reasons[row.reason] = reasons.get(row.reason, 0) + 1
     chosen = [_refused(row) for row in rows if reason in (None, row.reason)][:500]
     left_out = [
-        (display_path(root), [_left_out(each) for each in entry["left_out"]])
+        (shown_path(root), [_left_out(each) for each in entry["left_out"]])
         for root, entry in (await state.light.run(state.library.sources.left_out)).items()
     ]
     return await render_page(request, "quarantine.html", rows=chosen, reasons=reasons, reason=reason, left_out=left_out)
@@ -210,11 +211,11 @@ async def render_page(request: Request, template: str, *, status: int = 200, **c
 
 
 def _refused(row: QuarantineRow) -> dict[str, Any]:
-    return {**asdict(row), "path": display_path(row.uri), "detail": visible(row.detail)}
+    return {**asdict(row), "path": shown_path(row.uri), "detail": visible(row.detail)}
 
 
 def _left_out(kind: dict[str, Any]) -> dict[str, Any]:
-    return {**kind, "paths": [display_path(uri) for uri in kind["some"][:20]]}
+    return {**kind, "paths": [shown_path(uri) for uri in kind["some"][:20]]}
 
 
 async def subject_of(state: State, question: Question) -> dict[str, Any]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, Query, Response
 
-from sosie.server.answers import JPEG, jpeg_response, json_response, original_response
+from sosie.server.answers import JPEG, NOT_MODIFIED, jpeg_response, json_response, original_response, record_response
 from sosie.server.auth import Admin, Reader, Writer
+from sosie.server.bodies import Given, reading
 from sosie.server.cursors import decode_cursor, decode_place, encode_cursor
+from sosie.server.forms import AddBody, AddFields
 from sosie.server.params import Cursor, Descending, PageSize, PictureId, Where
 from sosie.server.problems import Problem, responses
 from sosie.server.schemas import Added, LabelsBody, LabelsOut, PictureOut, PicturesOut
 from sosie.server.state import State
-from sosie.server.uploads import named_after, upload_bytes
-from sosie.types import LabelValue
+from sosie.server.uploads import named_after
 
-router = APIRouter(prefix="/api/v1", tags=["pictures"], responses=responses(404))
+router = APIRouter(prefix="/api/v1", tags=["pictures"], responses=responses(404, 415))
 
+_BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _ABOUT_START = "The position of the first in the order, in place of a cursor."
 AnyOrder = Annotated[
     Literal["id", "added", "taken", "size", "name"],
@@ -71,30 +72,21 @@ async def _ordered(
 async def add_picture(
     state: Writer,
     response: Response,
-    picture: Annotated[UploadFile, File(description="The picture to add.")],
-    labels: Annotated[
-        str,
-        Form(
-            max_length=20_000,
-            description='As JSON: {"label": "boat"}',
-            json_schema_extra={"format": "sosie-labels"},
-        ),
-    ] = "{}",
+    given: Annotated[Given[AddFields | AddBody], Depends(reading(AddFields, AddBody))],
 ) -> Added:
     """Add one picture; it can be found as soon as this answers."""
-    values = _labels(labels)
-    data = await upload_bytes(picture)
-    with named_after(picture):
+    values, data = given.options.values, given.picture
+    with named_after(given.name):
         content, status = await state.work.run(lambda: state.library.add_bytes(data, labels=values))
     response.status_code = 200 if status == "known" else 201
     return Added(id=content, status="known" if status == "known" else "indexed")
 
 
-@router.get("/pictures/{id}", response_model=PictureOut)
+@router.get("/pictures/{id}", response_model=PictureOut, responses=NOT_MODIFIED)
 async def picture(state: Reader, id: PictureId) -> Response:  # noqa: A002
     """Return what is known of one picture."""
     record = await state.light.run(lambda: state.library.picture(id))
-    return json_response(record.to_json())
+    return record_response(record.to_json())
 
 
 @router.delete("/pictures/{id}", status_code=204, response_class=Response)
@@ -139,27 +131,22 @@ async def preview(state: Reader, id: PictureId) -> Response:  # noqa: A002
 @router.get(
     "/pictures/{id}/original",
     response_class=Response,
-    responses={200: {"description": "The file.", "content": {"application/octet-stream": {}}}},
+    responses={
+        200: {"description": "The file.", "content": _BYTES},
+        206: {"description": "The part that `Range` asks for.", "content": _BYTES},
+        **NOT_MODIFIED,
+        **responses(416),
+    },
 )
 async def original(state: Reader, id: PictureId) -> Response:  # noqa: A002
-    """Return the file itself, as a download."""
+    """Return the file itself, as a download, or a part of it (`Range: bytes=0-1023`)."""
     record = await state.light.run(lambda: state.library.picture(id))
     file = await state.sources.run(lambda: state.library.pictures.open_original(id))
     name = PurePosixPath(unquote(urlsplit(record.uris[0]).path)).name if record.uris else ""
-    return original_response(file, name or f"picture-{id}")
+    return original_response(file, name or f"picture-{id}", sha256=record.sha256)
 
 
 @router.get("/labels", response_model=LabelsOut)
 async def labels(state: Reader) -> Response:
     """Count the pictures of each label value."""
     return json_response({"labels": await state.light.run(state.library.labels)})
-
-
-def _labels(text: str) -> dict[str, LabelValue]:
-    try:
-        body = LabelsBody.model_validate({"labels": json.loads(text)})
-    except (ValueError, RecursionError):
-        raise Problem(
-            422, "bad_labels", 'labels are a JSON object of texts, numbers or lists: {"label": "boat"}'
-        ) from None
-    return {name: value for name, value in body.values.items() if value is not None}
