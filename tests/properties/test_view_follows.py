@@ -21,6 +21,7 @@ from sosie.types import FloatMatrix, ImageRef
 
 KINDS = ("exact", "hnsw", "ivf", "symqg", "binary", "lsh", "annoy")
 QUERIES = 6
+WHERES = ("n > 20", "colour = 'red'", "not colour = 'red' and n < 70")
 FIRST = 60  # pictures that an index is built over
 
 _numbers = st.lists(st.integers(0, FIRST + 20), min_size=1, max_size=6, unique=True)
@@ -76,10 +77,11 @@ def do(other: Library, step: str, numbers: list[int], kind: str) -> None:
                 )
 
 
-def answers(lib: Library) -> tuple[list[list[int]], list[list[float]], int, int]:
+def answers(lib: Library) -> tuple[list[list[int]], list[list[float]], int, int, list[list[list[int]]]]:
     queries = vectors_of(list(range(1000, 1000 + QUERIES)), lib.space.dim)
     ids, scores = lib.view().search(queries, 10)
-    return ids.tolist(), scores.tolist(), int(lib.view().description["tail"]), lib.view().unembedded
+    filtered = [lib.view().find(queries, 10, lib.catalogue.condition(where)).ids.tolist() for where in WHERES]
+    return ids.tolist(), scores.tolist(), int(lib.view().description["tail"]), lib.view().unembedded, filtered
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def two_libraries(folder: Path, kind: str) -> Iterator[tuple[Library, Library]]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(steps=STEPS)
 def test_what_follows_answers_as_what_is_opened_anew(
     tmp_path_factory: pytest.TempPathFactory, kind: str, steps: list[tuple[str, list[int]]]

@@ -41,8 +41,10 @@ from sosie.catalogue.records import (
     row_is_sound,
 )
 from sosie.catalogue.regions import Regions, count_rewrites, put_regions
+from sosie.catalogue.selection import Selection
 from sosie.catalogue.specs import read_spec, spec_hash
 from sosie.catalogue.totals import of_space, totals
+from sosie.catalogue.where import Compiled, parse
 from sosie.errors import DamagedError, UnknownName
 from sosie.types import EXACT_PIXELS, EmbedderSpec, FloatMatrix, Head, Ids, ImageRef, Verdict
 
@@ -86,6 +88,7 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def __init__(self, path: Path, *, create: bool = True, read_only: bool = False) -> None:
         super().__init__(path, create=create, read_only=read_only)
         self.commits = Changes(self)
+        self.selection = Selection(self, self.commits)
 
     def epoch(self) -> int:
         """Return a number that grows with every commit."""
@@ -108,11 +111,9 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         rows = self.query("SELECT value FROM meta WHERE key IN ('rewrites', ?)", (f"rewrites/{space.id}",))
         return sum(int(value) for (value,) in rows)
 
-    def condition(self, where: str | None) -> tuple[str, Sequence[Any]] | None:
+    def condition(self, where: str | None) -> Compiled | None:
         """Compile a ``--where`` expression to SQL over ``contents``, None where there is none; raise FilterError."""
-        from sosie.catalogue.where import compile_sql, parse
-
-        return compile_sql(parse(where)) if where else None
+        return Compiled(parse(where)) if where else None
 
     def health(self) -> dict[str, Any]:
         """Return nothing: a file needs no service."""

@@ -28,7 +28,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, Self, TypeAlias
 
 from sosie.errors import FilterError
 from sosie.types import METADATA, TAKEN, LabelValue
@@ -38,6 +38,7 @@ __all__ = [
     "All",
     "Any_",
     "Compare",
+    "Compiled",
     "Expression",
     "Field",
     "Not",
@@ -48,6 +49,7 @@ __all__ = [
     "matches",
     "parse",
     "quoted",
+    "selects",
 ]
 
 MAX_LENGTH = 10_000  # characters
@@ -336,8 +338,20 @@ _COLUMNS: Mapping[str, str] = {
     # words, of which a label may have several; numbers are no labels
     "label_count": "(SELECT count(*) FROM labels WHERE content_id = contents.id AND number IS NULL)",
 }
-_NAMED = "contents.id IN (SELECT content_id FROM {table} WHERE name = ? AND {condition})"
-_LOCATION = "contents.id IN (SELECT content_id FROM locations WHERE {condition})"
+_NAMED = "SELECT content_id FROM {table} WHERE name = ? AND {condition}"
+_LOCATION = "SELECT content_id FROM locations WHERE {condition}"
+
+
+class Compiled(tuple[str, Sequence[object]]):
+    """An expression as a condition over the table ``contents`` and its parameters."""
+
+    expression: Expression
+
+    def __new__(cls, expression: Expression) -> Self:
+        """Compile an expression."""
+        made = super().__new__(cls, compile_sql(expression))
+        made.expression = expression
+        return made
 
 
 def compile_sql(expression: Expression) -> tuple[str, list[object]]:
@@ -350,10 +364,12 @@ def compile_sql(expression: Expression) -> tuple[str, list[object]]:
             return _joined(" AND ", terms)
         case Any_(terms):
             return _joined(" OR ", terms)
-        case Present(field):
-            return _of_tables(field, "1", [])
-        case Compare():
-            return _compare_sql(expression)
+        case Compare(field) if field.built_in and field.name != "uri":
+            return _built_in(expression)
+        case Compare() | Present():
+            found = selects(expression)
+            sql = " OR ".join(f"contents.id IN ({sql})" for sql, _ in found)
+            return f"({sql})", [param for _, params in found for param in params]
 
 
 def _joined(by: str, terms: tuple[Expression, ...]) -> tuple[str, list[object]]:
@@ -361,32 +377,39 @@ def _joined(by: str, terms: tuple[Expression, ...]) -> tuple[str, list[object]]:
     return by.join(f"({sql})" for sql, _ in compiled), [param for _, params in compiled for param in params]
 
 
-def _compare_sql(term: Compare) -> tuple[str, list[object]]:
-    field, op = term.field, term.op
+def selects(term: Compare | Present) -> list[tuple[str, list[object]]]:
+    """Return queries, each with its parameters, for the ids of all pictures that meet a comparison, live or not."""
+    field = term.field
+    if isinstance(term, Present):
+        return _of_tables(field, "1", [])
     if field.built_in:
-        sql, params = _either(_COLUMNS[field.name], op, [_wanted(field, value) for value in term.values])
-        return (_LOCATION.format(condition=sql) if field.name == "uri" else sql), params
+        sql, params = _built_in(term)
+        return [
+            (_LOCATION.format(condition=sql) if field.name == "uri" else f"SELECT id FROM contents WHERE {sql}", params)
+        ]
     texts = [value for value in term.values if isinstance(value, str)]
     numbers = [value for value in term.values if not isinstance(value, str)]
-    if compares_dates(field) and op != "~":
-        sql, params = _dated("text", op, texts)
+    found: list[tuple[str, list[object]]] = []
+    if compares_dates(field) and term.op != "~":
+        sql, params = _dated("text", term.op, texts)
         return _of_tables(field, f"number IS NULL AND {sql}", params)
-    parts: list[tuple[str, list[object]]] = []
     if texts:
-        sql, params = _either("text", op, texts)
+        sql, params = _either("text", term.op, texts)
         # A number is stored as its text, too; it is no text to us.
-        parts.append(_of_tables(field, f"number IS NULL AND {sql}", params))
+        found += _of_tables(field, f"number IS NULL AND {sql}", params)
     if numbers:
-        sql, params = _either("number", op, numbers)
-        parts.append(_of_tables(field, sql, params))
-    return " OR ".join(sql for sql, _ in parts), [param for _, params in parts for param in params]
+        found += _of_tables(field, *_either("number", term.op, numbers))
+    return found
 
 
-def _of_tables(field: Field, condition: str, params: list[object]) -> tuple[str, list[object]]:
-    """Return that a label of a name meets a condition, or, where the field is a fact, that or a fact does."""
+def _built_in(term: Compare) -> tuple[str, list[object]]:
+    return _either(_COLUMNS[term.field.name], term.op, [_wanted(term.field, value) for value in term.values])
+
+
+def _of_tables(field: Field, condition: str, params: list[object]) -> list[tuple[str, list[object]]]:
+    """Return the query for labels of a name that meet a condition and, where the field is a fact, that for facts."""
     tables = ("labels", "facts") if field.fact else ("labels",)
-    sql = " OR ".join(_NAMED.format(table=table, condition=condition) for table in tables)
-    return f"({sql})", [field.name, *params] * len(tables)
+    return [(_NAMED.format(table=table, condition=condition), [field.name, *params]) for table in tables]
 
 
 def _either(column: str, op: str, values: Sequence[str | float]) -> tuple[str, list[object]]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sosie.arrays import Bits
 from sosie.catalogue import Held
 from sosie.catalogue.changes import Moment
 from sosie.contracts import Index, Tunable
@@ -34,6 +35,7 @@ class Part:
 
     index: Index
     gone: Ids = field(default_factory=lambda: _NONE)
+    _last: dict[str, tuple[Bits, Ids | Allowed]] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.index.ids) - len(self.gone)
@@ -52,11 +54,34 @@ class Part:
         gone = np.union1d(np.setdiff1d(self.gone, changed, assume_unique=True), gone[self.has(gone)])
         return self if np.array_equal(gone, self.gone) else replace(self, gone=gone)
 
-    def allowed(self, allow: Ids | None) -> Ids | Allowed | None:
+    def allowed(self, allow: Ids | Bits | None) -> Ids | Allowed | None:
         """Return what the index may return: of ``allow``, or of all, what is not gone."""
         if allow is None:
             return self._live
+        if isinstance(allow, Bits):
+            return self._of_bits(allow)
         return np.setdiff1d(allow, self.gone, assume_unique=True) if len(self.gone) else allow
+
+    def _of_bits(self, bits: Bits) -> Ids | Allowed:
+        """Return what a set allows, worked out once as long as the same set is asked for."""
+        known, found = self._last.get("bits", (None, None))
+        if known is not bits or found is None:
+            found = self._worked_out(bits)
+            self._last["bits"] = (bits, found)
+        return found
+
+    def _worked_out(self, bits: Bits) -> Ids | Allowed:
+        index = self.index
+        if not isinstance(index, RowIndex) or not len(index):
+            return np.setdiff1d(bits.ids, self.gone, assume_unique=True)
+        if len(bits) <= index.few:
+            ids = np.setdiff1d(bits.ids, self.gone, assume_unique=True)
+            return Allowed.of_rows(np.searchsorted(index.ids, ids[self.has(ids)]), len(index))
+        first, last = int(index.ids[0]), int(index.ids[-1])
+        no_gaps = last - first == len(index) - 1
+        mask = bits.mask(first, last) if no_gaps else bits.has(index.ids)
+        mask[np.searchsorted(index.ids, self.gone)] = False
+        return Allowed.of_mask(mask)
 
     @cached_property
     def _live(self) -> Ids | Allowed | None:
@@ -113,7 +138,7 @@ class Snapshot:
             raise UsageError(f"an index of kind {index.kind} takes no parameters at a query")
         return replace(self, main=replace(self.main, index=index.tuned(params)), search_params=params)
 
-    def recall_filtered(self, allow: Ids) -> float | None:
+    def recall_filtered(self, allow: Ids | Bits) -> float | None:
         """Return the recall to expect of a filter: the least measured of those about as wide; 1 where exact."""
         index = self.main.index if self.main else None
         exact = isinstance(index, RowIndex) and len(allow) <= index.few
@@ -127,14 +152,14 @@ class Snapshot:
         """Whether fewer than k may be the answer of the main index."""
         return self.main is not None and isinstance(self.main.index, RowIndex) and not self.main.index.fills_up
 
-    def count(self, allow: Ids | None = None) -> int:
+    def count(self, allow: Ids | Bits | None = None) -> int:
         """Return how many live vectors there are, of those that are allowed."""
         if allow is not None:
             return len(allow)
         return len(self.tail) + (len(self.main) if self.main else 0)
 
     def search(
-        self, queries: FloatMatrix, k: int, allow: Ids | None = None, *, exactly: bool = False
+        self, queries: FloatMatrix, k: int, allow: Ids | Bits | None = None, *, exactly: bool = False
     ) -> tuple[Ids, FloatMatrix]:
         """Return the ids and scores of the k nearest live pictures, (q, k), padded with -1 and -inf."""
         parts = []
@@ -178,7 +203,9 @@ def described(manifest: Manifest | None, metric: str, tail: int) -> dict[str, An
     }
 
 
-def _search(part: Part, queries: FloatMatrix, k: int, allow: Ids | None, *, exactly: bool) -> tuple[Ids, FloatMatrix]:
+def _search(
+    part: Part, queries: FloatMatrix, k: int, allow: Ids | Bits | None, *, exactly: bool
+) -> tuple[Ids, FloatMatrix]:
     index, allowed = part.index, part.allowed(allow)
     if isinstance(index, RowIndex):
         return index.search_exactly(queries, k, allowed) if exactly else index.search(queries, k, allowed)

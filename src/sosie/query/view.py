@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from sosie.arrays import Bits
 from sosie.catalogue import Catalogue, Condition, Found, Held, Space
 from sosie.contracts import Index
 from sosie.indexes.base import RowIndex
@@ -107,7 +108,8 @@ class SpaceView:
 
         No ``records`` come along: they are the catalogue's.
         """
-        allow, now = self.allowed(condition) if condition else None, self._asked()
+        now = self._asked()
+        allow = self._selected(condition, now) if condition else None
         ids, scores = self._search(now, queries, k, allow)
         about = now.description
         if now.may_fall_short and (ids >= 0).sum(axis=1).min() < min(k, now.count(allow)):
@@ -116,18 +118,23 @@ class SpaceView:
             about["recall_filtered"] = now.recall_filtered(allow)
         return Found(ids if now.regions is None else now.regions.owners_of(ids), scores, about)
 
-    def _search(self, now: Snapshot, queries: FloatMatrix, k: int, allow: Ids | None) -> tuple[Ids, FloatMatrix]:
+    def _search(self, now: Snapshot, queries: FloatMatrix, k: int, allow: Ids | Bits | None) -> tuple[Ids, FloatMatrix]:
         ids, scores = now.search(queries, k, allow)
-        if (
-            self._monitor is not None and now.main and isinstance(now.main.index, RowIndex)
-        ):  # others cannot be gone through exactly
-            self._monitor.offer(queries, k, allow, scores, exact=partial(now.search, exactly=True))
+        if self._monitor is not None and now.main and isinstance(now.main.index, RowIndex):
+            # others cannot be gone through exactly
+            exact = partial(_exactly, now, allow)
+            self._monitor.offer(queries, k, None, scores, exact=exact)
         return ids, scores
 
     def allowed(self, condition: Condition) -> Ids:
         """Return the sorted ids of live pictures that meet a condition, or of their regions in a space of those."""
-        pictures, regions = self._catalogue.live_ids(condition), self._current().regions
-        return pictures if regions is None else regions.below(pictures)
+        return self._selected(condition, self._current()).ids
+
+    def _selected(self, condition: Condition, now: Snapshot) -> Bits:
+        pictures = self._catalogue.selection.of(condition)
+        if now.regions is None:
+            return pictures
+        return Bits.of(now.regions.ids[pictures.has(now.regions.owners)])
 
     def regions_of(self, pictures: Ids) -> Held:
         """Return the regions that this space holds of some pictures, whose ids ascend."""
@@ -165,3 +172,10 @@ class SpaceView:
             self._swapping.release()
         if self._monitor is not None:
             self._monitor.forget()
+
+
+def _exactly(
+    now: Snapshot, allow: Ids | Bits | None, queries: FloatMatrix, k: int, _: Ids | None
+) -> tuple[Ids, FloatMatrix]:
+    """Search what was searched then; a recall is measured against that."""
+    return now.search(queries, k, allow, exactly=True)
