@@ -6,12 +6,10 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-from sosie.types import Ids
 
 __all__ = ["Bits", "load_array", "load_arrays", "usable"]
 
@@ -19,6 +17,7 @@ __all__ = ["Bits", "load_array", "load_arrays", "usable"]
 # threads together (python/cpython#106905): two that read at once can end in "SystemError: AST constructor recursion
 # depth mismatch".
 _ONE_AT_A_TIME = threading.Lock()
+_Ids: TypeAlias = npt.NDArray[np.int64]
 
 
 def load_array(path: Path, *, mapped: bool = False) -> npt.NDArray[Any]:
@@ -54,7 +53,7 @@ class Bits:
     packed: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, ids: Ids) -> Bits:
+    def of(cls, ids: _Ids) -> Bits:
         """Return the set of some ids, in any order."""
         mask = np.zeros(int(ids.max(initial=-1)) + 1, bool)
         mask[ids] = True
@@ -69,11 +68,11 @@ class Bits:
         return self.count
 
     @cached_property
-    def ids(self) -> Ids:
+    def ids(self) -> _Ids:
         """The members (count,), ascending."""
         at = np.flatnonzero(self.packed)  # of few members nearly all bytes are empty
         within = np.unpackbits(self.packed[at, None], axis=1, bitorder="little").view(bool)
-        members: Ids = (8 * at[:, None] + np.arange(8))[within]
+        members: _Ids = (8 * at[:, None] + np.arange(8))[within]
         return members
 
     def mask(self, first: int, last: int) -> npt.NDArray[np.bool_]:
@@ -84,7 +83,7 @@ class Bits:
         part = np.pad(part, (0, short)) if short else part
         return np.unpackbits(part, bitorder="little").view(bool)[skipped : skipped + last - first + 1]
 
-    def has(self, ids: Ids) -> npt.NDArray[np.bool_]:
+    def has(self, ids: _Ids) -> npt.NDArray[np.bool_]:
         """Return a truth value for each of some ids, which are not negative."""
         inside = ids < 8 * len(self.packed)
         found: npt.NDArray[np.bool_] = np.zeros(ids.shape, bool)
@@ -108,6 +107,6 @@ class Bits:
         packed[:n] &= ~other.packed[:n]
         return Bits(packed)
 
-    def changed(self, ids: Ids, members: Ids) -> Bits:
+    def changed(self, ids: _Ids, members: _Ids) -> Bits:
         """Return this set where, of ``ids``, the ``members`` are in it and the others are not."""
         return (self - Bits.of(ids)) | Bits.of(members)
