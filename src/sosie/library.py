@@ -305,6 +305,6 @@ class Library:
             "model": self.model,
             **self.catalogue.counts(),
             "spaces": [{"name": s.name, "dim": s.dim} for s in self.catalogue.spaces()],
-            "index": self.view().description,
+            "index": self._views.describe(self.space),
             "recall_in_service": (running := self.view().recall_in_service) and running.to_json(),
         }

@@ -71,6 +71,7 @@ def test_bitmaps_hold_what_sql_finds(
             assert condition is not None
             expected = other.live_ids(condition).tolist()
             assert store.selection.of(condition).ids.tolist() == expected, (deed, numbers, where)
+            assert sorted(store.meeting(range(20), condition)) == expected
             again = [store.condition(each) for each in WHERES[:3]]
             assert [store.selection.of(each).ids.tolist() for each in again if each] == [
                 other.live_ids(each).tolist() for each in again

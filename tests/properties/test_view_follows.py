@@ -109,7 +109,9 @@ def test_what_follows_answers_as_what_is_opened_anew(
                 warnings.simplefilter("ignore")
                 do(other, step, numbers, kind)
             with sosie.open(other.path) as anew:
+                unopened = anew.stats()["index"]  # told without opening the index, where that is known
                 assert answers(lib) == answers(anew), (step, numbers)
+                assert unopened == anew.view().description, (step, numbers)
 
 
 def test_a_list_of_changes_that_is_cut_short_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +128,30 @@ def test_a_list_of_changes_that_is_cut_short_is_noticed(tmp_path: Path, monkeypa
     assert not found()
     monkeypatch.setattr(Changes, "are_kept_since", lambda *_: True)
     assert found()
+
+
+def test_what_a_library_holds_is_told_without_opening_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("an index was opened, or all vectors read")
+
+    monkeypatch.setattr(Catalogue, "vectors", refuse)
+    with sosie.open(tmp_path / "lib") as lib:
+        assert lib.spaces
+        put(lib.catalogue, list(range(FIRST)))
+        assert lib.stats()["index"] == {
+            "kind": "exact", "metric": "dot", "recall": 1.0, "generation": None, "tail": FIRST
+        }  # fmt: skip
+    monkeypatch.undo()
+    with sosie.open(tmp_path / "lib") as lib:
+        lib.indexes.build("hnsw")
+        do(lib, "remove", [3, 4], "hnsw")
+        put(lib.catalogue, [FIRST + 1])
+    monkeypatch.setattr("sosie.indexes.store.open_current", refuse)
+    with sosie.open(tmp_path / "lib") as lib:
+        told = lib.stats()
+        assert (told["index"]["kind"], told["index"]["tail"], told["pictures"]) == ("hnsw", 1, FIRST - 1)
 
 
 def test_epochs_of_another_branch_are_not_taken_for_those_of_this_one(tmp_path: Path) -> None:

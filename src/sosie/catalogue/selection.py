@@ -43,7 +43,7 @@ class Selection:
 
     def of(self, condition: Compiled) -> Bits:
         """Return the live pictures that meet a condition."""
-        sql, parameters = condition
+        sql, parameters = condition.of_each
         with self._lock, self._commits.at_one_moment() as now:
             whole = (f"{_LIVE} AND ({sql})", parameters)
             return self._following(
@@ -114,7 +114,7 @@ class Selection:
                 return found
             case Compare() | Present():
                 return self._following(
-                    ("all", expression), now, Compiled(expression), lambda: Bits.of(self._select(expression))
+                    ("all", expression), now, Compiled(expression).of_each, lambda: Bits.of(self._select(expression))
                 )
 
     def _live(self, now: Moment) -> Bits:

@@ -357,9 +357,9 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
             rows = [(name_key(uri), content_id) for uri, content_id in rows]
         return arrange(rows, descending=descending)
 
-    def meeting(self, ids: Sequence[int], condition: tuple[str, Sequence[Any]] | None = None) -> set[int]:
+    def meeting(self, ids: Sequence[int], condition: Compiled | None = None) -> set[int]:
         """Return those of a few pictures that are live and meet a condition."""
-        sql, parameters = condition or ("1", ())
+        sql, parameters = condition.of_each if condition else ("1", [])
         marks = ", ".join("?" * len(ids))
         rows = self.query(f"SELECT id FROM contents WHERE id IN ({marks}) AND {_LIVE} AND ({sql})", [*ids, *parameters])
         return {row[0] for row in rows}

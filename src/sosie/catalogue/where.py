@@ -28,6 +28,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, NoReturn, Self, TypeAlias
 
 from sosie.errors import FilterError
@@ -340,6 +341,9 @@ _COLUMNS: Mapping[str, str] = {
 }
 _NAMED = "SELECT content_id FROM {table} WHERE name = ? AND {condition}"
 _LOCATION = "SELECT content_id FROM locations WHERE {condition}"
+# Of all pictures a comparison is answered by one read of an index; of a few, by a look at each.
+_AMONG = "contents.id IN ({query})"
+_OF_EACH = "EXISTS ({query} AND content_id = contents.id)"
 
 
 class Compiled(tuple[str, Sequence[object]]):
@@ -353,27 +357,32 @@ class Compiled(tuple[str, Sequence[object]]):
         made.expression = expression
         return made
 
+    @cached_property
+    def of_each(self) -> tuple[str, list[object]]:
+        """The same condition for a few pictures that are named: what it costs is what they cost."""
+        return compile_sql(self.expression, _OF_EACH)
 
-def compile_sql(expression: Expression) -> tuple[str, list[object]]:
+
+def compile_sql(expression: Expression, form: str = _AMONG) -> tuple[str, list[object]]:
     """Return a condition over the table ``contents`` and its parameters."""
     match expression:
         case Not(term):
-            sql, params = compile_sql(term)
+            sql, params = compile_sql(term, form)
             return f"NOT ({sql})", params
         case All(terms):
-            return _joined(" AND ", terms)
+            return _joined(" AND ", terms, form)
         case Any_(terms):
-            return _joined(" OR ", terms)
+            return _joined(" OR ", terms, form)
         case Compare(field) if field.built_in and field.name != "uri":
             return _built_in(expression)
         case Compare() | Present():
             found = selects(expression)
-            sql = " OR ".join(f"contents.id IN ({sql})" for sql, _ in found)
+            sql = " OR ".join(form.format(query=sql) for sql, _ in found)
             return f"({sql})", [param for _, params in found for param in params]
 
 
-def _joined(by: str, terms: tuple[Expression, ...]) -> tuple[str, list[object]]:
-    compiled = [compile_sql(term) for term in terms]
+def _joined(by: str, terms: tuple[Expression, ...], form: str) -> tuple[str, list[object]]:
+    compiled = [compile_sql(term, form) for term in terms]
     return by.join(f"({sql})" for sql, _ in compiled), [param for _, params in compiled for param in params]
 
 

@@ -22,7 +22,9 @@ from sosie.indexes.flat import Metric, Rows, Vectors, pad, score_rows, top_k, to
 from sosie.indexes.params import check_params
 from sosie.types import FloatMatrix, Ids
 
-__all__ = ["RowIndex", "threads"]
+__all__ = ["IDS", "RowIndex", "threads"]
+
+IDS = "ids.npy"
 
 _DEEPEST = 2_000  # candidates of a search with a filter
 _WIDEST = 20_000  # candidates; beyond that a pass over the allowed rows is cheaper
@@ -166,7 +168,7 @@ class RowIndex(ABC):
     def save(self, folder: str) -> None:
         """Write ids.npy, vectors.npy and the kind's own files into an existing folder."""
         target = Path(folder)
-        np.save(target / "ids.npy", self._ids, allow_pickle=False)
+        np.save(target / IDS, self._ids, allow_pickle=False)
         np.save(target / "vectors.npy", self._vectors, allow_pickle=False)
         if self._has_structure:
             self._save(target)
@@ -174,7 +176,7 @@ class RowIndex(ABC):
     def load(self, folder: str) -> None:
         """Read what ``save`` wrote, the vectors mapped; only for files whose digests were checked."""
         source = Path(folder)
-        ids = load_array(source / "ids.npy")
+        ids = load_array(source / IDS)
         vectors = load_array(source / "vectors.npy", mapped=True)
         if ids.dtype != np.int64 or ids.ndim != 1 or vectors.ndim != 2 or len(ids) != len(vectors):
             raise UsageError(f"{source} does not hold an index of Sosie")

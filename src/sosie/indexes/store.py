@@ -24,20 +24,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import sosie
+from sosie.arrays import load_array
 from sosie.contracts import Index
 from sosie.errors import DamagedIndex, UnknownName, UsageError
-from sosie.indexes.base import RowIndex
+from sosie.indexes.base import IDS, RowIndex
 from sosie.indexes.manifest import FileDigest, Manifest
 from sosie.registry import resolve_index
+from sosie.types import Ids
 
 __all__ = [
     "CURRENT",
+    "current_ids",
     "current_manifest",
     "current_pointer",
     "drop",
     "generations",
     "open_current",
     "pointer_stamp",
+    "trusted_manifest",
     "write_generation",
 ]
 
@@ -104,6 +108,22 @@ def open_current(
 def current_manifest(root: Path) -> Manifest | None:
     """Return the manifest of the current generation, its own digest checked; no index file is loaded."""
     return _settled(root, lambda: _current(root))
+
+
+def trusted_manifest(
+    root: Path, *, expect: Mapping[str, Any], vouches: Callable[[str, str], bool] = lambda *_: True
+) -> Manifest | None:
+    """Return the manifest of the generation that `open_current` would load, or None; raise DamagedIndex as it does."""
+    return _settled(root, lambda: _trusted(root, expect, vouches))
+
+
+def current_ids(root: Path, manifest: Manifest) -> Ids:
+    """Return the ids that a generation of rows holds, ascending; raise DamagedIndex."""
+    path = root / manifest.generation / IDS
+    if IDS not in manifest.files or not file_is(path, manifest.files[IDS]):
+        raise DamagedIndex(f"{path} is damaged; {_REBUILD}")
+    ids: Ids = load_array(path, mapped=True)
+    return ids
 
 
 def pointer_stamp(pointer: str) -> tuple[int, ...] | None:
@@ -223,13 +243,20 @@ def current_pointer(root: Path) -> tuple[str, str] | None:
     return _read_pointer(root)
 
 
-def _open(root: Path, expect: Mapping[str, Any], vouches: Callable[[str, str], bool]) -> tuple[Index, Manifest] | None:
+def _trusted(root: Path, expect: Mapping[str, Any], vouches: Callable[[str, str], bool]) -> Manifest | None:
     pointer, manifest = _read_pointer(root), _current(root)
     if manifest is None or pointer is None:
         return None
     if not vouches(*pointer):
         raise DamagedIndex(f"{root / pointer[0]} is not of this catalogue, or of a past that it has not; {_REBUILD}")
     _refuse_foreign(manifest, expect)
+    return manifest
+
+
+def _open(root: Path, expect: Mapping[str, Any], vouches: Callable[[str, str], bool]) -> tuple[Index, Manifest] | None:
+    manifest = _trusted(root, expect, vouches)
+    if manifest is None:
+        return None
     folder = root / manifest.generation
     _verify_files(folder, manifest)
     try:

@@ -13,17 +13,19 @@ from typing import Any
 from sosie.analysis.regions import RegionExtractor
 from sosie.catalogue import Catalogue, Space, Store, View, Vouched
 from sosie.contracts import Index
-from sosie.errors import DamagedIndex, UsageError
+from sosie.errors import DamagedIndex, UnknownName, UsageError
 from sosie.indexes import store
 from sosie.indexes.base import RowIndex
 from sosie.indexes.manifest import Manifest
+from sosie.indexes.measure import metric_of
 from sosie.indexes.params import make_index
 from sosie.indexes.tune import EXACT_UNTIL, calibrate, choose
 from sosie.maintenance.indexes import Indexes, live_vectors, tuned_record
-from sosie.query.taking_over import note_of
+from sosie.query.snapshot import described
+from sosie.query.taking_over import Reader, note_of
 from sosie.query.words import segments_in
 
-__all__ = ["FileIndexes", "adopt", "drop_index", "index_stamp", "open_index", "open_trusted"]
+__all__ = ["FileIndexes", "adopt", "drop_index", "index_stamp", "open_index", "open_trusted", "outline"]
 
 
 class FileIndexes(Indexes):
@@ -119,11 +121,35 @@ def drop_index(folder: Path, space: Space) -> None:
 def open_trusted(library: Path, catalogue: Catalogue, space: Space) -> tuple[Index, Manifest] | None:
     """Open the main index of a space; raise DamagedIndex for one that the catalogue does not vouch for."""
     root = _root(library, space)
+    return store.open_current(root, expect=_expected(space), vouches=partial(_vouches, catalogue, root))
 
-    def vouches(generation: str, digest: str) -> bool:
-        return catalogue.vouches(_name(root, generation), digest)
 
-    return store.open_current(root, expect={"spec_hash": space.spec_hash, "dim": space.dim}, vouches=vouches)
+def outline(library: Path, catalogue: Catalogue, space: Space) -> dict[str, Any] | None:
+    """Return `View.description` of a space of whole pictures by its manifest and what is counted, without opening it.
+
+    None where that takes opening: of an index that cannot be trusted, or that an older version built. Files that are
+    damaged are noticed when they are opened.
+    """
+    root = _root(library, space)
+    try:
+        manifest = store.trusted_manifest(root, expect=_expected(space), vouches=partial(_vouches, catalogue, root))
+        with catalogue.commits.at_one_moment():
+            embedded = catalogue.count_embedded(space)
+            if manifest is None:
+                return described(None, "dot", embedded)
+            gone = Reader(catalogue, space).gone_since_built(manifest, lambda: store.current_ids(root, manifest))
+            metric = metric_of(make_index(manifest.kind, manifest.params))
+    except (DamagedIndex, UsageError, UnknownName):
+        return None
+    return None if gone is None else described(manifest, metric, embedded - (manifest.count - gone))
+
+
+def _expected(space: Space) -> dict[str, Any]:
+    return {"spec_hash": space.spec_hash, "dim": space.dim}
+
+
+def _vouches(catalogue: Catalogue, root: Path, generation: str, digest: str) -> bool:
+    return catalogue.vouches(_name(root, generation), digest)
 
 
 def open_index(library: Path, catalogue: Catalogue, space: Space) -> tuple[Index, Manifest] | None:

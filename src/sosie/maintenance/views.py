@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from sosie.catalogue import Space, Store, View
 from sosie.catalogue.opening import in_folder
-from sosie.maintenance.file_indexes import index_stamp, open_index
+from sosie.maintenance.file_indexes import index_stamp, open_index, outline
 from sosie.query.view import SpaceView
 
 __all__ = ["Views"]
@@ -31,6 +33,14 @@ class Views:
             if space.id not in self._views:
                 self._views[space.id] = self._catalogue.view(space) or self._over_files(space)
             return self._views[space.id]
+
+    def describe(self, space: Space) -> Mapping[str, Any]:
+        """Return `View.description` of a space of whole pictures; an index that nobody searched is not opened."""
+        view = self.of(space)
+        told = None
+        if isinstance(view, SpaceView) and not view.opened:
+            told = outline(self._folder, in_folder(self._catalogue), space)
+        return view.description if told is None else told
 
     def _over_files(self, space: Space) -> SpaceView:
         catalogue = in_folder(self._catalogue)

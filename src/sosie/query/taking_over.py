@@ -7,6 +7,7 @@ too long ago, of another branch of its history, or of an older version, is read 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +54,19 @@ class Reader:
         """Return what is searched now, which takes over what has not changed."""
         with self.catalogue.commits.at_one_moment() as now:
             return self._since(before, now) or self._all(now, before.opened, before.stamp)
+
+    def gone_since_built(self, manifest: Manifest, ids: Callable[[], Ids]) -> int | None:
+        """Return how many pictures of an index are not live any more; None where that is not known.
+
+        ``ids`` gives those of the index, where they are needed.
+        """
+        then = built_at(manifest)
+        changed = None if then is None else self.catalogue.commits.pictures(then, what=_KINDS)
+        if changed is None:
+            return None
+        older = changed[changed <= manifest.covers]
+        gone = np.setdiff1d(older, self.catalogue.live_rows_of(self.space, older), assume_unique=True)
+        return int(np.isin(gone, ids(), assume_unique=True).sum()) if len(gone) else 0
 
     def _since_it_was_built(self, opened: tuple[Index, Manifest] | None, stamp: object, now: Moment) -> Snapshot | None:
         then = built_at(opened[1]) if opened else None

@@ -67,6 +67,11 @@ class SpaceView:
         return self._asked().description
 
     @property
+    def opened(self) -> bool:
+        """Whether it has been read what is searched."""
+        return self._snapshot is not None
+
+    @property
     def recall_in_service(self) -> Running | None:
         """Return what the checked share of searches reached; None where none are checked."""
         return None if self._monitor is None else self._monitor.running()
