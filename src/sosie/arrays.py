@@ -67,6 +67,11 @@ class Bits:
     def __len__(self) -> int:
         return self.count
 
+    def __contains__(self, id_: object) -> bool:
+        if not isinstance(id_, int | np.integer) or not 0 <= id_ < 8 * len(self.packed):
+            return False
+        return bool(self.packed[id_ >> 3] >> (id_ & 7) & 1)
+
     @cached_property
     def ids(self) -> _Ids:
         """The members (count,), ascending."""

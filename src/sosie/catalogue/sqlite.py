@@ -360,8 +360,10 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
     def meeting(self, ids: Sequence[int], condition: Compiled | None = None) -> set[int]:
         """Return those of a few pictures that are live and meet a condition."""
         sql, parameters = condition.of_each if condition else ("1", [])
-        marks = ", ".join("?" * len(ids))
-        rows = self.query(f"SELECT id FROM contents WHERE id IN ({marks}) AND {_LIVE} AND ({sql})", [*ids, *parameters])
+        rows = self.query(
+            f"SELECT id FROM contents WHERE id IN (SELECT value FROM json_each(?)) AND {_LIVE} AND ({sql})",
+            (json.dumps([int(i) for i in ids]), *parameters),
+        )
         return {row[0] for row in rows}
 
     def vectors(self, space: Space, *, after: int = 0) -> tuple[Ids, FloatMatrix]:
@@ -516,6 +518,14 @@ class Catalogue(Labels, Decisions, Regions, Facts, Pairs, Journal, Places, Datab
         """Return the sorted ids of pictures whose local features are stored."""
         rows = self.query("SELECT content_id FROM features WHERE version = ? ORDER BY content_id", (version,))
         return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def featured(self, ids: Ids, *, version: str) -> Ids:
+        """Return the sorted ids of those of some pictures whose local features are stored."""
+        rows = self.query(
+            "SELECT content_id FROM features WHERE version = ? AND content_id IN (SELECT value FROM json_each(?))",
+            (version, json.dumps(ids.tolist())),
+        )
+        return np.sort(np.fromiter((row[0] for row in rows), np.int64, len(rows)))
 
     def put_features(self, rows: Sequence[tuple[int, bytes]], *, version: str) -> None:
         """Store local features, in one transaction."""

@@ -255,7 +255,7 @@ class Copies:
         """Tell whether there are pictures enough for a calibration of their own, and there is none for this model."""
         if self._host.catalogue.read_only or self._host.model in (self._host.catalogue.record(CALIBRATION) or {}):
             return False
-        return len(self._host.catalogue.live_ids()) >= ENOUGH_PICTURES
+        return self._host.catalogue.counts()["pictures"] >= ENOUGH_PICTURES
 
     def pictures(self, ids: Sequence[int]) -> Iterator[tuple[int, Pixels]]:
         """Yield the decoded pictures that are there, reduced to what an altered copy is made from."""

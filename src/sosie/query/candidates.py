@@ -43,6 +43,21 @@ class Hashes:
         at = int(np.searchsorted(self.ids, content_id))
         return at if at < len(self.ids) and self.ids[at] == content_id else None
 
+    def after(self, changed: Ids, now: Hashes) -> Hashes:
+        """Return these where pictures that changed, whose ids ascend, have the fingerprints of ``now``, or none."""
+        kept = ~np.isin(self.ids, changed, assume_unique=True)
+        columns = [
+            np.concatenate([old if kept.all() else old[kept], new])
+            for old, new in zip(self._columns, now._columns, strict=True)
+        ]
+        in_order = not len(now.ids) or not len(self.ids) or now.ids[0] > self.ids[-1]
+        order = slice(None) if in_order else np.argsort(columns[0])
+        return Hashes(*(column[order] for column in columns))
+
+    @property
+    def _columns(self) -> tuple[Any, ...]:
+        return self.ids, self.codes, self.qualities
+
 
 @dataclass(slots=True)
 class Candidate:

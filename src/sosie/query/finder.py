@@ -20,8 +20,9 @@ import numpy as np
 from sosie.analysis.features import coarse_extractor, extractor
 from sosie.catalogue import Catalogue, PictureRecord, Store
 from sosie.errors import BadPicture, DamagedError, NotFound
-from sosie.query.candidates import Candidate, Gathered, Hashes, Nearest, gather
+from sosie.query.candidates import Candidate, Gathered, Nearest, gather
 from sosie.query.copy_query import CopyQuery
+from sosie.query.copy_state import CopyState, StateReader
 from sosie.query.hits import refused_pictures
 from sosie.query.judge import PROPOSED, Decided, Judged, judge, with_pixels
 from sosie.query.words import WordStore
@@ -70,17 +71,6 @@ class Prepared:
     failed: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What the finder knew at one epoch of the catalogue."""
-
-    epoch: int
-    hashes: Hashes
-    live: frozenset[int]
-    decided: Mapping[tuple[str, str], str]
-    calibration: Calibration
-
-
 class CopyFinder:
     """Finds what pictures are copies of. ``nearest`` searches copy vectors; None leaves that stage out. Thread-safe."""
 
@@ -96,7 +86,10 @@ class CopyFinder:
         self._words = WordStore(
             library / "indexes" / "copies", version=self._version, vocabulary=shipped_vocabulary(), ledger=ledger
         )
-        self._state: _State | None = None
+        self._reader = StateReader(
+            catalogue, self._version, lambda: stored_calibration(catalogue, model), self._index_words
+        )
+        self._state: CopyState | None = None
         self._lock = threading.Lock()
 
     @property
@@ -218,7 +211,7 @@ class CopyFinder:
         )
 
     def _judged(
-        self, query: CopyQuery, state: _State, *, most: int, cut_off: float
+        self, query: CopyQuery, state: CopyState, *, most: int, cut_off: float
     ) -> tuple[list[Judged], dict[str, dict[str, float]]]:
         same = self._same(query)
         examined, stages = self._examined(query, state, most=most)
@@ -233,7 +226,7 @@ class CopyFinder:
         return judged, stages
 
     def _looked_at(
-        self, query: CopyQuery, examined: list[Examined], state: _State, stages: dict[str, dict[str, float]]
+        self, query: CopyQuery, examined: list[Examined], state: CopyState, stages: dict[str, dict[str, float]]
     ) -> list[Examined]:
         """Lay the pixels of the query over those of the candidates that their features propose, the likeliest first."""
         started = time.perf_counter()
@@ -251,7 +244,7 @@ class CopyFinder:
         return found
 
     def _examined(
-        self, query: CopyQuery, state: _State, *, most: int
+        self, query: CopyQuery, state: CopyState, *, most: int
     ) -> tuple[list[Examined], dict[str, dict[str, float]]]:
         """Gather candidates and lay the query over each; look again, more coarsely, where nothing settled it."""
         examined, stages = self._look(query, state, most=most, features=None)
@@ -264,7 +257,7 @@ class CopyFinder:
         return examined, stages
 
     def _look(
-        self, query: CopyQuery, state: _State, *, most: int, features: Features | None
+        self, query: CopyQuery, state: CopyState, *, most: int, features: Features | None
     ) -> tuple[list[Examined], dict[str, dict[str, float]]]:
         gathered = self._gathered(query, state, most=most, features=features)
         started = time.perf_counter()
@@ -283,7 +276,7 @@ class CopyFinder:
         cost = {"candidates": len(examined), "ms": round((time.perf_counter() - started) * 1000, 3)}
         return examined, {**gathered.stages, "verify": cost}
 
-    def _gathered(self, query: CopyQuery, state: _State, *, most: int, features: Features | None) -> Gathered:
+    def _gathered(self, query: CopyQuery, state: CopyState, *, most: int, features: Features | None) -> Gathered:
         return gather(
             query,
             hashes=state.hashes,
@@ -303,27 +296,18 @@ class CopyFinder:
 
     # -------------------------------------------------------------------------------------------- the library's side
 
-    def _current(self) -> _State:
+    def _current(self) -> CopyState:
         epoch = self._catalogue.epoch()
         state = self._state
         if state is not None and state.epoch == epoch:
             return state
         with self._lock:
             if self._state is None or self._state.epoch != epoch:
-                self._state = self._read(epoch)
+                self._state = self._reader.read(self._state)
             return self._state
 
-    def _read(self, epoch: int) -> _State:
-        ids = self._catalogue.feature_ids(version=self._version)
+    def _index_words(self, ids: Ids) -> None:
         self._words.update(ids, self.features, write=not self._catalogue.read_only)
-        decided = {(one.a, one.b): one.decision for one in self._catalogue.decisions()}
-        return _State(
-            epoch,
-            Hashes(*self._catalogue.fingerprints()),
-            frozenset(self._catalogue.live_ids().tolist()),
-            decided,
-            stored_calibration(self._catalogue, self.model),
-        )
 
 
 def stored_calibration(catalogue: Store, model: str) -> Calibration:
