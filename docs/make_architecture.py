@@ -19,7 +19,7 @@ from benchmarks.structure import PACKAGE, imports_of, modules_of, working_tree  
 
 PAGE = ROOT / "docs/explanation/architecture.md"
 BEGIN, END = "<!-- figure: python docs/make_architecture.py -->\n", "<!-- end of figure -->\n"
-EVERYWHERE = {"types", "errors", "files", "arrays", "contracts"}  # at the bottom; arrows to them say nothing
+EVERYWHERE = {"types", "errors", "extras", "files", "arrays", "contracts"}  # at the bottom; arrows to them say nothing
 
 
 def packages() -> dict[str, set[str]]:

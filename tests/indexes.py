@@ -13,6 +13,9 @@ from sosie.testing.indexes import Make
 
 def maker(kind: str, request: pytest.FixtureRequest) -> Make:
     """Return what makes an index of a kind; a kind that is not installed leaves the test out."""
+    if kind not in INDEXES:  # of an installed package
+        plugged: Make = resolve("indexes", kind)
+        return plugged
     extra = INDEXES[kind].extra
     if extra and importlib.util.find_spec(extra) is None:
         pytest.skip(f"needs the extra {extra}")

@@ -51,6 +51,9 @@ class Source(Protocol):
     Iterating may be done again, in a stable order where the source has one (a crawl has none). ``root`` names the
     source: ``--sync`` drops only locations that were found under the same root, and only after a whole iteration
     without error.
+
+    One of another package is made by its entry point from an address of its scheme and `SourceOptions`. The URI of
+    each of its pictures is such an address, too: made from that, it reads the picture again, as for a thumbnail.
     """
 
     @property

@@ -4,6 +4,8 @@
     ├── UsageError (ValueError)          2  the caller asked for something that makes no sense
     │   ├── SettingsError                2  an unknown key or a value out of range in application.yaml
     │   ├── FilterError                  2  a ``--where`` expression that does not parse
+    │   ├── WrongType (TypeError)        2  a value of a type, shape or dtype that means nothing here
+    │   ├── LibraryClosed                2  a library that was closed is used
     │   └── UnknownName (KeyError)       2  no such embedder, index kind, source or space
     ├── NotFound (FileNotFoundError)     3  a path, picture or library that is not there
     │   └── SourceUnreachable            3  a source's root is away: nothing is dropped because of it
@@ -16,6 +18,7 @@
     ├── LibraryReadOnly (PermissionError) 3 the library cannot be written to
     ├── DiskFull (OSError)               3  there is no room to write; nothing that was committed is lost
     ├── MissingExtra (ImportError)       2  an optional dependency is not installed
+    ├── BrokenPlugin (ImportError)       2  an installed package adds something that cannot be imported
     ├── ServiceAway (ConnectionError)    4  a service that the command needs does not answer
     └── BadPicture (ValueError)          3  one picture cannot be used; ``reason`` is a stable code
 
@@ -28,12 +31,14 @@ from typing import ClassVar
 
 __all__ = [
     "BadPicture",
+    "BrokenPlugin",
     "DamagedError",
     "DamagedIndex",
     "DiskFull",
     "EmptyCatalogue",
     "FilterError",
     "LibraryBusy",
+    "LibraryClosed",
     "LibraryReadOnly",
     "MissingExtra",
     "NewerSchema",
@@ -46,6 +51,7 @@ __all__ = [
     "UnknownName",
     "UntrustedModel",
     "UsageError",
+    "WrongType",
 ]
 
 
@@ -69,6 +75,14 @@ class SettingsError(UsageError):
 
 class FilterError(UsageError):
     """A ``--where`` expression does not parse."""
+
+
+class WrongType(UsageError, TypeError):
+    """A value is of a type, a shape or a dtype that means nothing here."""
+
+
+class LibraryClosed(UsageError):
+    """A library is used that was closed."""
 
 
 class UnknownName(UsageError, KeyError):
@@ -133,6 +147,10 @@ class DiskFull(SosieError, OSError):
 
 class MissingExtra(SosieError, ImportError):
     """An optional dependency is not installed."""
+
+
+class BrokenPlugin(SosieError, ImportError):
+    """An installed package adds something that cannot be imported."""
 
 
 class ServiceAway(SosieError, ConnectionError):

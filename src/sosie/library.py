@@ -11,22 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from sosie.analysis.regions import Parts, RegionExtractor
 from sosie.analysis.thumbnails import thumbnails_at
-from sosie.catalogue import PictureRecord, Space, View
+from sosie.catalogue import Space, View
 from sosie.catalogue.opening import open_catalogue
-from sosie.contracts import Embedder, Source
+from sosie.contracts import Embedder
 from sosie.decode.limits import Limits, limits_of
 from sosie.elastic import Cluster, folder_of, read_url
 from sosie.embedders.store import ModelStore
 from sosie.ingest import AddReport, Progress
+from sosie.maintenance.browsing import Browsable
 from sosie.maintenance.file_indexes import adopt, drop_index
 from sosie.maintenance.indexes import Indexes
 from sosie.maintenance.indexes_of import indexes_of
 from sosie.maintenance.labels import LabelEditor
 from sosie.maintenance.pictures import Pictures
+from sosie.maintenance.processes import Reopens
 from sosie.maintenance.sources import Sources
 from sosie.maintenance.tags import Tags
 from sosie.maintenance.vectors import live_vectors
@@ -35,9 +37,11 @@ from sosie.models.adding import Adder, AddOptions, Quarantine
 from sosie.models.classifier import Classifiers
 from sosie.models.engine import Engine, EngineSetting
 from sosie.models.engines import Engines
+from sosie.models.in_memory import Given, opened_source
 from sosie.models.service import Models
 from sosie.models.uploads import Uploads
-from sosie.query.encode import Asked, Decoding, bytes_of, with_words
+from sosie.query.convert import Query, queries_in, to_query, to_query_with
+from sosie.query.encode import Asked, Decoding
 from sosie.search import SearchOptions, Wanted, search
 from sosie.types import Classification, FloatMatrix, Ids, LabelValue, Region, SearchResult
 
@@ -86,7 +90,7 @@ def open(
     )
 
 
-class Library:
+class Library(Browsable, Reopens):
     """A collection of pictures that can be searched. Reading from several threads at once is safe.
 
     Its catalogue lies in the folder, on SQLite, or on a ``cluster``; then the folder holds what is derived only. What
@@ -144,7 +148,8 @@ class Library:
         return Adder(self.catalogue, self.engine, read=self.pictures.read)
 
     def close(self) -> None:
-        """End the workers and close the catalogue."""
+        """End the workers and close the catalogue; what is asked then raises LibraryClosed. It may be called again."""
+        self._stay_closed()
         self._engines.close()
         self._views.close()
         self.catalogue.close()
@@ -209,13 +214,23 @@ class Library:
 
     # -------------------------------------------------------------------------------------------- adding
 
-    def add(self, source: str | os.PathLike[str] | Source, **options: Unpack[AddOptions]) -> AddReport:
+    def add(
+        self,
+        source: Given,
+        *,
+        on: str | None = None,
+        ids: Sequence[str | int] | None = None,
+        **options: Unpack[AddOptions],
+    ) -> AddReport:
         """Add the pictures of a source; what is known and unchanged costs no reading and no embedding.
 
-        `AddOptions` says what the options mean. A file that cannot become a picture goes to the quarantine and never
-        stops a run. Raises SourceUnreachable, LibraryBusy, LibraryReadOnly, DiskFull, ServiceAway.
+        `sosie.models.in_memory.Given` says what a source may be: a folder, an address, a DataFrame whose column ``on``
+        says where pictures are and whose others become labels, a list of images, with ``ids`` of your own (the label
+        ``id``). `AddOptions` says what the options mean. A file that cannot become a picture goes to the quarantine and
+        never stops a run. Raises SourceUnreachable, LibraryBusy, LibraryReadOnly, DiskFull, ServiceAway, UsageError.
         """
-        return self._adder().add(source, **options)
+        with opened_source(source, self.uploads, on=on, ids=ids) as opened:
+            return self._adder().add(opened, **options)
 
     def add_bytes(self, data: bytes, *, labels: Mapping[str, LabelValue] | None = None) -> tuple[int, str]:
         """Add one picture given by its bytes, kept in the library's own folder; return its id and what became of it.
@@ -236,36 +251,56 @@ class Library:
 
     # -------------------------------------------------------------------------------------------- searching
 
+    @overload
     def search(
-        self, query: Asked | None = None, *, text: str | None = None, **options: Unpack[SearchOptions]
-    ) -> SearchResult:
-        """Return the ``k`` (10) pictures most like ``query``, best first.
+        self, query: list[Any], *, text: str | None = None, **options: Unpack[SearchOptions]
+    ) -> list[SearchResult]: ...
+    @overload
+    def search(
+        self, query: Query | None = None, *, text: str | None = None, **options: Unpack[SearchOptions]
+    ) -> SearchResult: ...
+    def search(
+        self, query: Query | None = None, *, text: str | None = None, **options: Unpack[SearchOptions]
+    ) -> SearchResult | list[SearchResult]:
+        """Return the ``k`` (10) pictures most like ``query``, best first; of a list of queries, one result each.
 
+        `sosie.query.convert.Query` says what a query may be: a path, a PIL image, an array, a vector, an id …
         ``text`` searches by words, or sentences where the model has a text tower; with a query, they are added to it.
         `SearchOptions` says what the options mean, such as ``where="label = 'cat'"`` or ``box=(0, 0, 0.5, 0.5)``.
         Hits that are no more alike than unrelated pictures of this library are ``weak`` (docs/explanation/measures.md).
-        Raises NotFound, BadPicture, FilterError, UsageError.
+        Raises NotFound, BadPicture, FilterError, UsageError, WrongType (a TypeError).
         """
-        return self.search_many([with_words(query, text)], **options)[0]
+        several = queries_in(query)
+        if several is None:
+            return self.search_many([to_query_with(query, text)], **options)[0]
+        return self.search_many([to_query_with(each, text) for each in several], **options)
 
-    def search_many(self, queries: Sequence[Asked], **options: Unpack[SearchOptions]) -> list[SearchResult]:
+    def search_many(self, queries: Sequence[Query], **options: Unpack[SearchOptions]) -> list[SearchResult]:
         """Answer several queries at once, in their order; how long it took is shared out among them."""
         started = time.perf_counter()
-        found = search(queries, Wanted.of(**options), self.engine.searcher(self.classifiers.of_pictures))
-        total = (time.perf_counter() - started) * 1000 / max(1, len(queries))
+        asked = [to_query(each) for each in queries]
+        found = search(asked, Wanted.of(**options), self.engine.searcher(self.classifiers.of_pictures))
+        total = (time.perf_counter() - started) * 1000 / max(1, len(asked))
         return [replace(result.lasting(total), draw=self.pictures.cards) for result in found]
 
-    def classify(self, query: Asked, *, classifier: str | None = None, parts: Parts | None = None) -> Classification:
+    def embed(self, query: Query) -> FloatMatrix:
+        """Return the unit vector (dim,) that a query is searched by; of a list of queries, their vectors (n, dim)."""
+        several = queries_in(query)
+        asked = [to_query(query)] if several is None else [to_query(each) for each in several]
+        vectors = self.engine.encoder.vectors(asked)
+        return vectors.reshape(-1) if several is None else vectors
+
+    def classify(self, query: Query, *, classifier: str | None = None, parts: Parts | None = None) -> Classification:
         """Return the classes of a picture with their probabilities, likeliest first.
 
         ``classifier`` is a model's name or a package's folder; None takes the library's own: the model in use where it
         tells classes, else the only one of its models that does. Raises UsageError, NotFound, BadPicture.
         """
-        return self.classifiers.classify([query], classifier, parts=parts)[0]
+        return self.classifiers.classify([to_query(query)], classifier, parts=parts)[0]
 
-    def detect(self, query: str | os.PathLike[str] | bytes | int) -> list[Region]:
+    def detect(self, query: Query) -> list[Region]:
         """Return the objects in a picture, in the order by which `Parts.object` counts them; raise UsageError."""
-        return self.engine.detect(self.read(query) if isinstance(query, int) else bytes_of(query))
+        return self.engine.detect(to_query(query))
 
     def decode_ahead(self, data: bytes, *, whole: bool = True) -> Decoding:
         """Begin to decode a picture, without waiting for it: a query that ``search`` takes in place of its bytes.
@@ -273,22 +308,6 @@ class Library:
         ``whole`` False gets what a search by parts of it needs.
         """
         return self._engines.latest.encoder.decode_ahead(data, whole=whole)
-
-    def picture(self, content_id: int) -> PictureRecord:
-        """Return what is known of one picture; raise UnknownName."""
-        return self.pictures.record(content_id)
-
-    def read(self, content_id: int) -> bytes:
-        """Return the bytes of a picture from wherever it lies; raise NotFound where it is away or has changed."""
-        return self.pictures.read(content_id)
-
-    def thumbnail(self, content_id: int) -> bytes:
-        """Return a JPEG of at most 256 px without metadata, made once and kept; raise NotFound, BadPicture."""
-        return self.pictures.thumbnail(content_id)
-
-    def set_labels(self, content_id: int, labels: Mapping[str, LabelValue | None]) -> None:
-        """Set or, with None, take away labels of one picture."""
-        self.labels.set(content_id, labels)
 
     def view(self, space: Space | None = None) -> View:
         """Return the searchable view of a space (the library's own by default)."""

@@ -1,4 +1,4 @@
-"""Figures of answers for notebooks and papers, with matplotlib (``pip install 'sosie[plot]'``).
+"""Figures of answers for notebooks and papers, with matplotlib (the extra ``plot``).
 
 >>> import sosie.plot                                              # doctest: +SKIP
 >>> sosie.plot.neighbours(library, library.search("a.jpg"))        # doctest: +SKIP
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sosie.errors import MissingExtra, SosieError
+from sosie.errors import SosieError
+from sosie.extras import missing
 from sosie.library import Library
 from sosie.present.text import display_path, shorten
 from sosie.query.encode import bytes_of
@@ -77,7 +78,7 @@ def _figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure  # without pyplot: no window, nothing global
     except ModuleNotFoundError as error:
-        raise MissingExtra("figures need matplotlib: pip install 'sosie[plot]'") from error
+        raise missing("figures need matplotlib", "plot") from error
     return Figure(figsize=(width, height))
 
 

@@ -1,18 +1,23 @@
 """Names of the things that people add: one line each, imported only when used.
 
-A third party adds its own by an entry point in the group ``sosie.embedders``, ``sosie.indexes`` or ``sosie.sources``.
+A third party adds its own by an entry point in the group ``sosie.embedders``, ``sosie.indexes`` or ``sosie.sources``,
+which is named as what it adds; a source as its scheme (``examples/plugin``).
 The idea of a lazy table with an install hint is fsspec's.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sosie.errors import MissingExtra, UnknownName, UsageError
+from sosie.errors import BrokenPlugin, UnknownName, UsageError
+from sosie.extras import missing
 
 if TYPE_CHECKING:  # at run time it would bring numpy to `import sosie`
     from importlib.metadata import EntryPoint
@@ -27,9 +32,11 @@ __all__ = [
     "is_known",
     "local_indexes",
     "nearest",
+    "plugged_in",
     "resolve",
     "resolve_embedder",
     "resolve_index",
+    "usable_indexes",
 ]
 
 
@@ -75,8 +82,29 @@ _ONE_OF = {"embedders": "embedder", "indexes": "kind of index", "sources": "kind
 
 
 def local_indexes() -> tuple[str, ...]:
-    """Return the index kinds that a library in a folder may have: those that need no server."""
+    """Return Sosie's own index kinds that a library in a folder may have: those that need no server."""
     return tuple(kind for kind, entry in INDEXES.items() if not entry.service)
+
+
+def usable_indexes() -> tuple[str, ...]:
+    """Return the index kinds that can be built here: those whose extra is installed, and those of other packages.
+
+    A package that cannot be loaded is named in a warning, and left out.
+    """
+    from importlib.util import find_spec
+
+    extras = {kind: INDEXES[kind].extra for kind in local_indexes()}
+    return (*(kind for kind, extra in extras.items() if not extra or find_spec(extra)), *_sound("indexes"))
+
+
+def _sound(table: str) -> Iterator[str]:
+    for name, point in sorted(_entry_points(table).items()):
+        try:
+            _load(point)
+        except BrokenPlugin as error:
+            warnings.warn(str(error), stacklevel=3)
+        else:
+            yield name
 
 
 def resolve(table: str, name: str) -> Any:
@@ -87,16 +115,17 @@ def resolve(table: str, name: str) -> Any:
     known = _TABLES[table]
     entry = known.get(name)
     if entry is None:
-        if point := _entry_point(table, name):
-            return point.load()
-        raise UnknownName(f"there is no {_ONE_OF[table]} {name!r}; {nearest(name, known)}")
+        points = _entry_points(table)
+        if name in points:
+            return _load(points[name])
+        raise UnknownName(f"there is no {_ONE_OF[table]} {name!r}; {nearest(name, [*known, *points])}")
     module, _, attribute = entry.target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
         if entry.extra is None:
             raise
-        raise MissingExtra(f"{name} needs {error.name}: pip install 'sosie[{entry.extra}]'") from error
+        raise missing(f"{name} needs {error.name}", entry.extra) from error
 
 
 def resolve_index(kind: str) -> type[Index]:
@@ -116,13 +145,37 @@ def resolve_embedder(name: str) -> Callable[[], Embedder]:
 
 def is_known(table: str, name: str) -> bool:
     """Tell whether ``name`` is in a table or among the entry points of installed packages; nothing is imported."""
-    return name in _TABLES[table] or _entry_point(table, name) is not None
+    return name in _TABLES[table] or name in _entry_points(table)
 
 
-def _entry_point(table: str, name: str) -> EntryPoint | None:
+def plugged_in(table: str) -> tuple[str, ...]:
+    """Return the names that installed packages add to a table; nothing of them is imported."""
+    return tuple(sorted(_entry_points(table)))
+
+
+def _entry_points(table: str) -> Mapping[str, EntryPoint]:
+    """Return the entry points of installed packages by name; what a table of ours names stays ours."""
+    found = _installed(f"sosie.{table}", tuple(sys.path))
+    return {name: point for name, point in found.items() if name not in _TABLES[table]}
+
+
+@functools.lru_cache(maxsize=16)
+def _installed(group: str, _path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
+    """Return the entry points of a group, read once for each state of ``sys.path``: all packages are looked at."""
     from importlib.metadata import entry_points  # slow to import, and seldom needed
 
-    return next((point for point in entry_points(group=f"sosie.{table}") if point.name == name), None)
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def _load(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:  # whatever its author overlooked
+        package = f" of the package {point.dist.name}" if point.dist else ""
+        raise BrokenPlugin(
+            f"the plug-in {point.name}{package} cannot be loaded ({type(error).__name__}: {error}): install it again, "
+            "or remove it"
+        ) from error
 
 
 def _require(found: type, methods: Sequence[str], what: str) -> None:

@@ -28,7 +28,7 @@ from sosie.query.rank import by_meaning
 from sosie.query.regions import KindView, answer_by_regions
 from sosie.query.whole import answer_by_whole
 from sosie.regions.fusion import shares_of, weights_of
-from sosie.types import Box, Classification, Hit, Picture, SearchResult, Text, Verdict
+from sosie.types import Box, Classification, Hit, Picture, SearchResult, Text, Vector, Verdict
 
 if TYPE_CHECKING:
     from sosie.query.verifier import HitJudge
@@ -190,13 +190,13 @@ def _view_of_whole(wanted: Wanted, engine: Searcher) -> View:
 def _views_of_regions(queries: Sequence[Asked], wanted: Wanted, engine: Searcher) -> list[KindView]:
     """Return what is searched along with whole pictures: the kinds asked for, else those that fit the parts.
 
-    Words alone have no parts, and what holds words has no squares of a feature map, whose space knows none.
+    Words and vectors alone have no parts, and what holds one has no squares of a feature map, whose space knows none.
     """
     summed = [{type(each) for _, each in terms_of(query)} for query in queries]
     parts, names = wanted.parts, wanted.regions
-    if any(types == {Text} for types in summed):
+    if any(types <= {Text, Vector} for types in summed):
         if parts.given:
-            raise UsageError("a box, an object or a mask is of a picture: give one along with the words")
+            raise UsageError("a box, an object or a mask is of a picture: give one along with the words or the vector")
         names = ()
     names = engine.extractor.fitting(parts) if names is None else names
     if not names and not parts.objects:
@@ -206,7 +206,9 @@ def _views_of_regions(queries: Sequence[Asked], wanted: Wanted, engine: Searcher
     kinds = [KindView(name, engine.view(space(name)), weights_of(name, fitted)) for name in names]
     if parts.objects and "objects" not in names:
         kinds.append(KindView("objects", engine.view(engine.space), weights_of("objects", fitted)))
-    return [kind for kind in kinds if kind.name != "pooled"] if any(Text in types for types in summed) else kinds
+    if any(types & {Text, Vector} for types in summed):
+        return [kind for kind in kinds if kind.name != "pooled"]
+    return kinds
 
 
 # ------------------------------------------------------------------------------------------------ what was found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
+from numbers import Integral
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sosie.errors import UsageError
+from sosie.extras import needed
 
 __all__ = [
     "EXACT_PIXELS",
@@ -33,9 +35,13 @@ __all__ = [
     "Preprocessing",
     "Region",
     "SearchResult",
+    "Tabular",
     "Text",
+    "Vector",
     "Verdict",
+    "columns_of",
     "number_text",
+    "whole_number",
 ]
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]  # (height, width, 3), sRGB
@@ -51,6 +57,11 @@ def number_text(value: float) -> str:
     """Return the shortest text that reads back as the same number, whole numbers without a point."""
     whole = abs(value) < 1e16 and value == int(value)
     return str(int(value)) if whole else repr(float(value))
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number of any library's type, such as an id; None for what is none, and for a bool."""
+    return None if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
 
 
 Box: TypeAlias = tuple[float, float, float, float]  # x, y, width, height, relative to the upright picture, 0..1
@@ -181,6 +192,13 @@ class Text:
     words: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Vector:
+    """An embedding to search with, (dim,) of the space that is searched; its length does not matter."""
+
+    values: FloatMatrix
+
+
 # ------------------------------------------------------------------------------------------------ embedders
 
 
@@ -227,6 +245,67 @@ class EmbedderSpec:
         return sum(head.dim for head in self.heads)
 
 
+# ------------------------------------------------------------------------------------------------ tables
+
+
+class Tabular:
+    """Something with columns that DataFrame libraries take over; each is imported when it is asked for.
+
+    Libraries that speak Arrow's PyCapsule interface (polars, DuckDB, pyarrow …) take it as it is.
+    """
+
+    __slots__ = ()
+
+    def columns(self) -> dict[str, list[object]]:
+        """Return name → values, all columns of one length."""
+        raise NotImplementedError
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame; raise MissingExtra."""
+        return needed("pandas", "a DataFrame").DataFrame(self.columns())
+
+    def to_polars(self) -> Any:
+        """Return a polars.DataFrame; raise MissingExtra."""
+        return needed("polars", "a DataFrame").DataFrame(self.columns(), strict=False)
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow.Table; raise MissingExtra."""
+        return needed("pyarrow", "an Arrow table", extra="parquet").table(self.columns())
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+
+def columns_of(rows: Sequence[Mapping[str, object]]) -> dict[str, list[object]]:
+    """Return rows as columns, in the order in which names come; a value that a row lacks is None.
+
+    A mapping in a row becomes a column for each of its keys, ``labels.colour``. A column is of one type: where texts,
+    numbers and lists meet, as in labels that people gave, numbers become texts, and these lists of one.
+    """
+    flat = [_flat(row) for row in rows]
+    names = dict.fromkeys(name for row in flat for name in row)
+    return {name: _of_one_type([row.get(name) for row in flat]) for name in names}
+
+
+def _flat(row: Mapping[str, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": each for key, each in value.items()}
+        else:
+            found[name] = value
+    return found
+
+
+def _of_one_type(values: list[object]) -> list[object]:
+    values = [list(value) if isinstance(value, tuple) else value for value in values]
+    kinds = {type(value) for value in values if value is not None}
+    if not kinds & {str, list} or len(kinds) < 2:
+        return values
+    texts = [number_text(value) if isinstance(value, int | float) else value for value in values]
+    return [[value] if list in kinds and isinstance(value, str) else value for value in texts]
+
+
 # ------------------------------------------------------------------------------------------------ answers
 
 
@@ -261,6 +340,10 @@ _COPIES = frozenset(
 
 
 Evidence: TypeAlias = Mapping[str, Any]
+
+_HIT_COLUMNS = (
+    "query", "rank", "id", "uri", "score", "distance", "verdict", "probability", "region", "gone", "weak",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,8 +435,11 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult:
-    """The answer to one query: an ordered sequence of hits and how it was come by."""
+class SearchResult(Tabular):
+    """The answer to one query: an ordered sequence of hits and how it was come by.
+
+    It can be pickled, and then no longer draws itself in a notebook: that reads thumbnails of its library.
+    """
 
     query: str
     hits: tuple[Hit, ...]
@@ -392,6 +478,19 @@ class SearchResult:
 
     def __getitem__(self, at: int) -> Hit:
         return self.hits[at]
+
+    def __reduce__(self) -> tuple[Callable[..., SearchResult], tuple[Any, ...]]:
+        kept = [getattr(self, each.name) for each in fields(self) if each.name != "draw"]
+        return SearchResult, tuple(kept)
+
+    def columns(self) -> dict[str, list[object]]:
+        """Return the hits as columns: the query, what a hit has but its evidence, and one for each label and fact."""
+        rows = [
+            {"query": self.query, **hit.to_json(self.metric), "gone": hit.gone, "weak": hit.weak} for hit in self.hits
+        ]
+        for row in rows:
+            del row["evidence"]
+        return columns_of(rows) or {name: [] for name in _HIT_COLUMNS}
 
     def _repr_html_(self) -> str | None:
         """Return a contact sheet for Jupyter; None, where nobody lent how, leaves it to ``repr``."""

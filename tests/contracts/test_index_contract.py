@@ -1,4 +1,4 @@
-"""Every index kind of the table keeps the contract."""
+"""Every index kind of the table, and of installed packages, keeps the contract."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from sosie.contracts import Index
-from sosie.registry import INDEXES, resolve
+from sosie.registry import INDEXES, plugged_in, resolve
 from sosie.testing.indexes import INDEX_CHECKS, Make
 from tests.indexes import maker
 
 
-@pytest.fixture(params=INDEXES)
+@pytest.fixture(params=[*INDEXES, *plugged_in("indexes")])
 def make(request: pytest.FixtureRequest) -> Make:
     return maker(request.param, request)
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from sosie.contracts import Source
+from sosie.registry import SOURCES, plugged_in
 from sosie.sources.archive import TarSource, ZipSource
 from sosie.sources.dataset import Dataset
 from sosie.sources.folder import FolderSource
@@ -23,7 +24,7 @@ from sosie.sources.url_list import UrlListSource
 from sosie.sources.web.addresses import Internet
 from sosie.sources.web.download import Download
 from sosie.testing.servers import PictureServer
-from sosie.testing.sources import SOURCE_CHECKS, Make
+from sosie.testing.sources import SOURCE_CHECKS, Make, planted_sources
 
 Pictures = Mapping[str, bytes]
 
@@ -87,6 +88,25 @@ def database(tmp_path: Path, pictures: Pictures, url: str) -> SqliteDatasetSourc
     )
 
 
+KINDS = {"folder": folder, "zip": zipped, "tar.gz": tarred, "tar": plain_tar, "list": path_list, **planted_sources()}
+# The kinds of the table, by what plants pictures for them; those of web and cloud have tests of their own.
+TABLE = {"folder": [folder], "archive": [zipped, tarred, plain_tar], "url-list": [path_list], "sqlite-dataset": []}
+ELSEWHERE = {
+    "sqlite-dataset": "test_in_the_web",
+    "web": "tests/unit/test_sources_crawl.py",
+    "sitemap": "tests/unit/test_sources_crawl.py",
+    "objects": "tests/unit/test_sources_objects.py",
+}
+
+
+def test_a_source_of_the_table_is_put_through_its_contract() -> None:
+    assert set(SOURCES) == {name for name, plants in TABLE.items() if plants} | set(ELSEWHERE), (
+        "a new source needs a function here that plants pictures for it"
+    )
+    assert {plant for plants in TABLE.values() for plant in plants} <= set(KINDS.values())
+    assert set(planted_sources()) == set(plugged_in("sources")), "a plug-in names what plants, see examples/plugin"
+
+
 @pytest.fixture
 def server() -> Iterator[PictureServer]:
     with PictureServer() as running:
@@ -94,9 +114,9 @@ def server() -> Iterator[PictureServer]:
 
 
 @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("kind", [folder, zipped, tarred, plain_tar, path_list])
-def test_on_disk(kind: Callable[[Path, Pictures], Source], check: Callable[[Make], None], tmp_path: Path) -> None:
-    check(lambda pictures: kind(tmp_path, pictures))
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_disk(kind: str, check: Callable[[Make], None], tmp_path: Path) -> None:
+    check(lambda pictures: KINDS[kind](tmp_path, pictures))
 
 
 @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)

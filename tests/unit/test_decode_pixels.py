@@ -65,7 +65,7 @@ def test_heic_is_decoded() -> None:
 
 def test_heic_without_its_decoder_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pi_heif.as_plugin", None)
-    with pytest.raises(BadPicture, match=r"missing_decoder.*sosie\[heif\]"):
+    with pytest.raises(BadPicture, match=r"missing_decoder.*the extra heif"):
         decode((GOLDEN / "scene.heic").read_bytes())
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sosie import files
-from sosie.errors import MissingExtra, UsageError
+from sosie.errors import UsageError
+from sosie.extras import missing
 
 __all__ = ["FolderThumbnails", "StoredThumbnails", "Thumbnails", "thumbnails_at"]
 
@@ -120,7 +121,7 @@ class StoredThumbnails:
             return fsspec.filesystem(self._scheme)
         except ImportError as error:
             extra = _EXTRAS.get(self._scheme, "s3")
-            raise MissingExtra(f"thumbnails at {self._scheme}:// need: pip install 'sosie[{extra}]'") from error
+            raise missing(f"thumbnails at {self._scheme}:// need", extra) from error
         except ValueError as error:
             raise UsageError(f"thumbnails cannot be kept at {self._url}: {error}") from error
 

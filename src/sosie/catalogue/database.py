@@ -18,7 +18,16 @@ from sosie import files
 from sosie.catalogue import schema
 from sosie.catalogue.epochs import move_epoch
 from sosie.catalogue.ids import Marker
-from sosie.errors import DamagedError, DiskFull, EmptyCatalogue, LibraryBusy, LibraryReadOnly, NotFound, SosieError
+from sosie.errors import (
+    DamagedError,
+    DiskFull,
+    EmptyCatalogue,
+    LibraryBusy,
+    LibraryClosed,
+    LibraryReadOnly,
+    NotFound,
+    SosieError,
+)
 
 __all__ = ["Database", "set_aside"]
 
@@ -40,6 +49,7 @@ class Database:
         self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._mutex = threading.RLock()
         self._marker = Marker(path)
+        self._closed = False
         if not path.exists():
             if not create or self.read_only:
                 raise NotFound(f"there is no library at {path.parent}: `sosie add FOLDER` makes one")
@@ -63,16 +73,19 @@ class Database:
         return filelock.FileLock(self.path.with_name("writer.lock"), thread_local=False, mode=0o666)
 
     def close(self) -> None:
-        """Close every connection; the last one folds the write-ahead log into the file."""
+        """Close every connection; the last one folds the write-ahead log into the file. What comes then is refused."""
         with self._mutex:
+            self._closed = True
             while self._open:
                 self._open.pop()[1].close()
             self._local = threading.local()
 
     def connection(self) -> sqlite3.Connection:
-        """Return this thread's connection."""
+        """Return this thread's connection; raise LibraryClosed."""
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
+            if self._closed:
+                raise LibraryClosed(f"the library at {self.path.parent} was closed: open it again with sosie.open")
             with self.translated():
                 connection = self._connect()
             self._local.connection = connection

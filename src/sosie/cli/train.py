@@ -17,7 +17,6 @@ import typer
 import sosie
 from sosie.cli.options import JsonOption, LibraryOption, WhereOption
 from sosie.cli.output import emit_json, note
-from sosie.errors import MissingExtra
 from sosie.sources import SourceOptions
 from sosie.training.layers import read_head
 from sosie.training.settings import Settings
@@ -25,6 +24,7 @@ from sosie.training.settings import Settings
 if TYPE_CHECKING:
     from sosie.training.run import Report
     from sosie.training.trained import Trained
+from sosie.extras import missing
 
 __all__ = ["app", "needs_torch", "sizes", "stages"]
 
@@ -196,7 +196,7 @@ def needs_torch() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("torch", "timm", "onnx", "optuna", "pytorch_metric_learning"):
             raise
-        raise MissingExtra(f"training needs {error.name}: pip install 'sosie[train]'") from error
+        raise missing(f"training needs {error.name}", "train") from error
 
 
 def _train(lib: sosie.Library, asked: _Asked) -> Trained:

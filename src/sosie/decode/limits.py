@@ -87,7 +87,7 @@ REASONS: dict[str, str] = {
     "not_a_picture": "The file does not begin like any picture.",
     "unsupported_format": "The file is of a kind that Sosie never opens, such as SVG, PDF, EPS or PSD.",
     "unsupported": "The file is of a form of its format that is not decoded, such as a TIFF of float colours.",
-    "missing_decoder": "The format needs a decoder that is not installed (HEIC: pip install 'sosie[heif]').",
+    "missing_decoder": "The format needs a decoder that is not installed: that of HEIC comes with the extra `heif`.",
     "truncated": "The file ends before the picture does.",
     "corrupt": "The file contradicts itself or its format.",
     # what it would cost

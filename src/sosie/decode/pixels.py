@@ -178,7 +178,7 @@ def _open(data: bytes, name: str) -> ImageFile:
     try:
         factory = getattr(import_module(module), attribute)
     except ImportError as error:
-        raise BadPicture("missing_decoder", "install the decoder: pip install 'sosie[heif]'") from error
+        raise BadPicture("missing_decoder", "its decoder comes with the extra heif") from error
     return cast("ImageFile", factory(io.BytesIO(data)))
 
 

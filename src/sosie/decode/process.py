@@ -19,6 +19,7 @@ from typing import Any
 from sosie.decode.limits import Limits
 from sosie.decode.wire import JOB
 from sosie.errors import BadPicture
+from sosie.extras import install_command
 
 __all__ = ["Job", "Worker", "start_worker"]
 
@@ -38,6 +39,13 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 _ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": str(96 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 
 
+def _advised(error: BadPicture) -> BadPicture:
+    """Say how a missing decoder is installed, which a worker, locked in as it is, cannot find out."""
+    if error.reason != "missing_decoder":
+        return error
+    return BadPicture(error.reason, f"{error.detail}: {install_command('heif')}")
+
+
 class Job:
     """One picture on its way."""
 
@@ -55,7 +63,7 @@ class Job:
         if "ok" in answer:
             self.future.set_result(answer["ok"])
         else:
-            self.future.set_exception(BadPicture(*(answer.get("bad") or answer["fatal"])))
+            self.future.set_exception(_advised(BadPicture(*(answer.get("bad") or answer["fatal"]))))
 
     def fail(self, error: BaseException) -> None:
         """Give up, whatever state the picture is in."""

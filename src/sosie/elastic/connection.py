@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from sosie.elastic.address import Cluster
 from sosie.elastic.bulk import WRITES, Bulk
 from sosie.elastic.translation import Refused, passing, translated
-from sosie.errors import MissingExtra, UsageError
+from sosie.errors import LibraryClosed, UsageError
+from sosie.extras import missing
 
 __all__ = ["Connection"]
 
@@ -29,10 +30,11 @@ class Connection:
         self.patience = cluster.patience
         self._limited: dict[float, Any] = {}
         self._bulk = Bulk(self)
+        self._closed = False
         try:
             from elasticsearch import Elasticsearch
         except ModuleNotFoundError as error:
-            raise MissingExtra("Elasticsearch needs its client: pip install 'sosie[elasticsearch]'") from error
+            raise missing("Elasticsearch needs its client", "elasticsearch") from error
         try:
             self.client = Elasticsearch(
                 list(cluster.hosts),
@@ -46,7 +48,8 @@ class Connection:
             raise UsageError(f"these options cannot reach {cluster}: {' '.join(str(error).split())}") from error
 
     def close(self) -> None:
-        """Close the client's connections."""
+        """Close the client's connections; what comes then is refused."""
+        self._closed = True
         self._bulk.close()
         self.client.close()
 
@@ -57,6 +60,8 @@ class Connection:
         """
         import elasticsearch
 
+        if self._closed:
+            raise LibraryClosed(f"the library at {self.cluster} was closed: open it again with sosie.open")
         deadline = time.monotonic() + (patience or self.patience)
         pause = 0.05
         while True:

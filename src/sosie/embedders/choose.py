@@ -10,7 +10,7 @@ from sosie.embedders.onnx import OnnxEmbedder, read_description
 from sosie.embedders.store import ModelStore
 from sosie.errors import NotFound, UnknownName, UsageError
 from sosie.networks.published import PUBLISHED
-from sosie.registry import EMBEDDERS, nearest, resolve_embedder
+from sosie.registry import EMBEDDERS, nearest, plugged_in, resolve_embedder
 
 __all__ = ["embedder_of", "full_name", "remembered"]
 
@@ -35,9 +35,8 @@ def embedder_of(name: str, shelf: ModelStore) -> Embedder:
     try:
         embedder = resolve_embedder(name)()
     except UnknownName:
-        raise UnknownName(
-            f"no model is called {name!r}; {nearest(name, [*EMBEDDERS, *PUBLISHED, *shelf.names()])}"
-        ) from None
+        known = [*EMBEDDERS, *PUBLISHED, *plugged_in("embedders"), *shelf.names()]
+        raise UnknownName(f"no model is called {name!r}; {nearest(name, known)}") from None
     return embedder
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sosie.errors import MissingExtra, UntrustedModel
+from sosie.errors import UntrustedModel
+from sosie.extras import missing
 
 __all__ = ["export_timm", "export_torchscript"]
 
@@ -21,7 +22,7 @@ def export_timm(architecture: str, weights: Path, target: Path, *, side: int) ->
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
-        raise MissingExtra(f"{architecture} needs {error.name}: pip install 'sosie[train]'") from error
+        raise missing(f"{architecture} needs {error.name}", "train") from error
     network: Any = timm.create_model(architecture, pretrained=False, exportable=True)
     try:
         network.load_state_dict(load_file(weights))
@@ -40,7 +41,7 @@ def export_torchscript(script: Path, target: Path, *, side: int) -> None:
     try:
         import torch
     except ImportError as error:
-        raise MissingExtra("a TorchScript needs torch: pip install 'sosie[train]'") from error
+        raise missing("a TorchScript needs torch", "train") from error
     try:
         load: Any = torch.jit.load
         network = load(str(script), map_location="cpu")

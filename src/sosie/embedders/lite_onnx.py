@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sosie.embedders.lite import Block, Conv, LiteNetwork
-from sosie.errors import MissingExtra
+from sosie.extras import missing
 
 __all__ = ["write_lite"]
 
@@ -23,7 +23,7 @@ def write_lite(network: LiteNetwork, target: Path) -> None:
     try:
         import onnx
     except ImportError as error:
-        raise MissingExtra("writing this network needs onnx: pip install 'sosie[imagenet]'") from error
+        raise missing("writing this network needs onnx", "imagenet") from error
     graph = _Graph(onnx)
     x = graph.conv("image", network.stem)
     for stage in network.stages:

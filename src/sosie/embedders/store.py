@@ -23,7 +23,7 @@ from sosie.networks.hub import Fetched, Lock, fetch
 from sosie.networks.installed import installed_file
 from sosie.networks.published import PUBLISHED, Published
 from sosie.networks.runtime import digest_of
-from sosie.registry import EMBEDDERS, nearest
+from sosie.registry import is_known, nearest
 from sosie.types import Picture
 
 __all__ = ["DESCRIPTION", "ModelStore", "package_of"]
@@ -149,7 +149,7 @@ def _describes(path: Path) -> bool:
 def _check_name(name: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(f"a model's name is letters, digits, dots and dashes, not {name!r}: choose one with --name")
-    if name in EMBEDDERS or name in PUBLISHED:
+    if is_known("embedders", name) or name in PUBLISHED:
         raise UsageError(f"{name} is the name of a model that Sosie knows: choose another with --name")
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from sosie.errors import MissingExtra, NotFound, UntrustedModel, UsageError
+from sosie.errors import NotFound, UntrustedModel, UsageError
+from sosie.extras import missing
 from sosie.networks.runtime import open_network, require_outputs
 from sosie.types import FloatMatrix
 
@@ -88,7 +89,7 @@ def _tokenizer(tower: TextTower) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise MissingExtra("searching by words needs tokenizers: pip install 'sosie[hub]'") from error
+        raise missing("searching by words needs tokenizers", "hub") from error
     try:
         data = tower.tokenizer.read_bytes()
     except FileNotFoundError as error:

@@ -19,7 +19,7 @@ from sosie.evaluation.runs import Run, open_run, write_csv, write_run
 from sosie.indexes.flat import Metric, score_rows, top_k
 from sosie.indexes.measure import metric_of, saved_size
 from sosie.indexes.recall import count_found, interval_of
-from sosie.registry import local_indexes, resolve_index
+from sosie.registry import resolve_index, usable_indexes
 from sosie.types import FloatMatrix
 
 __all__ = ["IndexScore", "measure_indexes", "score_indexes"]
@@ -62,7 +62,7 @@ def measure_indexes(
     The queries are vectors of the collection that are held out of the indexes, at most a tenth of them. All settings
     are timed in turn, round by round, so that what else the machine does meets each of them alike.
     """
-    chosen = tuple(kinds) or local_indexes()
+    chosen = tuple(kinds) or usable_indexes()
     config = {
         "protocol": "index",
         "references": {"count": len(references), "digest": references.digest},

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
-from sosie.errors import MissingExtra, UsageError
+from sosie.errors import UsageError
+from sosie.extras import missing
 from sosie.indexes.base import RowIndex, Space
 from sosie.indexes.flat import Metric, Rows, rerank
 from sosie.types import FloatMatrix
@@ -116,7 +117,7 @@ class AnnoyIndex(RowIndex):
         try:
             from annoy import AnnoyIndex as Forest
         except ModuleNotFoundError as error:
-            raise MissingExtra("this index needs annoy: pip install 'sosie[annoy]'") from error
+            raise missing("this index needs annoy", "annoy") from error
         return Forest(dim, self._params["metric"])
 
     def _as_annoy(self, vectors: FloatMatrix) -> FloatMatrix:

@@ -7,7 +7,6 @@ as many vectors, and so on up to all. The value that trades time for recall (``e
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from sosie.indexes.checks import check_build, check_k
 from sosie.indexes.filtered import measure_filtered
 from sosie.indexes.measure import Bench, Measured, hold_out, measure, meets, memory_of, metric_of
 from sosie.indexes.params import make_index
-from sosie.registry import INDEXES, local_indexes, resolve_index
+from sosie.registry import resolve_index, usable_indexes
 from sosie.types import FloatMatrix, Ids
 
 __all__ = ["EXACT_UNTIL", "Trial", "TuneReport", "calibrate", "choose", "tune"]
@@ -128,7 +127,7 @@ def tune(
     say = progress or (lambda _: None)
     started = time.perf_counter()
     goal = _Goal(recall, {"memory": memory, "latency": latency}, len(vectors))
-    contenders = list(builds or _contenders(kinds or _installed()))
+    contenders = list(builds or _contenders(kinds or usable_indexes()))
     make = make or make_index
     trials: list[Trial] = []
     for size in _rungs(len(vectors)):
@@ -194,11 +193,6 @@ def _check(n: int, recall: float, kinds: Sequence[str] | None) -> None:
         raise UsageError(f"{n} vectors are too few to tune on; up to {EXACT_UNTIL} exact search serves well")
     for kind in kinds or ():
         resolve_index(kind)
-
-
-def _installed() -> list[str]:
-    here = {kind: INDEXES[kind].extra for kind in local_indexes()}
-    return [kind for kind, extra in here.items() if not extra or importlib.util.find_spec(extra)]
 
 
 def _contenders(kinds: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from sosie.analysis.thumbnails import Thumbnails
 from sosie.catalogue import PictureRecord, Store
-from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError
+from sosie.errors import BadPicture, NotFound, SosieError, UnknownName, UsageError, WrongType
 from sosie.sources.keeping import original_of
 from sosie.sources.reading import open_verified, read_uri
-from sosie.types import Pixels, SearchResult
+from sosie.sources.uris import place_of
+from sosie.types import Hit, Pixels, SearchResult, whole_number
 
 __all__ = ["Pictures"]
 
 _THUMBNAIL_SIDE = 256
+_PAGE = 500  # records that are in memory at a time
 
 
 class Pictures:
@@ -38,9 +41,36 @@ class Pictures:
         ids = self._catalogue.live_ids(self._catalogue.condition(where), after=after, limit=limit)
         return self._catalogue.pictures(ids.tolist())
 
+    def __len__(self) -> int:
+        return int(self._catalogue.counts()["pictures"])
+
+    def __iter__(self) -> Iterator[PictureRecord]:
+        return self.each()
+
+    def each(self, *, where: str | None = None) -> Iterator[PictureRecord]:
+        """Yield live pictures in order of id, a page in memory at a time; those added meanwhile come, too."""
+        after = -1
+        while page := self(where=where, limit=_PAGE, after=after):
+            yield from page
+            after = page[-1].id
+
+    def find(self, picture: object) -> int | None:
+        """Return the id of a live picture given by id, hit, record, path or URI; None where there is none."""
+        if isinstance(picture, str | os.PathLike):
+            place = self._catalogue.located(place_of(picture))
+            content_id = place.content_id if place else None
+        elif isinstance(picture, Hit | PictureRecord):
+            content_id = picture.id
+        else:
+            content_id = whole_number(picture)
+        return content_id if content_id is not None and self._catalogue.meeting([content_id]) else None
+
     def record(self, content_id: int) -> PictureRecord:
-        """Return what is known of one picture; raise UnknownName."""
-        found = self._catalogue.pictures([content_id])
+        """Return what is known of one picture; raise UnknownName, and WrongType for what is no id."""
+        known = whole_number(content_id)
+        if known is None:
+            raise WrongType(f"a picture is known by its id, a whole number, not by {content_id!r}")
+        found = self._catalogue.pictures([known])
         if not found:
             raise UnknownName(f"the library has no picture {content_id}")
         return found[0]
@@ -102,13 +132,7 @@ class Pictures:
         """Return an answer as a contact sheet in HTML, for notebooks."""
         from sosie.present.notebook import cards
 
-        return cards(result, thumbnail=lambda hit: self._thumbnail_or_none(hit.id))
-
-    def _thumbnail_or_none(self, content_id: int) -> bytes | None:
-        try:
-            return self.thumbnail(content_id)
-        except SosieError:
-            return None
+        return cards(result, thumbnail=lambda hit: _or_none(self.thumbnail, hit.id))
 
     def forget(self, pictures: Sequence[int | str]) -> list[PictureRecord]:
         """Remove pictures, by id or URI, from the catalogue, and their thumbnails; return those that were known."""
@@ -119,6 +143,13 @@ class Pictures:
         for record in known:
             self._thumbnails.drop(record.sha256)
         return known
+
+
+def _or_none(thumbnail: Callable[[int], bytes], content_id: int) -> bytes | None:
+    try:
+        return thumbnail(content_id)
+    except SosieError:
+        return None
 
 
 def _jpeg(pixels: Pixels) -> bytes:

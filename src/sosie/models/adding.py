@@ -18,7 +18,9 @@ from sosie.decode import DecodePool
 from sosie.decode.metadata import GPS, USUAL
 from sosie.errors import UsageError
 from sosie.ingest import AddReport, Progress, ingest
+from sosie.maintenance.labels import labels_to_add
 from sosie.models.engine import Engine
+from sosie.present.progress import progress_bar
 from sosie.sources import SourceOptions, open_source
 from sosie.sources.again import KnownPlaces, OwnPictures
 from sosie.types import ImageRef, LabelValue
@@ -43,8 +45,8 @@ class AddOptions(TypedDict, total=False):
     ``features`` says when local features, which prove copies, are computed: ``later`` (when copies are first asked for)
     is ``now`` for addresses and archives, which may not be there by then.
     So many ``workers`` decode (default: one a core); with a ``fleet`` (`sosie.ray.connect`) the
-    workers of a Ray cluster read, decode and embed. ``progress`` is called as files are done; once ``stop`` is set, the
-    run ends with what is done.
+    workers of a Ray cluster read, decode and embed. ``progress`` is called as files are done; True, the default, draws
+    a bar in a terminal or a notebook. Once ``stop`` is set, the run ends with what is done.
     """
 
     sync: bool
@@ -57,7 +59,7 @@ class AddOptions(TypedDict, total=False):
     features: Features
     workers: int | None
     fleet: Fleet | None
-    progress: Callable[[Progress], None] | None
+    progress: Callable[[Progress], None] | bool | None
     stop: threading.Event | None
 
 
@@ -78,14 +80,15 @@ class Adder:
             opened = self._dispatched(opened, fleet, options.get("stop"), wanted=wanted)
         elif not _may_want_features(opened, wanted["features"]):
             wanted["features"] = "never"
-        with self._ingesting(options.get("workers"), wanted) as run:
+        shown = progress_bar("adding pictures", options.get("progress", True))
+        with self._ingesting(options.get("workers"), wanted) as run, shown as progress:
             return run(
                 opened,
                 sync=options.get("sync", False),
                 forget_all=options.get("forget_all", False),
-                labels=options.get("labels"),
+                labels=labels_to_add(options.get("labels")),
                 again=options.get("again", False),
-                progress=options.get("progress"),
+                progress=progress,
                 stop=options.get("stop"),
             )
 

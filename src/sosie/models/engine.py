@@ -18,7 +18,7 @@ from sosie.contracts import Embedder
 from sosie.decode import DecodePool
 from sosie.decode.limits import Limits
 from sosie.decode.pool import query_workers
-from sosie.query.encode import QueryEncoder
+from sosie.query.encode import Asked, QueryEncoder
 from sosie.query.likeness import LikenessScale
 from sosie.search import Searcher
 from sosie.types import Classification, FloatMatrix, Picture, Region
@@ -101,9 +101,10 @@ class Engine:
         """Decode one picture in a worker and return all that is made of it; raise BadPicture."""
         return dict(self.queries.submit(data).result())
 
-    def detect(self, data: bytes) -> list[Region]:
+    def detect(self, asked: Asked) -> list[Region]:
         """Return the objects in a picture, in the order by which `Parts.object` counts them; raise UsageError."""
-        return shown(self.extractor.detector.detect(self.analyse(data)["working"]))
+        ((_, picture),) = self.encoder.pictures([asked])
+        return shown(self.extractor.detector.detect(picture.pixels))
 
     def warm_up(self) -> None:
         """Start the decode workers and load the index and the network, which the first question would wait for."""

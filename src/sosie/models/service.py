@@ -25,7 +25,7 @@ from sosie.models.engines import model_in_use
 from sosie.models.listing import ModelRow, row_of, row_of_published
 from sosie.models.trial import read_trial, require_better
 from sosie.networks.published import PUBLISHED
-from sosie.registry import EMBEDDERS
+from sosie.registry import EMBEDDERS, plugged_in
 
 __all__ = ["Models", "Upgrade"]
 
@@ -103,7 +103,7 @@ class Models:
 
     def list(self) -> list[ModelRow]:
         """Return the models that can be used here, those that come with Sosie first, then the library's own."""
-        names = [*(name for name in EMBEDDERS if name not in _NO_MODELS), *PUBLISHED]
+        names = [*(name for name in EMBEDDERS if name not in _NO_MODELS), *PUBLISHED, *plugged_in("embedders")]
         names += [name for name in (*self._store.names(), self.in_use) if name not in names]
         rows = [row for row in map(self._row, dict.fromkeys(names)) if row is not None]
         return [row for row in rows if row.name not in _EARLIER or row.pictures or row.in_use]

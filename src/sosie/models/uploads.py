@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sosie import files
 from sosie.analysis.worker import NO_EXTRAS
 from sosie.catalogue import PictureRecord, Store
+from sosie.contracts import Source
 from sosie.decode import DecodePool
+from sosie.decode.headers import sniff
 from sosie.decode.metadata import USUAL
 from sosie.errors import BadPicture, LibraryReadOnly, NotFound, UnknownName, UsageError
 from sosie.ingest import ingest
+from sosie.maintenance.labels import labels_to_add
 from sosie.models.engine import Engine
 from sosie.sources.keeping import originals_of, upload_of
 from sosie.sources.open import open_source
-from sosie.types import LabelValue
+from sosie.sources.reading import read_uri
+from sosie.sources.stamps import stamped
+from sosie.sources.uris import uri_of_path
+from sosie.types import ImageRef, LabelValue
 
 __all__ = ["Uploads"]
 
@@ -41,15 +47,10 @@ class Uploads:
 
         Raises LibraryReadOnly, UsageError on a cluster, and BadPicture for bytes that are no picture.
         """
-        if self._folder is None:
-            raise UsageError(
-                "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
-            )
-        if self._catalogue.read_only:
-            raise LibraryReadOnly(f"{self._folder} is open for reading only: nothing can be added to it")
+        folder, labels = self._writable(), labels_to_add(labels)
         analysed = engine.queries.submit(data, NO_EXTRAS).result()
         sha256 = hashlib.sha256(data)
-        path = upload_of(self._folder, sha256.hexdigest(), analysed["format"])
+        path = upload_of(folder, sha256.hexdigest(), analysed["format"])
         with self._alone(sha256.hexdigest()):
             known = self._catalogue.content_id(sha256.digest())
             if known is not None and self._is_complete(known, engine):
@@ -58,6 +59,29 @@ class Uploads:
                 return known, "known"
             added = self._write(path, data, engine, labels=labels)
             return added, "indexed" if known is None else "known"
+
+    @contextmanager
+    def kept(self, pictures: Iterable[tuple[bytes, Mapping[str, LabelValue]]]) -> Iterator[Source]:
+        """Write pictures by their bytes into the library's folder and yield them, with their labels, as a source.
+
+        Those that the library does not know when the block ends are removed. Raises as ``add`` does.
+        """
+        folder = self._writable()
+        with self._catalogue.writing("keeping uploads"):
+            refs: dict[str, ImageRef] = {}
+            new: dict[bytes, Path] = {}
+            try:
+                for data, labels in pictures:
+                    path = upload_of(folder, hashlib.sha256(data).hexdigest(), sniff(data)[0] or "unknown")
+                    if not path.exists():
+                        files.make_folder(path.parent)
+                        files.write(path, data)
+                        new[hashlib.sha256(data).digest()] = path
+                    uri = uri_of_path(path.absolute())
+                    refs[uri] = replace(stamped(uri), labels={**(refs[uri].labels if uri in refs else {}), **labels})
+                yield _Kept(uri_of_path(folder.absolute() / "uploads") + "/", tuple(refs.values()))
+            finally:
+                self._remove_unknown(new)
 
     def drop(self, record: PictureRecord) -> None:
         """Remove what is kept of a picture that was removed, unless it was added again meanwhile."""
@@ -69,6 +93,20 @@ class Uploads:
         with self._alone(record.sha256):
             if self._catalogue.content_id(bytes.fromhex(record.sha256)) is None:
                 _remove(paths)
+
+    def _writable(self) -> Path:
+        """Return the library's folder; raise LibraryReadOnly, UsageError where pictures cannot be kept in it."""
+        if self._folder is None:
+            raise UsageError(
+                "a library on a cluster keeps no pictures: put it where all machines can read, and add that"
+            )
+        if self._catalogue.read_only:
+            raise LibraryReadOnly(f"{self._folder} is open for reading only: nothing can be added to it")
+        return self._folder
+
+    def _remove_unknown(self, written: Mapping[bytes, Path]) -> None:
+        known = self._catalogue.content_ids(list(written))
+        _remove([path for sha256, path in written.items() if sha256 not in known])
 
     def _write(self, path: Path, data: bytes, engine: Engine, *, labels: Mapping[str, LabelValue] | None) -> int:
         """Write an upload and add it; what does not become a picture leaves nothing behind."""
@@ -115,6 +153,21 @@ class _WithMetadata:
 
     def submit(self, data: bytes, params: Mapping[str, Any] | None = None) -> Future[Mapping[str, Any]]:
         return self.inner.submit(data, {**(params or {}), "metadata": USUAL})
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Pictures that were written into a library's folder, as a source."""
+
+    root: str
+    refs: Sequence[ImageRef]
+    partial = True  # it says nothing of what was kept before
+
+    def __iter__(self) -> Iterator[ImageRef]:
+        return iter(self.refs)
+
+    def read(self, ref: ImageRef) -> bytes:
+        return read_uri(ref.uri)
 
 
 def _remove(paths: Sequence[Path]) -> None:

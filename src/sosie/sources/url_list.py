@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from sosie.errors import DamagedError, MissingExtra, SourceUnreachable, UsageError
+from sosie.errors import DamagedError, SourceUnreachable, UsageError
+from sosie.extras import missing
 from sosie.sources.columns import SAMPLE, Row, Table, guess_kinds, guess_place, labels_of, names_picture, place_in
 from sosie.sources.left_out import Tally, row_uri
 from sosie.sources.options import SourceOptions
@@ -181,7 +182,7 @@ def _read_parquet(path: Path) -> Iterator[Row]:
         import pyarrow
         import pyarrow.parquet
     except ModuleNotFoundError as error:
-        raise MissingExtra("Parquet lists need pyarrow: pip install 'sosie[parquet]'") from error
+        raise missing("Parquet lists need pyarrow", "parquet") from error
     try:
         # Opened by us: a missing file is an OSError here, as everywhere. Buffered: columns are read a piece at a time.
         with path.open("rb") as raw, pyarrow.parquet.ParquetFile(raw, buffer_size=1 << 20, pre_buffer=False) as file:

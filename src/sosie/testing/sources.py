@@ -5,22 +5,28 @@ A third party runs them on its own kind, with a function that plants pictures an
     @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
     def test_contract(check, tmp_path):
         check(lambda pictures: MySource(plant(tmp_path, pictures)))
+
+A package that names such a function, of a folder and pictures, as an entry point ``sosie.testing.sources``, called as
+its source's scheme, lets ``planted_sources`` find it.
 """
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from itertools import islice
+from pathlib import Path
 from urllib.parse import unquote
 
 from sosie.contracts import Source, Streams
 from sosie.errors import BadPicture
 from sosie.types import ImageRef
 
-__all__ = ["PICTURES", "SOURCE_CHECKS", "Make"]
+__all__ = ["PICTURES", "SOURCE_CHECKS", "Make", "Plant", "planted_sources"]
 
 Make = Callable[[Mapping[str, bytes]], Source]  # gets names and bytes, gives a source of exactly those
+Plant = Callable[[Path, Mapping[str, bytes]], Source]  # as that, in a folder
 
 PICTURES: Mapping[str, bytes] = {
     "a.jpg": b"\xff\xd8 first",
@@ -28,6 +34,11 @@ PICTURES: Mapping[str, bytes] = {
     "folder/c#1?.jpg": b"\xff\xd8 third",
     "folder/d%20.jpg": b"\xff\xd8 fourth",
 }
+
+
+def planted_sources() -> dict[str, Plant]:
+    """Return what plants pictures for the sources of installed packages, by name."""
+    return {point.name: point.load() for point in entry_points(group="sosie.testing.sources")}
 
 
 def check_yields_every_picture_once(make: Make) -> None:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from sosie.embedders.bundled import BundledEmbedder
 from sosie.embedders.lite import MEAN, STD, assembled
-from sosie.errors import MissingExtra, NotFound, ServiceAway, UnknownName, UsageError
+from sosie.errors import NotFound, ServiceAway, UnknownName, UsageError
+from sosie.extras import missing
 from sosie.registry import nearest
 from sosie.training.heads import OwnHead
 from sosie.training.lite import layers_of
@@ -91,7 +92,7 @@ def _weights(path: Path) -> tuple[list[Weights], dict[str, Weights]]:
         import onnx
         from onnx import numpy_helper
     except ModuleNotFoundError as error:
-        raise MissingExtra("training needs onnx: pip install 'sosie[train]'") from error
+        raise missing("training needs onnx", "train") from error
 
     graph = onnx.load(path).graph
     values = {

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sosie.catalogue import ContentRow, Space
-from sosie.errors import DamagedError, MissingExtra, NewerSchema, NotFound
+from sosie.errors import DamagedError, NewerSchema, NotFound
+from sosie.extras import missing
 from sosie.maintenance.transfer.rows import LATER, Row
 
 __all__ = ["VERSION", "arrow", "flat_schema", "read_manifest", "row_of", "schema_of", "sha256_of", "table_of"]
@@ -40,7 +41,7 @@ def arrow() -> tuple[Any, Any]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ModuleNotFoundError as error:
-        raise MissingExtra("Parquet needs pyarrow: pip install 'sosie[parquet]'") from error
+        raise missing("Parquet needs pyarrow", "parquet") from error
     return pa, pq
 
 
