@@ -15,12 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md")])
 
 
-def test_the_reference_of_commands_is_what_they_say() -> None:
-    spec = importlib.util.spec_from_file_location("make_reference", ROOT / "docs" / "make_reference.py")
+@pytest.mark.parametrize(("script", "page"), [("make_reference", "cli"), ("make_python_reference", "python")])
+def test_a_reference_is_what_the_code_says(script: str, page: str) -> None:
+    spec = importlib.util.spec_from_file_location(script, ROOT / "docs" / f"{script}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    written = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    assert written == module.reference(), "run: python docs/make_reference.py"
+    written = (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
+    assert written == module.reference(), f"run: python docs/{script}.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
