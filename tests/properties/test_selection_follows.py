@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sosie.arrays import Bits
 from sosie.catalogue import Catalogue
+from sosie.catalogue.where import _OF_EACH, compile_sql
 from sosie.testing.catalogues import ROOT, add, digest
 
 WHERES = (
@@ -76,6 +77,26 @@ def test_bitmaps_hold_what_sql_finds(
             assert [store.selection.of(each).ids.tolist() for each in again if each] == [
                 other.live_ids(each).tolist() for each in again
             ]
+
+
+@pytest.mark.parametrize(
+    "where", [*WHERES, "n = 5", "n in (1, 2)", "colour < 'red'", "uri > 'a'", "tag < 'z'", "exif.date > '2020'"]
+)
+def test_a_look_at_a_few_pictures_reads_no_index_of_all(tmp_path: Path, where: str) -> None:
+    """The guard: without the mark before its column, ``n > 4`` reads every number above 4 for each picture."""
+    with closing(Catalogue(tmp_path / "catalogue.sqlite")) as store:
+        condition = store.condition(where)
+        assert condition is not None
+
+        def plan(form: tuple[str, list[object]]) -> str:
+            sql = f"SELECT id FROM contents WHERE id IN (1, 2) AND ({form[0]})"
+            return " ".join(str(row[3]) for row in store.query(f"EXPLAIN QUERY PLAN {sql}", form[1]))
+
+        wrong = ("_by_number", "_by_text", "locations USING PRIMARY KEY", "SCAN")
+        assert not [each for each in wrong if each in plan(condition.of_each)], plan(condition.of_each)
+        unmarked = compile_sql(condition.expression, (_OF_EACH[0], ""))
+        if where in ("n > 2 and width < 36", "colour < 'red'"):
+            assert any(each in plan(unmarked) for each in wrong)
 
 
 def test_facts_are_followed_by_their_trigger(tmp_path: Path) -> None:
