@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
 import threading
@@ -16,6 +18,7 @@ from sosie.indexes.store import current_manifest, drop, generations, open_curren
 from sosie.registry import resolve
 from sosie.testing.indexes import clustered
 
+EXPECT = {"spec_hash": "abc", "dim": 8}
 META = {"spec_hash": "abc", "dim": 8, "count": 50, "covers": 49, "measured": {"recall": 1.0}}
 
 
@@ -39,6 +42,22 @@ def test_what_was_written_answers_the_same(tmp_path: Path, index: ExactIndex) ->
     for ours, theirs in zip(found[0].search(queries, 5), index.search(queries, 5), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert found[1].measured == {"recall": 1.0}
+
+
+def test_an_index_of_an_older_version_is_held_to_its_sha256(tmp_path: Path, index: ExactIndex) -> None:
+    folder = write_generation(tmp_path, index, meta=META)
+    told = json.loads((folder / "manifest.json").read_bytes())
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in told["files"]}
+    told["files"] = {name: {"size": told["files"][name]["size"], "sha256": each} for name, each in digests.items()}
+    text = json.dumps(told).encode()
+    (folder / "manifest.json").write_bytes(text)
+    (tmp_path / "CURRENT").write_text(f"{folder.name} {hashlib.sha256(text).hexdigest()}\n")
+    assert open_current(tmp_path, expect=EXPECT) is not None
+    damaged = bytearray((folder / "vectors.npy").read_bytes())
+    damaged[-1] ^= 1
+    (folder / "vectors.npy").write_bytes(damaged)
+    with pytest.raises(DamagedIndex, match="is damaged"):
+        open_current(tmp_path, expect=EXPECT)
 
 
 def test_the_last_two_generations_are_kept(tmp_path: Path, index: ExactIndex) -> None:

@@ -14,10 +14,14 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class FileDigest:
-    """The size in bytes and the SHA-256 of one file."""
+    """The size in bytes and the digest of one file: BLAKE3, or SHA-256 where an older version wrote it.
+
+    All of an index is read and digested when a process opens it, and of these BLAKE3 is five times as fast.
+    """
 
     size: int
-    sha256: str
+    sha256: str = ""
+    blake3: str = ""
 
 
 @dataclass(frozen=True, slots=True)

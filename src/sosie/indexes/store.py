@@ -1,7 +1,7 @@
 """Index generations on disk: immutable, numbered, swapped by one atomic rename.
 
     indexes/<space>/CURRENT                        "<generation> <sha256 of its manifest>"
-    indexes/<space>/<generation>/manifest.json     with the size and SHA-256 of every other file
+    indexes/<space>/<generation>/manifest.json     with the size and digest of every other file
     indexes/<space>/<generation>/…                 the files of one kind
 
 Native libraries trust their files: a flipped bit makes them crash or, worse, answer differently. So no
@@ -50,10 +50,11 @@ MANIFEST = "manifest.json"
 _KEEP = 2  # the one in use, and the one that another process may still be opening
 _TRIES = 5  # readings during which others may swap generations
 _SETTLED = 2_000_000_000  # nanoseconds
+_BLOCK = 1 << 20  # bytes read at a time
 _ABANDONED = 86_400  # seconds after which an unfinished build is one that died
 _REBUILD = "rebuild it from the catalogue: sosie index build"
 
-# What this process has read: (device, inode, size, mtime, ctime) → digest.
+# What this process has read: (device, inode, size, mtime, ctime, whether by BLAKE3) → digest.
 _verified: dict[tuple[int, ...], str] = {}
 _guard = threading.Lock()
 _T = TypeVar("_T")
@@ -184,7 +185,7 @@ def _seal(file: Path) -> FileDigest:
     with file.open("rb") as opened:
         with contextlib.suppress(OSError):  # Windows flushes only what was opened for writing
             os.fsync(opened.fileno())
-        return FileDigest(size=os.fstat(opened.fileno()).st_size, sha256=_sha256(opened))
+        return FileDigest(size=os.fstat(opened.fileno()).st_size, blake3=_blake3(opened))
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -344,18 +345,29 @@ def _read_is(opened: BufferedReader, digest: FileDigest) -> bool:
     about = os.fstat(opened.fileno())
     if about.st_size != digest.size:
         return False
-    key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+    wanted, digest_of = (digest.blake3, _blake3) if digest.blake3 else (digest.sha256, _sha256)
+    key = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns, bool(digest.blake3))
     with _guard:
         known = _verified.get(key)
     if known is None:
-        known = _sha256(opened)
+        known = digest_of(opened)
     # A file changed within the clock's grain keeps its times, so a fresh one is not remembered.
-    if known == digest.sha256 and time.time_ns() - about.st_mtime_ns > _SETTLED:
+    if known == wanted and time.time_ns() - about.st_mtime_ns > _SETTLED:
         with _guard:
             _verified[key] = known
-    return known == digest.sha256
+    return known == wanted
 
 
 def _sha256(opened: BufferedReader) -> str:
     # Read, not mapped: a mapped file would count as this process's memory.
     return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _blake3(opened: BufferedReader) -> str:
+    import blake3  # only who opens an index needs it
+
+    hasher = blake3.blake3()
+    block = memoryview(bytearray(_BLOCK))
+    while read := opened.readinto(block):
+        hasher.update(block[:read])
+    return hasher.hexdigest()
