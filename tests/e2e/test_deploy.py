@@ -128,14 +128,19 @@ def test_services_select_pods_that_there_are() -> None:
             assert any(wanted <= pod["labels"].items() for pod in pods())
 
 
-def test_probes_ask_for_pages_of_the_server_under_a_name_that_it_goes_by(tmp_path: Path) -> None:
+def test_probes_ask_for_pages_of_the_server_by_the_address_of_a_pod(tmp_path: Path) -> None:
     container = BY_KIND["Deployment", "sosie"]["spec"]["template"]["spec"]["containers"][0]
-    names = [word.partition("=")[2] for word in container["args"] if word.startswith("--allow-host=")]
-    with sosie.open(tmp_path / "lib", model="histogram") as lib, running(lib, hosts=tuple(names)) as address:
+    with sosie.open(tmp_path / "lib", model="histogram") as lib, running(lib) as address:
         for probe in ("readinessProbe", "livenessProbe"):
-            asked = container[probe]["httpGet"]
-            headers = {header["name"]: header["value"] for header in asked["httpHeaders"]}
-            assert httpx.get(address + asked["path"], headers=headers).status_code == 200
+            path = container[probe]["httpGet"]["path"]
+            assert httpx.get(address + path, headers={"Host": "10.1.2.3:6868"}).status_code == 200
+
+
+def test_a_pod_has_time_to_drain() -> None:
+    pod = BY_KIND["Deployment", "sosie"]["spec"]["template"]["spec"]
+    (drain,) = [float(arg.partition("=")[2]) for arg in pod["containers"][0]["args"] if arg.startswith("--drain=")]
+    assert 2 * pod["containers"][0]["readinessProbe"]["periodSeconds"] <= drain
+    assert drain + 20 <= pod["terminationGracePeriodSeconds"]
 
 
 def test_who_mounts_pictures_mounts_them_at_one_place() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import socket
 import threading
@@ -21,7 +22,7 @@ from sosie.server.cursors import decode_cursor, encode_cursor
 from sosie.server.i18n import LANGUAGES, choose_language, words
 from sosie.server.jobs import Job, Jobs, JobState
 from sosie.server.limits import RateLimit
-from sosie.server.metrics import Metrics
+from sosie.server.metrics import Metrics, Sample
 from sosie.server.params import parse_box
 from sosie.server.problems import Problem
 from sosie.server.projection import project
@@ -161,13 +162,13 @@ def test_a_bucket_refills_with_time() -> None:
 
 def test_metrics_are_cumulative_and_quoted() -> None:
     metrics = Metrics()
-    metrics.observe("t", {"route": 'a"b\\'}, 0.003)
-    metrics.observe("t", {"route": 'a"b\\'}, 99.0)
-    text = metrics.text({"g": 2})
-    assert 't_bucket{route="a\\"b\\\\",le="0.0025"} 0' in text
-    assert 't_bucket{route="a\\"b\\\\",le="0.005"} 1' in text
-    assert 't_bucket{route="a\\"b\\\\",le="+Inf"} 2' in text
-    assert text.endswith("# TYPE g gauge\ng 2\n")
+    metrics.observe("sosie_search_seconds", {"by": 'a"b\\'}, 0.003)
+    metrics.observe("sosie_search_seconds", {"by": 'a"b\\'}, 99.0)
+    text = metrics.text([Sample("sosie_pictures", 2), Sample("sosie_index_recall", math.nan)])
+    assert 'sosie_search_seconds_bucket{by="a\\"b\\\\",le="0.0025"} 0' in text
+    assert 'sosie_search_seconds_bucket{by="a\\"b\\\\",le="0.005"} 1' in text
+    assert 'sosie_search_seconds_bucket{by="a\\"b\\\\",le="+Inf"} 2' in text
+    assert "# TYPE sosie_pictures gauge\nsosie_pictures 2\n" in text and "\nsosie_index_recall NaN\n" in text
 
 
 def test_a_failing_job_leaves_the_thread_to_the_next() -> None:

@@ -65,6 +65,12 @@ TrustedProxyOption = Annotated[
     ),
 ]
 BurstOption = Annotated[int, typer.Option("--burst", help="Requests of one caller at once, within --rate.", min=1)]
+AccessLogOption = Annotated[
+    str, typer.Option("--access-log", help="A line on stderr for each request: text, json, or off. Errors always are.")
+]
+DrainOption = Annotated[
+    float, typer.Option("--drain", help="Seconds that /readyz fails before the port closes, after SIGTERM.", min=0)
+]
 CreateOption = Annotated[bool, typer.Option("--create", help="Make the library where there is none.")]
 
 
@@ -87,6 +93,8 @@ def serve(
     public_url: PublicUrlOption = None,
     trusted_proxy: TrustedProxyOption = None,
     burst: BurstOption = 400,
+    access_log: AccessLogOption = "text",
+    drain: DrainOption = 0.0,
     max_megapixels: MaxMegapixelsOption = None,
     max_side: MaxSideOption = None,
 ) -> int:
@@ -106,6 +114,8 @@ def serve(
         public_url=public_url,
         trusted_proxies=tuple(trusted_proxy or ()),
         burst=burst,
+        access_log=access_log,
+        drain=drain,
     )
     if not create:
         _check_there(library)

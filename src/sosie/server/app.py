@@ -19,7 +19,7 @@ from sosie.server.config import Guard, ServerSettings
 from sosie.server.guards import HostGuard, OriginGuard, PublicScheme, SecureHeaders
 from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
 from sosie.server.methods import HeadAsGet
-from sosie.server.observe import Observe
+from sosie.server.observe import Observe, Unexpected
 from sosie.server.rendering import error_page
 from sosie.server.routes import (
     browse,
@@ -92,7 +92,8 @@ def create_app(
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.sosie = state
-    problems.install(app, page=error_page)
+    answer = problems.install(app, page=error_page, refused=state.metrics.refused)
+    app.add_middleware(Unexpected, answer=answer)
     for module in (search, classify, copies, pictures, bulk, maps, jobs, quarantine, log):
         app.include_router(module.router, dependencies=[Depends(only_known)])
     for module in (health, results, pages, browse, review, reports):
@@ -135,7 +136,7 @@ def _protect(app: FastAPI, state: State) -> None:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.proxies))
     app.add_middleware(Pieces)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Observe, metrics=state.metrics)
+    app.add_middleware(Observe, metrics=state.metrics, log=state.log)
 
 
 def _share(app: FastAPI, settings: ServerSettings) -> None:

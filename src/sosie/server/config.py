@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from sosie.errors import SettingsError
 
-__all__ = ["LOCAL_NAMES", "Guard", "ServerSettings", "is_loopback"]
+__all__ = ["LOCAL_NAMES", "Guard", "LogFormat", "ServerSettings", "is_loopback"]
 
 MIB = 1 << 20
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -29,6 +29,14 @@ class Guard(StrEnum):
     REPORTS = "reports"
 
 
+class LogFormat(StrEnum):
+    """How the log is written, and whether each request has a line in it."""
+
+    OFF = "off"
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
     """Limits and permissions of one server. Sizes are bytes, times seconds.
@@ -39,6 +47,7 @@ class ServerSettings:
     ``urls`` a reader search by a public address. ``runs`` is the folder of `sosie evaluate` whose reports are shown.
     ``public_url`` is where a proxy shows the server; ``trusted_proxies`` are addresses and networks whose
     ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed: on loopback this machine's own where none is given.
+    ``drain`` is how long readiness is withdrawn before the port closes, so that balancers have seen it.
     ``no_keys`` answers without keys although the library had some once; it has none now, and this machine alone can
     reach the server. ``guards`` is for tests.
     """
@@ -71,6 +80,8 @@ class ServerSettings:
     kept_queries: int = 256
     runs: Path | None = None
     no_keys: bool = False
+    access_log: LogFormat = LogFormat.OFF
+    drain: float = 0.0
     guards: frozenset[Guard] = frozenset(Guard)
 
     def __post_init__(self) -> None:
@@ -81,6 +92,9 @@ class ServerSettings:
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port {self.port} is not between 0 and 65535: choose another")
 
+        if self.access_log not in tuple(LogFormat):
+            raise SettingsError(f"the access log is text, json or off, not {self.access_log!r}")
+        object.__setattr__(self, "access_log", LogFormat(self.access_log))  # from a flag or a file it comes as text
         self._check_public_url()
         for proxy in self.trusted_proxies:
             try:

@@ -33,8 +33,15 @@ class Jobs:
 
     _KEPT = 100
 
-    def __init__(self, *, waiting: int = 16, board: Board | None = None, log: JobLog | None = None) -> None:
-        self._waiting, self._log = waiting, log
+    def __init__(
+        self,
+        *,
+        waiting: int = 16,
+        board: Board | None = None,
+        log: JobLog | None = None,
+        ended: Callable[[Job], None] = lambda _: None,
+    ) -> None:
+        self._waiting, self._log, self._ended = waiting, log, ended
         self._closing = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="sosie-job")
         self._jobs: OrderedDict[str, Job] = OrderedDict()
@@ -130,6 +137,7 @@ class Jobs:
             if self._board is not None:
                 with contextlib.suppress(SosieError):  # it is told again in a moment
                     self._board.show(job)
+            self._ended(job)
 
     def _work(self, job: Job, work: Work) -> None:
         if job.stop.is_set():

@@ -11,7 +11,7 @@ from sosie.present.text import display_path
 __all__ = ["HIDDEN", "shown_path", "shown_uri", "without_places"]
 
 HIDDEN: ContextVar[bool] = ContextVar("places_hidden", default=False)  # set by whoever checks the key of a request
-_LOCAL = re.compile(r"(?:[\w+.-]+:)*file://\S*")
+_LOCAL = re.compile(r"""(?:[\w+.-]+:)*file://[^\s,;)"']*""")
 _URN = "urn:sosie:file:"
 
 

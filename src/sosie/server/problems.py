@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError
 from difflib import get_close_matches
 from http import HTTPStatus
@@ -19,6 +19,8 @@ from starlette.routing import compile_path
 
 from sosie import errors
 from sosie.present.text import visible
+from sosie.server.current import CURRENT, request_id
+from sosie.server.places import HIDDEN, without_places
 
 __all__ = ["MEDIA_TYPE", "PROBLEM_SCHEMA", "Problem", "closing", "document", "install", "responses", "text_content"]
 
@@ -37,6 +39,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "status": {"type": "integer", "example": 400},
         "detail": {"type": "string", "example": "the filter does not parse at column 7: write label = 'cat'"},
         "code": {"type": "string", "example": "bad_filter"},
+        "request_id": {"type": "string", "description": "As in the header `X-Request-ID` and in the server's log."},
         "reason": {"type": "string", "description": "Why a picture was refused, as the quarantine says it."},
         "errors": {"type": "array", "items": {"type": "object"}},
     },
@@ -77,13 +80,15 @@ def closing() -> Problem:
 
 
 def document(status: int, code: str, detail: str, more: Mapping[str, Any] | None = None) -> bytes:
-    """Return a problem document; control characters of ``detail`` become visible escapes."""
+    """Return a problem document; control characters of ``detail`` are escaped, hidden places left out."""
+    known = request_id()
     body = {
         "type": f"urn:sosie:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": visible(detail),
+        "detail": visible(without_places(detail) if HIDDEN.get() else detail),
         "code": code,
+        **({"request_id": known} if known else {}),
         **(more or {}),
     }
     return json.dumps(body).encode()
@@ -105,7 +110,7 @@ def problem_of(error: Exception) -> Problem:
             more = {"reason": error.reason} if isinstance(error, errors.BadPicture) else {}
             headers = {"Retry-After": "2"} if status == 503 else {}
             return Problem(status, code, str(error), headers=headers, **more)
-    _LOG.error("unexpected error", exc_info=error)
+    _LOG.error("unexpected error at %s", CURRENT.get() or "work in the background", exc_info=error)
     return Problem(500, "internal", "an unexpected error; the server's log has the details")
 
 
@@ -123,11 +128,19 @@ def text_content(kind: str) -> dict[str, Any]:
     return {kind: {"schema": {"type": "string"}}}
 
 
-def install(app: FastAPI, *, page: Callable[[Request, Problem], Response]) -> None:
-    """Answer every failure of ``app`` with a problem document, or with a ``page`` where a person reads it."""
+def install(
+    app: FastAPI, *, page: Callable[[Request, Problem], Response], refused: Callable[[str], None]
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answer every failure of ``app`` with a problem document, or with a ``page`` where a person reads it.
+
+    ``refused`` is told the reason of each picture that could not be used. Returns what answers, for what no handler
+    sees.
+    """
 
     async def answer(request: Request, error: Exception) -> Response:
         problem = _explained(app, request, error)
+        if problem.code == "bad_picture":
+            refused(str(problem.more.get("reason")))
         if problem.status_code == 405 and request.method == "OPTIONS":
             return Response(status_code=204, headers=problem.headers)
         for_people = "text/html" in request.headers.get("accept", "") or request.headers.get("x-fragment")
@@ -135,9 +148,10 @@ def install(app: FastAPI, *, page: Callable[[Request, Problem], Response]) -> No
             return page(request, problem)
         return response_of(problem)
 
-    kinds: tuple[type[Exception], ...] = (HTTPException, RequestValidationError, errors.SosieError, Exception)
+    kinds: tuple[type[Exception], ...] = (HTTPException, RequestValidationError, errors.SosieError)
     for kind in kinds:
         app.add_exception_handler(kind, answer)
+    return answer
 
 
 def _explained(app: FastAPI, request: Request, error: Exception) -> Problem:

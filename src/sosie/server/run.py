@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -18,12 +18,14 @@ from sosie.errors import UsageError
 from sosie.server.app import create_app
 from sosie.server.config import ServerSettings, is_loopback
 from sosie.server.keys import keys_of
+from sosie.server.logs import configure_logging
 from sosie.server.protocol import protocol_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from sosie.library import Library
+    from sosie.server.state import State
 
 __all__ = ["Server", "check_exposure", "listen", "make_server", "serve"]
 
@@ -33,16 +35,27 @@ _GRACE = 10
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which lets streams end when it is told to stop."""
+    """uvicorn's server, which withdraws its readiness before it stops, and lets streams end when it does."""
 
-    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, state: State) -> None:
         super().__init__(config)
-        self._closing = closing
+        self._closing, self._draining, self._drain = state.closing, state.draining, state.settings.drain
+        self._ends: tuple[float, int] | None = None  # when, and by which signal
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Note that the server is to stop: event streams end, readiness is withdrawn."""
+        """Withdraw readiness, and stop once balancers had the time to see it; at a second signal at once."""
+        if self._drain > 0 and self._ends is None:
+            self._ends = time.monotonic() + self._drain, sig
+            self._draining.set()
+            return
         self._closing.set()
         super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stop when readiness has been withdrawn for long enough."""
+        if self._ends is not None and not self.should_exit and time.monotonic() >= self._ends[0]:
+            self.handle_exit(self._ends[1], None)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End streams, then the connections."""
@@ -62,11 +75,11 @@ def make_server(app: FastAPI, settings: ServerSettings) -> Server:
         timeout_keep_alive=int(settings.keep_alive),
         timeout_graceful_shutdown=_GRACE,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         server_header=False,
         proxy_headers=False,
     )
-    return Server(config, app.state.sosie.closing)
+    return Server(config, app.state.sosie)
 
 
 def check_exposure(library: Library, settings: ServerSettings) -> None:
@@ -112,6 +125,7 @@ def serve(
     Raises UsageError where that would not be safe, or the port is taken.
     """
     settings = settings or ServerSettings()
+    configure_logging(settings.access_log)
     check_exposure(library, settings)
     app = create_app(library, settings=settings)
     server = make_server(app, settings)

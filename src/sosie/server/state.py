@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, cast
 from fastapi import Request
 
 from sosie.server.board import board_of
-from sosie.server.config import Guard, ServerSettings
+from sosie.server.config import Guard, LogFormat, ServerSettings
 from sosie.server.copying import CopyDesk
 from sosie.server.epoch_cache import EpochCache
+from sosie.server.job import Job
 from sosie.server.job_log import job_log_of
 from sosie.server.jobs import Jobs
 from sosie.server.keys import KeyStore, keys_of
 from sosie.server.lists import KeptLists
+from sosie.server.logs import AccessLog
 from sosie.server.metrics import Metrics
 from sosie.server.previews import Previews
 from sosie.server.problems import Problem
@@ -65,6 +67,8 @@ class State:
     epochs: EpochCache = field(default_factory=EpochCache)
     sizes: Sizes = field(default_factory=Sizes)
     metrics: Metrics = field(default_factory=Metrics)
+    log: AccessLog = field(default_factory=lambda: AccessLog(LogFormat.OFF))
+    draining: asyncio.Event = field(default_factory=asyncio.Event)  # not ready any more, and answering still
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def reading(self, asked: bytes | int) -> WorkQueue:
@@ -110,13 +114,14 @@ class State:
         self.sources.close()
         self.previews.close()
         self.copies.close()
+        self.log.close()
 
 
 def make_state(library: Library, settings: ServerSettings, internet: Internet | None = None) -> State:
     """Return the state of a new app."""
     from sosie.server.projection import MapCache
 
-    board = board_of(library)
+    board, metrics = board_of(library), Metrics()
     waiting = settings.waiting if Guard.QUEUE in settings.guards else None
     return State(
         library=library,
@@ -130,10 +135,16 @@ def make_state(library: Library, settings: ServerSettings, internet: Internet | 
         map=MapCache(),
         copies=CopyDesk(library, board),
         sessions=Sessions(board),
-        jobs=Jobs(waiting=settings.waiting_jobs, board=board, log=job_log_of(library)),
+        jobs=Jobs(waiting=settings.waiting_jobs, board=board, log=job_log_of(library), ended=partial(_count, metrics)),
+        metrics=metrics,
+        log=AccessLog(settings.access_log),
         streams=Streams(each=settings.streams_each, most=settings.max_streams),
         remote=Remote(max_bytes=settings.max_body, internet=internet),
     )
+
+
+def _count(metrics: Metrics, job: Job) -> None:
+    metrics.count("sosie_jobs_total", {"kind": job.kind, "state": job.state.value})
 
 
 def state_of(request: Request) -> State:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import platform
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
+import sosie
 from sosie.server.answers import json_response
 from sosie.server.auth import Reader
-from sosie.server.metrics import CONTENT_TYPE
+from sosie.server.metrics import CONTENT_TYPE, Sample
 from sosie.server.problems import Problem, responses, text_content
+from sosie.server.process import process_samples
 from sosie.server.schemas import HealthOut, InfoOut, ReadyOut
 from sosie.server.state import State, state_of
 from sosie.server.strict import only_known
@@ -30,11 +34,17 @@ async def healthz() -> Response:
     return json_response({"status": "up"})
 
 
+@router.get("/livez", response_model=HealthOut, openapi_extra=_OPEN)
+async def livez() -> Response:
+    """Say that the process is up."""
+    return json_response({"status": "up"})
+
+
 @router.get("/readyz", response_model=ReadyOut, responses=responses(), openapi_extra=_OPEN)
 async def readyz(request: Request) -> Response:
-    """Say that the library answers; one on a cluster says of what colour that is, too."""
+    """Say that the library answers and the server stays; one on a cluster says of what colour that is, too."""
     state = state_of(request)
-    if state.closing.is_set():
+    if state.draining.is_set() or state.closing.is_set():
         raise Problem(503, "closing", "the server is closing")
     return json_response({"status": "ready", **await state.light.run(lambda: _readiness(state.library))})
 
@@ -64,21 +74,29 @@ async def info(state: Reader) -> InfoOut:
 async def metrics(state: Reader) -> Response:
     """Return counts and latencies for Prometheus."""
     stats = await state.light.run(state.library.stats)
-    return Response(state.metrics.text(_gauges(state, stats)), media_type=CONTENT_TYPE)
+    samples = [*process_samples(), *_samples(state, stats)]
+    return Response(state.metrics.text(samples), media_type=CONTENT_TYPE)
 
 
-def _gauges(state: State, stats: Mapping[str, Any]) -> dict[str, float]:
+def _samples(state: State, stats: Mapping[str, Any]) -> Iterator[Sample]:
     index = stats.get("index") or {}
     checked = stats.get("recall_in_service") or {}
-    gauges: dict[str, Any] = {
+    runs = {"version": sosie.__version__, "python": platform.python_version(), "model": str(stats["model"])}
+    yield Sample("sosie_build_info", 1, tuple(sorted(runs.items())))
+    yield Sample("sosie_index_info", 1, (("kind", str(index.get("kind", "none"))),))
+    values: dict[str, Any] = {
+        "sosie_access_log_dropped_total": state.log.dropped,
+        "sosie_index_recall": index.get("recall"),
+        "sosie_index_tail": index.get("tail", 0),
+        "sosie_jobs_open": state.jobs.open,
         "sosie_pictures": stats["pictures"],
         "sosie_quarantined": stats["quarantined"],
         "sosie_queue_depth": state.work.depth,
-        "sosie_jobs_open": state.jobs.open,
-        "sosie_index_recall": index.get("recall"),
+        "sosie_recall_checked": checked.get("checked", 0),
+        "sosie_recall_dropped": checked.get("dropped", 0),
+        "sosie_recall_failed": checked.get("failed", 0),
         "sosie_recall_in_service": checked.get("recall"),
-        "sosie_recall_checked": checked.get("checked"),
-        "sosie_recall_dropped": checked.get("dropped"),
-        "sosie_recall_failed": checked.get("failed"),
+        "sosie_requests_in_progress": state.metrics.in_progress,
     }
-    return {name: float(value) for name, value in gauges.items() if isinstance(value, int | float)}
+    for name, value in values.items():
+        yield Sample(name, float(value) if isinstance(value, int | float) else math.nan)
