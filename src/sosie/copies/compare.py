@@ -16,7 +16,7 @@ from sosie.analysis.worker import pixel_digest
 from sosie.errors import BadPicture
 from sosie.present.text import visible
 from sosie.query.candidates import Candidate
-from sosie.query.judge import Decided, Judged, judge, with_pixels
+from sosie.query.judge import Decided, Judged, judge, with_pixels, with_thing
 from sosie.types import Picture, Pixels, Verdict
 from sosie.verify.calibration import Calibration
 from sosie.verify.certificate import Certificate, certify, jpeg_quality
@@ -144,7 +144,9 @@ def compare(
     stored = max(
         (_examined(features, first, second) for features in (first.features, first.coarse)), key=calibration.odds
     )
-    evidence = with_pixels(stored, luminance(first.pixels), luminance(second.pixels), turn=_turn(first, second))
+    ours, theirs = luminance(first.pixels), luminance(second.pixels)
+    evidence = with_pixels(stored, ours, theirs, turn=_turn(first, second))
+    evidence = with_thing(evidence, ours, theirs)
     cut_off = max(0.5, calibration.cut_off(max_false_rate))
     same = _same(first, second)
     decided = Decided.of(first.sha256, second.sha256, decisions or {})
@@ -154,7 +156,7 @@ def compare(
         else judge(Candidate(0), evidence, calibration.odds(evidence), cut_off=cut_off, decided=decided)
     )
     certificate = None
-    if judged.verdict is not Verdict.SIMILAR:
+    if judged.verdict.is_copy:
         certificate = certify(
             first.pixels,
             second.pixels,

@@ -17,8 +17,9 @@ from sosie.types import Box, Verdict
 from sosie.verify.evidence import PairEvidence, variant_matrix
 from sosie.verify.geometry import clipped_box, map_points
 from sosie.verify.pixels import Grey, agreement
+from sosie.verify.things import LEAST_INLIERS, measure_thing, shipped_things
 
-__all__ = ["CERTAIN", "PROPOSED", "Decided", "Judged", "judge", "with_pixels"]
+__all__ = ["CERTAIN", "PROPOSED", "Decided", "Judged", "judge", "may_tell", "with_pixels", "with_thing"]
 
 CERTAIN = 60.0  # log-odds of what needs no evidence
 PROPOSED = -1.0  # log-odds of stored features from which the pixels are asked
@@ -42,7 +43,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict on one candidate; ``odds`` are log-odds, so that sure answers still have an order."""
+    """A verdict on one candidate; ``odds`` are its log-odds, so that sure answers still have an order."""
 
     id: int
     verdict: Verdict
@@ -53,7 +54,7 @@ class Judged:
 
     @property
     def probability(self) -> float:
-        """How sure it is that the pair is a copy; 1 only for what needs no evidence or a person said."""
+        """How sure it is that the pair is a copy, or shows the same thing; 1 only where no evidence is needed."""
         if self.odds >= CERTAIN:
             return 1.0
         value = float(1 / (1 + np.exp(-self.odds)))
@@ -91,12 +92,25 @@ def with_pixels(evidence: PairEvidence, query: Grey | None, reference: Grey | No
     return replace(whole, pixels=seen, mirrored=bool(np.linalg.det(matrix) < 0))
 
 
+def with_thing(evidence: PairEvidence, query: Grey | None, reference: Grey | None) -> PairEvidence:
+    """Return the evidence with what says whether both show the same thing; for pairs that are no copies."""
+    if query is None or reference is None:
+        return evidence
+    return replace(evidence, thing_shift=measure_thing(query, reference, evidence))
+
+
+def may_tell(evidence: PairEvidence, odds: float) -> bool:
+    """Tell whether it is worth while to lay the pixels of a pair over each other: as a copy, or as the same thing."""
+    return odds > PROPOSED or (evidence.inliers >= LEAST_INLIERS and not evidence.mirrored)
+
+
 def judge(
     candidate: Candidate, evidence: PairEvidence, odds: float, *, cut_off: float, decided: Decided = Decided()
 ) -> Judged:
     """Say what a candidate is to the query; a person's decision outweighs the evidence.
 
-    Where the pixels were not compared, ``judged_on_pixels`` says so, and the probability stays below the cut-off.
+    Where the pixels were not compared, ``judged_on_pixels`` says so, and the probability stays below the cut-off. What
+    is no copy may be another picture of the same thing, and its probability is of that.
     """
     facts = {**evidence.to_json(), "stages": list(candidate.stages)}
     if decided.decision:
@@ -109,6 +123,10 @@ def judge(
         facts["judged_on_pixels"] = False
         odds = min(odds, _logit(cut_off) - _BELOW)
     verdict = _typed(evidence) if 1 / (1 + np.exp(-odds)) >= cut_off else Verdict.SIMILAR
+    if verdict is Verdict.SIMILAR and evidence.thing_shift is not None:
+        chance = shipped_things().probability(evidence.inliers, evidence.thing_shift)
+        if chance >= shipped_things().cut_off:
+            return Judged(candidate.id, Verdict.SAME_OBJECT, _logit(chance), facts, evidence.matched_reference)
     if verdict is Verdict.IS_PART_OF:
         facts["query_region"] = facts.get("matched_query")
     region = _place(evidence) if verdict is Verdict.CONTAINS else None

@@ -28,7 +28,7 @@ from sosie.query.finder import (
     stored_calibration,
     stored_features,
 )
-from sosie.query.judge import PROPOSED, Decided, Judged, judge, with_pixels
+from sosie.query.judge import Decided, Judged, judge, may_tell, with_pixels, with_thing
 from sosie.query.query import Query
 from sosie.types import FloatMatrix, Picture, Pixels, Verdict
 from sosie.verify.calibration import Calibration
@@ -194,19 +194,24 @@ class HitJudge:
     def _with_pixels(self, asked: CopyQuery, examined: Sequence[Examined]) -> list[Examined]:
         """Lay the pixels of the query over those of the candidates that their features propose, the likeliest first."""
         calibration, _ = self._calibrated()
-        likely = sorted((one for one in examined if one[2] > PROPOSED), key=lambda one: (-one[2], one[0].id))
+        cut_off = _cut_off(calibration)
+        proposed = [one for one in examined if may_tell(one[1], one[2])]
+        likely = sorted(proposed, key=lambda one: (-one[2], one[0].id))
         own = [asked.exclude] if asked.luminance is None and asked.exclude is not None else []
         seen = self._pixels([*own, *(one.id for one, _, _ in likely[:LOOKED_AT])]) if likely else {}
         mine = asked.luminance if not own else seen.get(own[0])
         found = []
         for candidate, evidence, odds in examined:
-            told = with_pixels(evidence, mine, seen.get(candidate.id), turn=candidate.variant or 0)
-            found.append((candidate, told, odds if told is evidence else calibration.odds(told)))
+            theirs = seen.get(candidate.id)
+            told = with_pixels(evidence, mine, theirs, turn=candidate.variant or 0)
+            sure = odds if told is evidence else calibration.odds(told)
+            is_copy = told.pixels is not None and _probability(sure) >= cut_off
+            found.append((candidate, told if is_copy else with_thing(told, mine, theirs), sure))
         return found
 
     def _decided(self, asked: CopyQuery, examined: Sequence[Examined]) -> list[Judged]:
         calibration, decisions = self._calibrated()
-        cut_off = max(0.5, calibration.cut_off(MAX_FALSE_RATE))
+        cut_off = _cut_off(calibration)
         ids = [candidate.id for candidate, _, _ in examined] if decisions else []
         digests = {one.id: one.sha256 for one in self._catalogue.pictures(ids)}
         decided = {i: Decided.of(asked.sha256, digest, decisions) for i, digest in digests.items()}
@@ -238,6 +243,14 @@ def _of_pixels(query: Query, pixels: Pixels) -> CopyQuery:
         luminance=luminance(pixels),
         exclude=query.exclude,
     )
+
+
+def _cut_off(calibration: Calibration) -> float:
+    return max(0.5, calibration.cut_off(MAX_FALSE_RATE))
+
+
+def _probability(odds: float) -> float:
+    return float(1 / (1 + np.exp(-odds)))
 
 
 def _rows(vector: FloatMatrix | None) -> FloatMatrix:

@@ -36,6 +36,7 @@ _AGREE = 0.5  # local correlation from which a window counts as the same
 _FEW = 12  # inliers, under which the pictures are laid over each other as wholes, too
 _MATCHING = 50  # quality of a fingerprint that may decide alone; what PDQ's authors advise for matching
 _LEAST_OVERLAP = 1e-3  # of a picture's area
+_INNER = ("pixels", "outline", "thing_shift")  # told by their own names, or of use to the judge alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class PairEvidence:
     these within 1.5 pixels. ``pdq_distance`` is the least over flips and turns, None where a fingerprint has no
     quality; ``copy_score`` is the normalised likeness of copy vectors. ``compared`` is False where nobody could look:
     local features are not stored, or both pictures are too plain. Then the zeros above say nothing. ``pixels`` is what
-    the decoded pixels of both say, None while nobody has laid them over each other.
+    the decoded pixels of both say, None while nobody has laid them over each other. ``outline`` is the convex hull of
+    the inliers in the reference, and ``thing_shift`` how far the cells within it lie from their places
+    (`things.measure_thing`).
     """
 
     inliers: int = 0
@@ -81,6 +84,8 @@ class PairEvidence:
     copy_score: float | None = None
     compared: bool = True
     pixels: PixelAgreement | None = None
+    outline: tuple[tuple[float, ...], ...] | None = None
+    thing_shift: float | None = None
 
     @property
     def query_share(self) -> float:
@@ -94,8 +99,9 @@ class PairEvidence:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types, floats rounded."""
-        plain = {key: _plain(value) for key, value in asdict(replace(self, pixels=None)).items() if key != "pixels"}
+        plain = {key: _plain(value) for key, value in asdict(replace(self, pixels=None)).items() if key not in _INNER}
         plain |= {} if self.pixels is None else self.pixels.to_json()
+        plain |= {} if self.thing_shift is None else {"thing_shift_px": round(self.thing_shift, 2)}
         return plain | {"query_share": round(self.query_share, 4), "reference_share": round(self.reference_share, 4)}
 
 
@@ -169,6 +175,7 @@ def _from_fit(query: Features, reference: Features, fit: Fit) -> PairEvidence:
         matrix=_rows(matrix),
         matched_query=_box(fit.query / [query.width, query.height]),
         matched_reference=_box(fit.reference / [reference.width, reference.height]),
+        outline=_outline(fit.reference / [reference.width, reference.height]),
         correlation=overlay.correlation,
         agreement=overlay.agreement,
         query_overlap=overlay.query_overlap,
@@ -248,6 +255,11 @@ def _filled(matrix: Matrix, box: Box) -> float:
 def _box(points: npt.NDArray[np.float64]) -> Box:
     low, high = points.min(axis=0), points.max(axis=0)
     return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def _outline(points: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    hull = opencv().convexHull(points.astype(np.float32)).reshape(-1, 2)
+    return tuple(tuple(float(value) for value in point) for point in hull)
 
 
 def _rows(matrix: Matrix) -> tuple[tuple[float, ...], ...]:

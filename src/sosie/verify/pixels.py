@@ -77,6 +77,7 @@ class Cells:
     rest: npt.NDArray[np.float64]  # (n,)
     best: npt.NDArray[np.float64]  # (n,)
     shifts: npt.NDArray[np.float64]  # (n, 2): where the reference's cell lies in the query, less where it should
+    centres: npt.NDArray[np.float64]  # (n, 2): of the cells, relative to the reference
 
     def __len__(self) -> int:
         return len(self.rest)
@@ -231,7 +232,9 @@ def _cells(registered: _Registered) -> Cells:
             found = np.nan_to_num(cv2.matchTemplate(window, reference[here], cv2.TM_CCOEFF_NORMED))
             rows.append((x, y, float(found[_REACH, _REACH]), float(found.max()), *_peak(found)))
     table = np.array(rows, np.float64).reshape(-1, 6)
-    return Cells(table[:, :2].astype(np.int64), table[:, 2], table[:, 3], table[:, 4:])
+    corners = table[:, :2].astype(np.int64)
+    centres = map_points(registered.place, corners.astype(np.float64) + CELL / 2)
+    return Cells(corners, table[:, 2], table[:, 3], table[:, 4:], centres)
 
 
 def _peak(found: npt.NDArray[np.float32]) -> tuple[float, float]:
