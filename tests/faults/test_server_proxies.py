@@ -100,8 +100,15 @@ def test_a_proxy_on_this_machine_may_leave_out_the_port(library: Library, token:
         {"public_url": "https://a.example/b"},
         {"trusted_proxies": ("*",)},
         {"trusted_proxies": ("nginx",)},
+        *[{"origins": (origin,)} for origin in ("shop.example", "https://shop.example/", "*", "https://*.example")],
+        *[{"origins": (origin,)} for origin in ("HTTPS://shop.example", "ftp://shop.example", "null", "https://")],
     ],
 )
 def test_what_is_no_address_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
         ServerSettings(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("origin", ["https://shop.example", "http://localhost:3000", "https://[::1]:8443"])
+def test_an_origin_is_taken_as_browsers_send_it(origin: str) -> None:
+    assert ServerSettings(origins=(origin,)).origins == (origin,)

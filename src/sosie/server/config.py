@@ -95,6 +95,8 @@ class ServerSettings:
         if self.access_log not in tuple(LogFormat):
             raise SettingsError(f"the access log is text, json or off, not {self.access_log!r}")
         object.__setattr__(self, "access_log", LogFormat(self.access_log))  # from a flag or a file it comes as text
+        for origin in self.origins:
+            _check_origin(origin)
         self._check_public_url()
         for proxy in self.trusted_proxies:
             try:
@@ -127,6 +129,21 @@ class ServerSettings:
     def proxies(self) -> tuple[str, ...]:
         """The proxies that are believed."""
         return self.trusted_proxies or (("127.0.0.1", "::1") if is_loopback(self.host) else ())
+
+
+def _check_origin(origin: str) -> None:
+    """Raise SettingsError for what no browser sends as an origin, and what would let in nobody, without a word."""
+    parts = urlsplit(origin)
+    whole = f"{parts.scheme}://{parts.netloc}"
+    if "*" in origin:
+        raise SettingsError(
+            f"the origin {origin!r} stands for many pages: name each that may call, https://example.org"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname or origin != whole.lower():
+        raise SettingsError(
+            f"{origin!r} is no origin as browsers send it: write scheme, name and port in lower case and nothing "
+            "after them, https://example.org"
+        )
 
 
 def is_loopback(host: str) -> bool:
