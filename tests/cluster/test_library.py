@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import sosie
 from sosie.catalogue.opening import in_folder
 from sosie.cli import main
-from sosie.errors import FilterError, UnknownName, UsageError
+from sosie.errors import FilterError, LibraryClosed, UnknownName, UsageError
 from sosie.query.class_first import ClassFirst
 from sosie.types import Verdict
 from tests.cluster.conftest import Open
@@ -165,3 +166,25 @@ def test_class_first_is_a_filter_of_the_cluster(opened: Open, tmp_path: Path) ->
     assert len(found) == 5 and first in {hit.id for hit in found}
     unsure = lib.search(painted("grey", 5), k=12, class_first=ClassFirst(0.9, network))
     assert len(unsure) == 12 and unsure.asked["class"]["reason"] == "unsure"
+
+
+def test_it_is_a_container_and_takes_what_programs_hold(opened: Open, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    lib = opened()
+    paths = sorted(map(str, gallery(tmp_path / "p", 5).rglob("*.jpg")))
+    assert lib.add(pandas.DataFrame({"path": paths, "n": range(5)}), workers=1).indexed == 5
+    assert len(lib) == 5 and paths[0] in lib and f"{paths[0]}.txt" not in lib
+    ids = [record.id for record in lib]
+    assert ids == sorted(ids) and len(ids) == 5 and ids[0] in lib and lib[ids[0]].id == ids[0]
+    assert sorted(lib.to_pandas()["labels.n"]) == [0, 1, 2, 3, 4]
+    assert lib.labels.from_frame({"path": [*paths, "nowhere.jpg"], "mood": ["calm"] * 6}).pictures == 5
+    assert lib.labels()["mood"] == {"calm": 5}
+    pixels = np.asarray(Image.open(paths[2]))
+    for query in (pixels, lib.embed(pixels), lib.search(pixels, k=1)[0]):
+        assert len(lib.search(query, k=3)) == 3
+    with pytest.raises(UsageError, match="a library on a cluster keeps no pictures"):
+        lib.add([pixels], workers=1)
+    lib.close()
+    for use in (lambda: lib.search(paths[0]), lambda: len(lib), lambda: list(lib)):
+        with pytest.raises(LibraryClosed, match="was closed"):
+            use()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,3 +99,30 @@ def test_one_caller_never_takes_all_workers() -> None:
         pool.submit(jpeg()).result(timeout=60)
         CALLER.reset(token)
         assert sum(future.done() for future in greedy) < 8
+
+
+_FORK = """
+import os, sys
+from pathlib import Path
+from sosie.decode import DecodePool
+
+pool = DecodePool(1)
+data = Path(sys.argv[1]).read_bytes()
+pool.submit(data).result()
+before = pool._workers[0].process.pid
+child = os.fork()
+if child == 0:
+    sys.exit(0)  # as a program ends, with what is done at its end
+os.waitpid(child, 0)
+pool.submit(data).result()
+print(pool._workers[0].process.pid == before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_the_child_of_a_fork_leaves_the_workers_to_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    done = subprocess.run(
+        [sys.executable, "-c", _FORK, str(tmp_path / "a.jpg")], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "True\n", done.stderr

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import sosie
@@ -138,6 +139,7 @@ def test_a_fork_searches_and_leaves_its_parent_alone(lib: sosie.Library, folder:
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest-timeout has its own
         signal.alarm(60)  # rather than wait for ever
         try:
             os.write(writes, repr(_ids(lib, query)).encode())
@@ -150,6 +152,26 @@ def test_a_fork_searches_and_leaves_its_parent_alone(lib: sosie.Library, folder:
     with os.fdopen(reads) as told:
         assert told.read() == repr(expected)
     assert _ids(lib, query) == expected and lib[2].labels["by"] == "the child"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_does_not_wait_for_threads_that_did_not_survive_it(lib: sosie.Library) -> None:
+    faiss = pytest.importorskip("faiss")
+    vectors = np.random.default_rng(0).random((20_000, 64), np.float32)
+    index = faiss.IndexFlatIP(64)
+    index.add(vectors)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(2)
+    index.search(vectors[:200], 10)  # which starts the threads
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)  # pytest-timeout has its own
+        signal.alarm(30)
+        len(lib)
+        index.search(vectors[:200], 10)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    faiss.omp_set_num_threads(before)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

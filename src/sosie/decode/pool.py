@@ -85,7 +85,7 @@ class DecodePool:
         self._watch = threading.Condition(lock)  # the watchdog has something to watch
         self._most = max(workers, most or 0)
         self._workers: list[Worker] = []
-        self._finalizer = weakref.finalize(self, _shut_own, os.getpid(), self._closed, self._workers)
+        self._finalizer = weakref.finalize(self, _shut, self._closed, self._workers)
         for _ in range(workers):
             self._workers.append(self._start())
         self._threads = [threading.Thread(target=self._tend, args=(at,), daemon=True) for at in range(workers)]
@@ -364,12 +364,6 @@ def _outcome(key: T, future: Future[Mapping[str, Any]]) -> tuple[T, Mapping[str,
 def _fail(jobs: Iterable[Job], error: BaseException) -> None:
     for job in jobs:
         job.fail(error)
-
-
-def _shut_own(maker: int, closed: threading.Event, workers: Iterable[Worker]) -> None:
-    """End the workers when the process that made them ends; the child of a fork leaves them to its parent."""
-    if os.getpid() == maker:
-        _shut(closed, workers)
 
 
 def _shut(closed: threading.Event, workers: Iterable[Worker]) -> None:

@@ -17,7 +17,6 @@ __all__ = ["Reopens"]
 
 _alive: weakref.WeakSet[Reopens] = weakref.WeakSet()
 _of_parents: list[Mapping[str, Any]] = []  # kept, so that nothing of it is closed by the garbage collector
-_threads: list[int] = []  # how many OpenCV had before a fork that is being made
 
 
 class Reopens:
@@ -55,20 +54,7 @@ def _reopened(kind: type[Reopens], opening: Mapping[str, Any]) -> Reopens:
     return kind(**opening)
 
 
-def _before_fork() -> None:
-    """End the threads of OpenCV, which a child would wait for, and for ever: they do not survive the fork."""
-    if _alive and (cv2 := sys.modules.get("cv2")) is not None:
-        _threads.append(cv2.getNumThreads())
-        cv2.setNumThreads(1)
-
-
-def _after_in_parent() -> None:
-    if _threads:
-        sys.modules["cv2"].setNumThreads(_threads.pop())
-
-
 def _after_in_child() -> None:
-    _threads.clear()
     for each in list(_alive):
         each._leave_behind()
 
@@ -80,4 +66,4 @@ def _calm_threads() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+    os.register_at_fork(after_in_child=_after_in_child)
