@@ -15,7 +15,7 @@ from PIL import Image
 import sosie
 from sosie.client import Client
 from sosie.library import Library
-from sosie.present.duration import duration
+from sosie.present.duration import duration, milliseconds
 from tests.serving import running
 
 _PARTS = {"decode", "embed", "search"}
@@ -65,3 +65,8 @@ def test_the_server_tells_from_the_request_to_the_answer(library: Library) -> No
     assert set(found.took) >= _PARTS | {"total"}
     assert 5 < found.took["decode"] <= found.took_ms == found.took["total"] <= waited
     assert 'sosie_search_part_seconds_count{part="decode"} 1' in metrics
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0512, "0.0512"), (23.44, "23.4"), (285.1, "285"), (3674.2, "3674")])
+def test_milliseconds_are_written_in_full(value: float, text: str) -> None:
+    assert milliseconds(value) == text

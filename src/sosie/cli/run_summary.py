@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sosie.present.duration import milliseconds
 from sosie.present.recall import recall_text
 from sosie.present.text import display_path, visible
 
@@ -32,7 +33,8 @@ def _lines(done: Mapping[str, Any]) -> Iterator[str]:
     recall = f", recall {recall_text(index)}" if isinstance(index.get("recall"), float) else ""
     yield f"index      {index['kind']}{recall}"
     for result in done["search"]:
-        yield f"searched   {display_path(result['query'])}: {len(result['hits'])} hits in {result['took_ms']:.3g} ms"
+        took = milliseconds(result["took_ms"])
+        yield f"searched   {display_path(result['query'])}: {len(result['hits'])} hits in {took} ms"
         for hit in result["hits"][:_FIRST]:
             labels = " ".join(f"{visible(n)}={visible(str(v))}" for n, v in list(hit["labels"].items())[:2])
             what = f"{hit['rank']}  {hit['score']:.3f}  {hit['verdict']}"
