@@ -71,6 +71,7 @@ SOURCES: dict[str, Entry] = {
     "folder": Entry("sosie.sources.folder:FolderSource"),
     "archive": Entry("sosie.sources.archive:open_archive"),
     "url-list": Entry("sosie.sources.url_list:UrlListSource", "parquet"),
+    "image-table": Entry("sosie.sources.image_table:ImageTableSource", "parquet"),
     "sqlite-dataset": Entry("sosie.sources.sqlite_dataset:SqliteDatasetSource"),
     "web": Entry("sosie.sources.web.crawl:open_web"),
     "sitemap": Entry("sosie.sources.web.crawl:open_web"),

@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from sosie.contracts import Source
 from sosie.registry import SOURCES, plugged_in
 from sosie.sources.archive import TarSource, ZipSource
 from sosie.sources.dataset import Dataset
 from sosie.sources.folder import FolderSource
+from sosie.sources.image_table import ImageTableSource
 from sosie.sources.sqlite_dataset import SqliteDatasetSource
 from sosie.sources.url_list import UrlListSource
 from sosie.sources.web.addresses import Internet
@@ -88,9 +91,31 @@ def database(tmp_path: Path, pictures: Pictures, url: str) -> SqliteDatasetSourc
     )
 
 
-KINDS = {"folder": folder, "zip": zipped, "tar.gz": tarred, "tar": plain_tar, "list": path_list, **planted_sources()}
+def image_table(tmp_path: Path, pictures: Pictures) -> ImageTableSource:
+    path = tmp_path / "table.parquet"
+    rows = [{"bytes": data, "path": name} for name, data in pictures.items()]
+    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    parquet.write_table(pyarrow.table({"image": pyarrow.array(rows, picture)}), path)
+    return ImageTableSource(path)
+
+
+KINDS = {
+    "folder": folder,
+    "zip": zipped,
+    "tar.gz": tarred,
+    "tar": plain_tar,
+    "list": path_list,
+    "parquet": image_table,
+    **planted_sources(),
+}
 # The kinds of the table, by what plants pictures for them; those of web and cloud have tests of their own.
-TABLE = {"folder": [folder], "archive": [zipped, tarred, plain_tar], "url-list": [path_list], "sqlite-dataset": []}
+TABLE = {
+    "folder": [folder],
+    "archive": [zipped, tarred, plain_tar],
+    "url-list": [path_list],
+    "image-table": [image_table],
+    "sqlite-dataset": [],
+}
 ELSEWHERE = {
     "sqlite-dataset": "test_in_the_web",
     "web": "tests/unit/test_sources_crawl.py",

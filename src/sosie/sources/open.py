@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from sosie.contracts import Source
 from sosie.errors import UsageError
 from sosie.registry import is_known, resolve
+from sosie.sources.image_table import holds_images
 from sosie.sources.names import has_picture_suffix
 from sosie.sources.options import SourceOptions
 
@@ -30,6 +31,7 @@ _SUFFIXES = {
     ".ndjson": "url-list",
     ".txt": "url-list",
     ".parquet": "url-list",
+    ".arrow": "image-table",
     ".sqlite": "sqlite-dataset",
     ".sqlite3": "sqlite-dataset",
     ".db": "sqlite-dataset",
@@ -38,6 +40,7 @@ _SUFFIXES = {
 }
 _ACCEPTED = (
     "a folder, a picture, an archive (.zip, .tar, .tar.gz …), a list of URLs (.csv, .tsv, .jsonl, .txt, .parquet), "
+    "a table of pictures (.parquet, .arrow), "
     "a dataset (.sqlite, .db), http(s)://, s3:// or gs://"
 )
 
@@ -65,6 +68,8 @@ def kind_of(spec: str) -> str:
     if path.is_dir():
         return "folder"
     kind = _by_suffix(spec)
+    if spec.lower().endswith(".parquet") and holds_images(path):
+        return "image-table"
     if kind is None and path.is_file() and not has_picture_suffix(os.fsencode(spec)):
         raise UsageError(f"nothing opens {spec!r}; accepted: {_ACCEPTED}")
     return kind or "folder"

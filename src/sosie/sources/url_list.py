@@ -6,14 +6,15 @@ import csv
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from sosie.errors import DamagedError, SourceUnreachable, UsageError
 from sosie.extras import missing
 from sosie.sources.columns import SAMPLE, Row, Table, guess_kinds, guess_place, labels_of, names_picture, place_in
+from sosie.sources.image_table import is_plain
 from sosie.sources.left_out import Tally, row_uri
 from sosie.sources.options import SourceOptions
 from sosie.sources.uris import uri_of_path
@@ -186,24 +187,11 @@ def _read_parquet(path: Path) -> Iterator[Row]:
     try:
         # Opened by us: a missing file is an OSError here, as everywhere. Buffered: columns are read a piece at a time.
         with path.open("rb") as raw, pyarrow.parquet.ParquetFile(raw, buffer_size=1 << 20, pre_buffer=False) as file:
-            columns = [field.name for field in file.schema_arrow if _is_plain(field.type)]
+            columns = [field.name for field in file.schema_arrow if is_plain(field.type)]
             for batch in file.iter_batches(batch_size=SAMPLE, columns=columns):
                 yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise DamagedError(f"{path} is no sound Parquet file ({error}); write it again") from error
-
-
-def _is_plain(kind: Any) -> bool:
-    """Leave out columns of bytes, structures and maps: pictures inside a Parquet file may be gigabytes."""
-    from pyarrow import types
-
-    if types.is_list(kind) or types.is_large_list(kind):
-        return _is_plain(kind.value_type)
-    checks: Iterable[Callable[[Any], bool]] = (
-        types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean,
-        types.is_dictionary,
-    )  # fmt: skip
-    return any(check(kind) for check in checks)
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
