@@ -67,9 +67,9 @@ def test_facets_count_what_choosing_them_gives(tmp_path: Path) -> None:
 
 def test_counters_go_on_above_a_million() -> None:
     metrics = Metrics()
-    metrics.count("sosie_requests", {}, 1_234_567)
-    metrics.count("sosie_requests", {})
-    assert "sosie_requests 1234568\n" in metrics.text({})
+    metrics.count("sosie_requests_total", {}, 1_234_567)
+    metrics.count("sosie_requests_total", {})
+    assert "sosie_requests_total 1234568\n" in metrics.text({})
 
 
 def test_the_random_baseline_is_what_random_orders_have() -> None:
