@@ -20,6 +20,7 @@ from sosie.server.guards import HostGuard, OriginGuard, PublicScheme, SecureHead
 from sosie.server.limits import HeaderLimits, Intake, NameCaller, RateLimit
 from sosie.server.methods import HeadAsGet
 from sosie.server.observe import Observe, Unexpected
+from sosie.server.problems import Answer
 from sosie.server.rendering import error_page
 from sosie.server.routes import (
     browse,
@@ -93,19 +94,18 @@ def create_app(
     )
     app.state.sosie = state
     answer = problems.install(app, page=error_page, refused=state.metrics.refused)
-    app.add_middleware(Unexpected, answer=answer)
     for module in (search, classify, copies, pictures, bulk, maps, jobs, quarantine, log):
         app.include_router(module.router, dependencies=[Depends(only_known)])
     for module in (health, results, pages, browse, review, reports):
         app.include_router(module.router)
     app.include_router(log.pages)
     pages.mount_static(app)
-    _protect(app, state)
+    _protect(app, state, answer)
     openapi.install(app, url=settings.public_url)
     return app
 
 
-def _protect(app: FastAPI, state: State) -> None:
+def _protect(app: FastAPI, state: State, answer: Answer) -> None:
     """Wrap the app, innermost first: what is added last sees a request first."""
     settings = state.settings
     guards = settings.guards
@@ -113,6 +113,7 @@ def _protect(app: FastAPI, state: State) -> None:
     app.add_middleware(Compress)
     app.add_middleware(NameCaller)
     app.add_middleware(KeyFirst, state=state)
+    app.add_middleware(Unexpected, answer=answer)  # around what asks the library for keys: a cluster may be away
     app.add_middleware(
         Intake,
         most=settings.max_body if Guard.BODY in guards else None,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 
-from fastapi import Request, Response
+from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sosie.catalogue.deeds import ACTOR
@@ -13,6 +12,7 @@ from sosie.server.current import CURRENT, HEADER, CurrentRequest, current_reques
 from sosie.server.limits import caller_of
 from sosie.server.logs import AccessLog, Answered
 from sosie.server.metrics import Metrics
+from sosie.server.problems import Answer
 
 __all__ = ["Observe", "Unexpected"]
 
@@ -71,9 +71,9 @@ class Observe:
 
 
 class Unexpected:
-    """Answer what nobody foresaw inside of all other middlewares, so that it has their headers, and is logged once."""
+    """Answer what nobody handled inside of the guards, so that it has their headers, and is logged once."""
 
-    def __init__(self, app: ASGIApp, *, answer: Callable[[Request, Exception], Awaitable[Response]]) -> None:
+    def __init__(self, app: ASGIApp, *, answer: Answer) -> None:
         self._app, self._answer = app, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

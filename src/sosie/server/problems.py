@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError
 from difflib import get_close_matches
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +22,19 @@ from sosie.present.text import visible
 from sosie.server.current import CURRENT, request_id
 from sosie.server.places import HIDDEN, without_places
 
-__all__ = ["MEDIA_TYPE", "PROBLEM_SCHEMA", "Problem", "closing", "document", "install", "responses", "text_content"]
+__all__ = [
+    "MEDIA_TYPE",
+    "PROBLEM_SCHEMA",
+    "Answer",
+    "Problem",
+    "closing",
+    "document",
+    "install",
+    "responses",
+    "text_content",
+]
+
+Answer: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 
 MEDIA_TYPE = "application/problem+json"
 _ROUTERS = "Not Found"  # what the router says of an address that it does not know
@@ -128,9 +140,7 @@ def text_content(kind: str) -> dict[str, Any]:
     return {kind: {"schema": {"type": "string"}}}
 
 
-def install(
-    app: FastAPI, *, page: Callable[[Request, Problem], Response], refused: Callable[[str], None]
-) -> Callable[[Request, Exception], Awaitable[Response]]:
+def install(app: FastAPI, *, page: Callable[[Request, Problem], Response], refused: Callable[[str], None]) -> Answer:
     """Answer every failure of ``app`` with a problem document, or with a ``page`` where a person reads it.
 
     ``refused`` is told the reason of each picture that could not be used. Returns what answers, for what no handler
