@@ -48,7 +48,7 @@ def address(library: Library) -> Iterator[str]:
 
 def opened(page: Page, where: str = "/browse") -> None:
     page.goto(where, wait_until="domcontentloaded")
-    expect(page.locator(".tile[data-id]").first).to_be_visible()
+    expect(page.locator(".tile[aria-posinset]").first).to_be_visible()  # laid out by the script, which takes clicks
 
 
 def test_the_wall_holds_what_is_in_sight_alone_and_leads_to_the_end(page: Page, library: Library) -> None:

@@ -23,14 +23,15 @@ export async function enlarge(id, step, done = () => {}) {
     dialog.dataset.id = picture;
     view.reset();
     image.src = `/api/v1/pictures/${picture}/preview`;
-    const answer = await fetch(`/picture/${picture}`, { headers: { "X-Fragment": "1" } }).catch(() => null);
+    const asked = fetch(`/picture/${picture}`, { headers: { "X-Fragment": "1" } }).catch(() => null);
+    const [answer, { start }] = await Promise.all([asked, import("./picture.js")]); // no form is shown before it works
     if (dialog.dataset.id !== String(picture)) return; // another one was asked for meanwhile
     if (!answer?.ok) return say(t("js.offline"));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-page]");
     image.alt = page.querySelector("h1").textContent;
     page.querySelector(".stage").remove();
     facts.replaceChildren(document.adoptNode(page));
-    (await import("./picture.js")).start(page, { changed: () => show(picture), gone: () => { dialog.close(); location.reload(); } });
+    start(page, { changed: () => dialog.dataset.id === String(picture) && show(picture), gone: () => { dialog.close(); location.reload(); } });
   };
   const move = async (by) => {
     const next = await step(by);
