@@ -215,26 +215,29 @@ def _warped(picture: Grey, matrix: Matrix, size: tuple[int, int]) -> tuple[Grey,
 def _cells(registered: _Registered) -> Cells:
     cv2 = opencv()
     query, reference = registered.query.astype(np.float32), registered.reference.astype(np.float32)
-    height, width = reference.shape
+    contrast = np.stack([_by_cell(query).std(axis=(1, 3)), _by_cell(reference).std(axis=(1, 3))])
+    low, high = contrast.min(axis=0), contrast.max(axis=0)
     rows = []
-    for y in range(_REACH, height - CELL - _REACH + 1, CELL):
-        for x in range(_REACH, width - CELL - _REACH + 1, CELL):
-            here = np.s_[y : y + CELL, x : x + CELL]
-            if not registered.valid[here].all():
-                continue
-            low, high = sorted((float(query[here].std()), float(reference[here].std())))
-            if high < _CONTRAST:
-                continue
-            if low < _FLAT:
-                rows.append((x, y, 0.0, 0.0, 0.0, 0.0))
-                continue
-            window = query[y - _REACH : y + CELL + _REACH, x - _REACH : x + CELL + _REACH]
-            found = np.nan_to_num(cv2.matchTemplate(window, reference[here], cv2.TM_CCOEFF_NORMED))
-            rows.append((x, y, float(found[_REACH, _REACH]), float(found.max()), *_peak(found)))
+    for row, column in np.argwhere(_by_cell(registered.valid).all(axis=(1, 3)) & (high >= _CONTRAST)).tolist():
+        x, y = _REACH + column * CELL, _REACH + row * CELL
+        if low[row, column] < _FLAT:
+            rows.append((x, y, 0.0, 0.0, 0.0, 0.0))
+            continue
+        window = query[y - _REACH : y + CELL + _REACH, x - _REACH : x + CELL + _REACH]
+        found = cv2.matchTemplate(window, reference[y : y + CELL, x : x + CELL], cv2.TM_CCOEFF_NORMED)
+        found[~np.isfinite(found)] = 0
+        rows.append((x, y, float(found[_REACH, _REACH]), float(found.max()), *_peak(found)))
     table = np.array(rows, np.float64).reshape(-1, 6)
     corners = table[:, :2].astype(np.int64)
     centres = map_points(registered.place, corners.astype(np.float64) + CELL / 2)
     return Cells(corners, table[:, 2], table[:, 3], table[:, 4:], centres)
+
+
+def _by_cell(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the cells of a picture (h, w) as (rows, CELL, columns, CELL); a window has room to move on all sides."""
+    down, across = ((side - 2 * _REACH) // CELL for side in picture.shape)
+    within = picture[_REACH : _REACH + down * CELL, _REACH : _REACH + across * CELL]
+    return within.reshape(down, CELL, across, CELL)
 
 
 def _peak(found: npt.NDArray[np.float32]) -> tuple[float, float]:
