@@ -44,6 +44,7 @@ __all__ = [
     "PictureBody",
     "SearchBody",
     "SearchFields",
+    "SearchQuery",
     "SubjectBody",
 ]
 
@@ -65,11 +66,15 @@ class PictureBody(NoFields):
     base64: Annotated[str | None, Field(min_length=1, description=_ABOUT_BASE64)] = None
 
 
-class SubjectBody(PictureBody):
-    """What is asked about: a picture that is sent or fetched, one of the library, or a kept query."""
+class KnownFields(NoFields):
+    """What is asked about and needs no sending: a picture of the library, or a kept query."""
 
     id: Annotated[int | None, Field(ge=0, le=MAX_ID, description="A picture of the library.")] = None
     query: Annotated[str | None, Field(pattern="^[0-9a-f]{64}$", description="A kept query.")] = None
+
+
+class SubjectBody(KnownFields, PictureBody):
+    """What is asked about: a picture that is sent or fetched, one of the library, or a kept query."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"url": "https://example.org/photo.jpg"}})
 
@@ -110,6 +115,10 @@ class SearchFields(NoFields):
             min_likeness=self.min_likeness,
             share=self.share,
         )
+
+
+class SearchQuery(SearchFields, KnownFields):
+    """A search, in an address."""
 
 
 class SearchBody(SearchFields, SubjectBody):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from fastapi import Request
 from fastapi.params import Depends, Query
+from pydantic import BaseModel
 from starlette.datastructures import FormData
 
 from sosie.present.text import shorten, visible
@@ -38,10 +39,15 @@ def known_names(operation: Callable[..., Any]) -> frozenset[str]:
     for name, hint in get_type_hints(operation, include_extras=True).items():
         for mark in getattr(hint, "__metadata__", ()):
             if isinstance(mark, Query):
-                query.add(name)
+                query |= _fields_of(get_args(hint)[0]) or {name}
             elif isinstance(mark, Depends) and (taken := getattr(mark.dependency, "taken", None)) is not None:
                 query |= set(taken.options.model_fields)
     return frozenset(query)
+
+
+def _fields_of(kind: Any) -> set[str]:
+    """Return the fields of a model whose fields stand in the address, each by itself; none of any other type."""
+    return set(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else set()
 
 
 def _check(what: str, given: Iterable[tuple[str, object]], known: Collection[str]) -> None:

@@ -11,25 +11,8 @@ from fastapi import Path as PathParam
 from sosie.server.answers import JPEG, jpeg_response, json_response
 from sosie.server.auth import Reader
 from sosie.server.bodies import Given, reading
-from sosie.server.forms import NoFields, PictureBody, SearchBody, SearchFields
+from sosie.server.forms import NoFields, PictureBody, SearchBody, SearchFields, SearchQuery
 from sosie.server.hit_views import with_views
-from sosie.server.params import (
-    BoxText,
-    ClassFirstFlag,
-    Cursor,
-    IndexParams,
-    MaskText,
-    MinClass,
-    MinLikeness,
-    ObjectNumber,
-    ObjectsFlag,
-    PageSize,
-    ShareText,
-    Verify,
-    Where,
-    Words,
-    parse_box,
-)
 from sosie.server.problems import responses
 from sosie.server.queries import KeptQuery
 from sosie.server.schemas import MAX_ID, ObjectsOut, QueryOut, SearchOut, UrlBody
@@ -43,45 +26,10 @@ Token = Annotated[str, PathParam(pattern="^[0-9a-f]{64}$", description="The toke
 
 
 @router.get("/search", response_model=SearchOut)
-async def search(
-    state: Reader,
-    *,
-    id: Annotated[int | None, Query(ge=0, le=MAX_ID, description="A picture of the library.")] = None,  # noqa: A002
-    query: Annotated[str | None, Query(pattern="^[0-9a-f]{64}$", description="A kept query.")] = None,
-    text: Words = "",
-    box: BoxText = "",
-    objects: ObjectsFlag = False,
-    object: ObjectNumber = None,  # noqa: A002
-    mask: MaskText = "",
-    where: Where = "",
-    k: PageSize = 10,
-    verify: Verify = True,
-    index_params: IndexParams = "",
-    class_first: ClassFirstFlag = False,
-    min_class: MinClass = 0.5,
-    min_likeness: MinLikeness = None,
-    share: ShareText = "",
-    cursor: Cursor = "",
-) -> Response:
+async def search(state: Reader, asked: Annotated[SearchQuery, Query()]) -> Response:
     """Find what looks like a picture of the library (`id`), an upload that was kept (`query`), or words (`text`)."""
-    question = Question(
-        id,
-        query,
-        parse_box(box),
-        where,
-        k,
-        text,
-        verify,
-        objects=objects,
-        object=object,
-        mask=mask,
-        index_params=index_params,
-        class_first=class_first,
-        min_class=min_class,
-        min_likeness=min_likeness,
-        share=share,
-    )
-    return await _page(state, await answer(state, question, cursor))
+    question = replace(asked.question, id=asked.id, query=asked.query)
+    return await _page(state, await answer(state, question, asked.cursor))
 
 
 @router.post("/search", response_model=SearchOut)
