@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from vectors import embedding_like
+from vectors import given_or_drawn
 
 from sosie.contracts import Index
 from sosie.indexes.filtered import WAYS
@@ -121,11 +121,7 @@ def main() -> None:
     parser.add_argument("--kinds", default="", help="only these, with commas between")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    if given.vectors:
-        vectors = np.load(given.vectors, allow_pickle=False)["vectors"].astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    else:
-        vectors = embedding_like(given.n + given.queries)
+    vectors = given_or_drawn(given.vectors, given.n + given.queries)
     cells: list[Cell] = []
     for kind, metric in KINDS:
         if not given.kinds or kind in given.kinds.split(","):

@@ -20,7 +20,7 @@ from typing import Any
 
 import annoy
 import numpy as np
-from vectors import embedding_like
+from vectors import given_or_drawn
 
 from sosie.indexes.annoy import METRICS, AnnoyIndex
 from sosie.indexes.flat import score_rows, top_k
@@ -142,11 +142,7 @@ def main() -> None:
     parser.add_argument("--metrics", default=",".join(METRICS))
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    if given.vectors:
-        vectors = np.load(given.vectors, allow_pickle=False)["vectors"].astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    else:
-        vectors = embedding_like(given.n + given.queries)
+    vectors = given_or_drawn(given.vectors, given.n + given.queries)
     order = np.random.default_rng(0).permutation(len(vectors))
     bench = Bench(np.ascontiguousarray(vectors[order[given.queries :]]), vectors[order[: given.queries]])
     print(f"{len(bench.vectors)} vectors of {bench.vectors.shape[1]} numbers, {given.queries} queries\n")

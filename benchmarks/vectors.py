@@ -45,6 +45,14 @@ def embedding_like(n: int, *, dim: int = DIM, seed: int = 0) -> np.ndarray:
     return points
 
 
+def given_or_drawn(path: Path | None, n: int) -> np.ndarray:
+    """Return the unit vectors (n, dim) of an .npz of `sosie export-vectors`, or ``n`` drawn ones."""
+    if path is None:
+        return embedding_like(n)
+    vectors = np.load(path, allow_pickle=False)["vectors"].astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def describe(vectors: np.ndarray, *, sample: int = 4_000) -> dict[str, float]:
     """Return figures of shape for a sample of ``vectors``."""
     rng = np.random.default_rng(1)

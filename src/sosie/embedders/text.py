@@ -10,7 +10,6 @@ In a model's description:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from sosie.errors import NotFound, UntrustedModel, UsageError
+from sosie.errors import UntrustedModel, UsageError
 from sosie.extras import missing
-from sosie.networks.runtime import open_network, require_outputs
+from sosie.networks.runtime import open_network, read_described, require_outputs
 from sosie.types import FloatMatrix
 
 __all__ = ["TextTower", "Words", "read_text_tower"]
@@ -90,12 +89,7 @@ def _tokenizer(tower: TextTower) -> Any:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise missing("searching by words needs tokenizers", "hub") from error
-    try:
-        data = tower.tokenizer.read_bytes()
-    except FileNotFoundError as error:
-        raise NotFound(f"the tokenizer {tower.tokenizer} is not there") from error
-    if hashlib.sha256(data).hexdigest() != tower.tokenizer_sha256:
-        raise UntrustedModel(f"{tower.tokenizer} is not the file that its description names: get it again")
+    data = read_described(tower.tokenizer, sha256=tower.tokenizer_sha256)
     try:
         tokenizer = Tokenizer.from_buffer(data)
     except Exception as error:  # the library raises nothing narrower

@@ -9,7 +9,6 @@ vector is the mean of those. What tags are made of (`sosie.embedders.tags`) lies
 from __future__ import annotations
 
 import difflib
-import hashlib
 import io
 import re
 import unicodedata
@@ -21,8 +20,9 @@ from zipfile import BadZipFile
 import numpy as np
 
 from sosie.embedders.tags import Tagger, tagger_of
-from sosie.errors import NotFound, UntrustedModel, UsageError
+from sosie.errors import UntrustedModel, UsageError
 from sosie.networks.published import WITH_SENTENCES
+from sosie.networks.runtime import read_described
 from sosie.types import FloatMatrix
 
 __all__ = ["MOST_LETTERS", "OwnWords", "WordTable", "WordVectors", "key_of", "keys_of", "read_vocabulary"]
@@ -137,12 +137,7 @@ def _singulars(word: str) -> list[str]:
 
 def read_vocabulary(table: WordTable, *, name: str, dim: int) -> WordVectors:
     """Read a table, its digest checked first; raise NotFound, UntrustedModel."""
-    try:
-        data = table.path.read_bytes()
-    except FileNotFoundError as error:
-        raise NotFound(f"the words {table.path} of {name} are not there: install it again") from error
-    if hashlib.sha256(data).hexdigest() != table.sha256:
-        raise UntrustedModel(f"{table.path} is not the file that its description names: get it again")
+    data = read_described(table.path, sha256=table.sha256)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             things = arrays["rows"].astype(np.float32) * arrays["scales"][:, None]

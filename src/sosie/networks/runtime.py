@@ -10,7 +10,7 @@ from typing import Any
 from sosie.errors import NotFound, UntrustedModel
 from sosie.networks.onnx_file import check_network
 
-__all__ = ["digest_of", "open_network", "require_outputs"]
+__all__ = ["digest_of", "open_network", "read_described", "require_outputs"]
 
 
 def open_network(path: Path, *, sha256: str, threads: int | None = None) -> Any:
@@ -19,13 +19,7 @@ def open_network(path: Path, *, sha256: str, threads: int | None = None) -> Any:
     ``threads`` is the number of cores one call may use; None leaves it to the runtime. Raises NotFound where the file
     is away, UntrustedModel where it is another file or the runtime cannot load it.
     """
-    data = _read(path)
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != sha256:
-        raise UntrustedModel(
-            f"{path} has SHA-256 {digest[:12]}…, its description says {sha256[:12]}…:"
-            " get the file again, or correct the description if you trust it"
-        )
+    data = read_described(path, sha256=sha256)
     check_network(data, str(path))
     import onnxruntime
 
@@ -40,6 +34,18 @@ def open_network(path: Path, *, sha256: str, threads: int | None = None) -> Any:
         return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise UntrustedModel(f"{path} cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+def read_described(path: Path, *, sha256: str) -> bytes:
+    """Return the bytes of the file that a description names; raise NotFound, or UntrustedModel for another file."""
+    data = _read(path)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
+        raise UntrustedModel(
+            f"{path} has SHA-256 {digest[:12]}…, its description says {sha256[:12]}…:"
+            " get the file again, or correct the description if you trust it"
+        )
+    return data
 
 
 def require_outputs(session: Any, wanted: Iterable[str], path: Path) -> None:
@@ -58,4 +64,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise NotFound(f"the network {path} is not there") from error
+        raise NotFound(f"{path}, which a model needs, is not there") from error
