@@ -21,7 +21,8 @@ from tests.data.library_of_schema_1 import ARCHIVE, answers
 @pytest.fixture
 def older(tmp_path: Path) -> Path:
     with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(tmp_path, filter="data")
+        safely = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # from Python 3.11.4 on
+        archive.extractall(tmp_path, **safely)
     return tmp_path
 
 
